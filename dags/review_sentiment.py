@@ -1,0 +1,154 @@
+"""Retrain review sentiment every week, on all batches so far, and promote only on evidence.
+
+The last lines are the graph. Every task below that names a job is one ECS task on the training image; the rest decide.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import CronDataIntervalTimetable, Param, dag, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+from orchestration import callbacks
+from orchestration.ecs import RatchetJobOperator
+from orchestration.weeks import CHAMPIONS, NoNewBatch, as_xcom, plan, unfeaturized
+from ratchet.candidates import CANDIDATES
+from ratchet.settings import Settings
+
+PARAMS = {
+    "window_end": Param(
+        None, type=["null", "integer"], minimum=0, title="Window end",
+        description="Train on batches 0 to this one. Empty: the week of the logical date, or else the next week.",
+    ),
+    "candidate": Param(
+        CHAMPIONS, enum=[CHAMPIONS, *CANDIDATES], title="Candidate",
+        description="Which kind of model to retrain. Week 0 always compares all of them.",
+    ),
+    "force_retrain": Param(
+        False, type="boolean", title="Force retrain",
+        description="Train, evaluate and decide even if the results stand or no new batch has arrived.",
+    ),
+    "require_approval": Param(
+        False, type="boolean", title="Require approval",
+        description="Wait for a person before the gate's decision is carried out.",
+    ),
+}  # fmt: skip
+FORCE = "{{ params.force_retrain }}"
+WEEK = "{{ ti.xcom_pull('plan_week')['%s'] }}"
+WINDOW, BATCH, DELIVERY, CANDIDATE = (WEEK % name for name in ("window", "batch", "delivery", "candidate"))
+
+
+@task
+def plan_week() -> dict:
+    """Which window this run trains on; skips the run, with the reason, where its batch has not arrived."""
+    context = get_current_context()
+    try:
+        return as_xcom(plan(dict(context["params"]), context["dag_run"].logical_date, Settings()))
+    except NoNewBatch as reason:
+        raise AirflowSkipException(str(reason)) from reason
+
+
+@task
+def extract_source(week: dict) -> str:
+    """Where the reviews of this week are; a SQL table is copied into the store first."""
+    from orchestration.extract import extract, is_table
+    from ratchet.storage import open_storage
+
+    source = week["source"]
+    return extract(source, open_storage(Settings().store), week["delivery"]) if is_table(source) else source
+
+
+@task
+def list_missing_features(week: dict) -> list[dict[str, str]]:
+    """One entry, and so one ECS task, for each batch of the window without features."""
+    return unfeaturized(week["window"], Settings())
+
+
+@task.branch
+def choose_section(week: dict) -> str:
+    """Without a champion, train the first one; otherwise, retrain."""
+    return "training.train" if week["first"] else "retraining.score"
+
+
+@task_group
+def data_engineering(week: dict) -> None:
+    source = extract_source(week)
+    ingest = RatchetJobOperator(
+        task_id="ingest", job="ingest", arguments={"source": source, "delivery": DELIVERY}, retries=3
+    )
+    preprocess = RatchetJobOperator(task_id="preprocess", job="preprocess", arguments={"delivery": DELIVERY})
+    split = RatchetJobOperator(
+        task_id="split", job="split", arguments={"delivery": DELIVERY, "batches": str(Settings().seed_batches)}
+    )
+    missing = list_missing_features(week)
+    RatchetJobOperator.partial(task_id="featurize", job="featurize").expand(arguments=missing)
+    ingest >> preprocess >> split >> missing
+
+
+def decide(candidates: str) -> RatchetJobOperator:
+    """Measure the challenger beside the champion, ask a person if so wished, and decide."""
+
+    @task.branch
+    def check_approval(**context) -> str:
+        group = context["ti"].task_id.rpartition(".")[0]
+        return f"{group}.{'approve' if context['params']['require_approval'] else 'promote'}"
+
+    evaluate = RatchetJobOperator(
+        task_id="evaluate", job="evaluate", arguments={"window": WINDOW, "candidates": candidates}, force=FORCE
+    )
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject=f"May the challenger of window {WINDOW} become champion, if the gate says so?",
+        response_timeout=timedelta(days=6),
+    )
+    promote = RatchetJobOperator(
+        task_id="promote", job="promote", arguments={"window": WINDOW}, force=FORCE,
+        trigger_rule="none_failed_min_one_success",
+    )  # fmt: skip
+    asked = check_approval()
+    evaluate >> asked >> [approve, promote]
+    approve >> promote
+    return evaluate
+
+
+@task_group
+def training() -> None:
+    train = RatchetJobOperator.partial(task_id="train", job="train", force=FORCE).expand(
+        arguments=[{"window": WINDOW, "candidate": name} for name in CANDIDATES]
+    )
+    train >> decide(",".join(CANDIDATES))
+
+
+@task_group
+def retraining() -> None:
+    score = RatchetJobOperator(task_id="score", job="score", arguments={"batch": BATCH})
+    train = RatchetJobOperator(
+        task_id="train", job="train", arguments={"window": WINDOW, "candidate": CANDIDATE}, force=FORCE
+    )
+    score >> train >> decide(CANDIDATE)
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 0 * * MON", timezone="UTC"),
+    start_date=datetime.combine(Settings().first_week, datetime.min.time()),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(days=7),
+    default_args={
+        "owner": "ml-platform",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(hours=2),
+        "on_failure_callback": callbacks.tell,
+    },
+    params=PARAMS,
+    tags=["ratchet", "retraining", "weekly"],
+    doc_md=__doc__,
+)
+def review_sentiment() -> None:
+    week = plan_week()
+    data_engineering(week) >> choose_section(week) >> [training(), retraining()]
+
+
+review_sentiment()

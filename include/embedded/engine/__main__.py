@@ -1,0 +1,69 @@
+"""``python -m embedded.engine --socket PATH --state FOLDER --images FILE``: serve until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from embedded.engine.api import application
+from embedded.engine.host import Host
+from embedded.engine.images import load
+from embedded.engine.lifeline import Lifeline
+
+# As good as for ever, like Docker: a connection closed just as its client speaks would fail an ECS task.
+KEEP_ALIVE_SECONDS = 86_400
+
+
+class Server(uvicorn.Server):
+    """Ends the containers before the connections: a client that follows a log would keep the server up."""
+
+    def __init__(self, config: uvicorn.Config, lifeline: Lifeline) -> None:
+        super().__init__(config)
+        self._lifeline = lifeline
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._lifeline.cut()
+        super().handle_exit(sig, frame)
+
+
+def listen(path: Path) -> socket.socket:
+    """Open to this user only: who may connect may run programs. A path has room for about 100 bytes."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise SystemExit(f"another engine serves {path}: stop it, or choose another --socket")
+    path.unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    path.chmod(0o600)
+    server.listen()
+    return server
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m embedded.engine", description="Docker's API for processes.")
+    parser.add_argument("--socket", type=Path, required=True, help="the unix socket to serve on")
+    parser.add_argument("--state", type=Path, required=True, help="the folder for logs and working folders")
+    parser.add_argument("--images", type=Path, required=True, help='{"A:TAG": {"entrypoint": [], "env": {}}}')
+    options = parser.parse_args()
+    with listen(options.socket) as server:
+        lifeline = Lifeline()
+        host = Host(load(options.images.read_text()), options.state.resolve(), lifeline)
+        config = uvicorn.Config(
+            application(host),
+            loop="asyncio",  # uvloop takes SIGCHLD for itself
+            log_level="warning",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=5,  # for a client that follows a container which never started
+        )
+        print(f"unix://{options.socket.resolve()}", flush=True)
+        with suppress(KeyboardInterrupt):
+            Server(config, lifeline).run(sockets=[server])
+
+
+if __name__ == "__main__":
+    main()

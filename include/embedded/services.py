@@ -1,0 +1,140 @@
+"""Everything that the DAG needs, up and provisioned, in one `with` block."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded import engine, postgres
+from embedded.children import Children, free_port
+from embedded.provision import BUCKET, IMAGE, Facts, provision
+
+REGION = "us-east-1"
+MLFLOW_CLIENT = {
+    # The server of 3.17 offers presigned URLs by itself; the stand-in for S3 answers those only after minutes of retries.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # fail within a minute and with a reason, not after ten
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Where everything listens, and the environment in which Airflow and the CLI find it."""
+
+    endpoint: str
+    tracking: str
+    databases: dict[str, str]
+    environment: dict[str, str]
+    children: Children
+
+
+@contextmanager
+def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> Iterator[Services]:
+    """Start Postgres, the engine, AWS and MLflow under the folder `root`; all of it ends with the block.
+
+    MLflow, the slowest to start, comes up while the rest is provisioned.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        children = stack.enter_context(Children(root / "logs"))
+        databases = stack.enter_context(postgres.running(root / "postgres"))
+        aws_port, mlflow_port = free_port(), free_port()
+        endpoint, tracking = f"http://127.0.0.1:{aws_port}", f"http://127.0.0.1:{mlflow_port}"
+        shared = {
+            **_aws(endpoint),
+            "RATCHET_STORE": f"s3://{BUCKET}",
+            "RATCHET_TRACKING": tracking,
+            **MLFLOW_CLIENT,
+            "RATCHET_SOURCE": source,
+            "RATCHET_SEED_BATCHES": str(seed_batches),
+            "RATCHET_CACHE": str(cache),
+            "RATCHET_CODE_VERSION": code_version(),
+        }
+        _start_mlflow(children, mlflow_port, databases["mlflow"], shared)
+        docker = stack.enter_context(_engine(root, shared))
+        _start_aws(children, aws_port, docker, root)
+        children.wait_for("aws", f"{endpoint}/_ministack/health")
+        os.environ.update(_aws(endpoint))
+        provision(endpoint, REGION, Facts(databases["ratchet"], shared))
+        children.wait_for("mlflow", f"{tracking}/health")
+        environment = {
+            **{name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET_"))},
+            **shared,
+            "RATCHET_LEDGER": databases["ratchet"],
+            "RATCHET_ECS_POLL_SECONDS": "0.2",
+            **_airflow(root, databases["airflow"]),
+        }
+        yield Services(endpoint, tracking, databases, environment, children)
+
+
+@contextmanager
+def _engine(root: Path, shared: dict[str, str]) -> Iterator[str]:
+    """The process-backed engine; its socket lies in a short temporary folder, because socket paths have 108 bytes."""
+    image = engine.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
+    with (
+        tempfile.TemporaryDirectory(prefix="ratchet-") as folder,
+        engine.running(Path(folder) / "docker.sock", root / "containers", {IMAGE: image}) as address,
+    ):
+        yield address
+
+
+def _start_aws(children: Children, port: int, docker: str, root: Path) -> None:
+    env = {
+        **os.environ,
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "DOCKER_HOST": docker,
+        "SERVICES": "s3,ecs,logs,secretsmanager,sts,iam,sns",
+        "STATE_DIR": str(root / "aws"),
+        "S3_DATA_DIR": str(root / "aws" / "s3"),
+    }
+    children.start("aws", [sys.executable, "-m", "ministack"], env)
+
+
+def _start_mlflow(children: Children, port: int, database: str, shared: dict[str, str]) -> None:
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", database, "--artifacts-destination", f"s3://{BUCKET}/mlflow"),
+    ]
+    env = {**os.environ, **_aws(shared["AWS_ENDPOINT_URL"]), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    children.start("mlflow", command, env)
+
+
+def _aws(endpoint: str) -> dict[str, str]:
+    """How boto3 finds the stand-in; its keys open nothing."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def _airflow(root: Path, database: str) -> dict[str, str]:
+    return {
+        "AIRFLOW_HOME": str(root / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(root / "airflow" / "logs"),
+        "PYTHONPATH": str(PROJECT / "include"),
+    }
+
+
+def code_version() -> str:
+    """The commit of the working tree, marked when it has changes; `unknown` outside git."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

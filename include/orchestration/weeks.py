@@ -1,0 +1,101 @@
+"""Which week a DAG run is about, and what that week still needs. Names and manifests only; no data is read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from ratchet import keys
+from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet.ledger import Decision, Ledger
+from ratchet.settings import Settings
+from ratchet.storage import Storage, open_storage
+from ratchet.windows import WEEK, Window, week_of
+
+CHAMPIONS = "the champion's"
+"""The Param that keeps the kind of model that serves."""
+
+
+class NoNewBatch(Exception):
+    """There is nothing to train on this week; the run is skipped with this reason."""
+
+
+@dataclass(frozen=True)
+class Week:
+    """The plan of one week, small enough for XCom."""
+
+    window: str
+    batch: str
+    delivery: str
+    source: str
+    candidate: str
+    first: bool
+
+
+def plan(params: dict[str, Any], logical_date: datetime | None, settings: Settings) -> Week:
+    """The week that a DAG run is about. Raises NoNewBatch where its batch has not arrived.
+
+    A week is named by the Param `window_end`, or else by a logical date that begins one. Any other moment is a click
+    in the UI and means the week after the last decision.
+    """
+    ledger = Ledger(settings.ledger_url, settings.registered_model)
+    storage, history = open_storage(settings.store), ledger.history()
+    number = _number(params.get("window_end"), logical_date, history, settings)
+    batch = keys.batch_name(number)
+    delivery = keys.SEED if number < settings.seed_batches else batch
+    source = settings.source if delivery == keys.SEED else _arrived(batch, storage)
+    if source is None and params.get("force_retrain") and history:
+        return plan({**params, "window_end": Window.parse(history[-1].window).end}, logical_date, settings)
+    if source is None:
+        raise NoNewBatch(
+            f"Batch {number} has not arrived: there is no {keys.incoming(batch)}.csv in {storage.uri}. Put it there, or "
+            "trigger with force_retrain to train on the last window again."
+        )
+    return Week(
+        window=str(Window(number)),
+        batch=batch,
+        delivery=delivery,
+        source=source,
+        candidate=_candidate(params.get("candidate", CHAMPIONS), history),
+        first=not any(decision.action == "promote" for decision in history) or number == 0,
+    )
+
+
+def as_xcom(week: Week) -> dict[str, Any]:
+    return asdict(week)
+
+
+def _number(wanted: int | None, logical_date: datetime | None, history: list[Decision], settings: Settings) -> int:
+    if wanted is not None:
+        return int(wanted)
+    if logical_date is not None and _begins_a_week(logical_date, settings):
+        return week_of(logical_date, settings.first_week)
+    decided = [Window.parse(decision.window).end for decision in history if decision.window]
+    return max(decided, default=-1) + 1
+
+
+def _begins_a_week(moment: datetime, settings: Settings) -> bool:
+    first = datetime.combine(settings.first_week, datetime.min.time(), tzinfo=moment.tzinfo)
+    return (moment - first) % WEEK == WEEK * 0
+
+
+def _arrived(batch: str, storage: Storage) -> str | None:
+    """The URI of a live batch that was dropped into the store, if it is there."""
+    found = storage.list(f"{keys.incoming(batch)}.")
+    return f"{storage.uri}/{found[0]}" if found else None
+
+
+def _candidate(wanted: str, history: list[Decision]) -> str:
+    if wanted != CHAMPIONS:
+        return wanted
+    champions = [decision.candidate for decision in history if decision.action == "promote"]
+    return champions[-1] if champions else next(iter(CANDIDATES))
+
+
+def unfeaturized(window: str, settings: Settings) -> list[dict[str, str]]:
+    """Arguments of `featurize` for each batch without features, and always for the newest, so that none is no case."""
+    batches = [keys.TEST, *map(keys.batch_name, Window.parse(window).batches)]
+    made = set(open_storage(settings.store).list(f"features/{FEATURIZER}/"))
+    missing = [name for name in batches if keys.manifest(keys.features(FEATURIZER, name)) not in made]
+    return [{"batch": name} for name in missing or batches[-1:]]

@@ -1,0 +1,182 @@
+"""`ratchet <job>`: one command per job, and the commands that people use to see and to steer."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from ratchet import catalogue, commands
+from ratchet.errors import RatchetError
+from ratchet.jobs import Job, Work
+from ratchet.logs import configure
+from ratchet.manifests import Manifest
+from ratchet.settings import Settings
+from ratchet.storage import open_storage
+
+app = typer.Typer(
+    help="Weekly model retraining that only moves forward.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+jobs_panel = {"rich_help_panel": "Jobs, in their order"}
+
+Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix. Default: RATCHET_STORE, or ./data.")]
+Force = Annotated[bool, typer.Option("--force", help="Run even if the result stands.")]
+Delivery = Annotated[str, typer.Option(help="`seed`, or `batch_10` and so on for a batch that arrived alone.")]
+Batch = Annotated[str, typer.Option(help="`batch_00` and so on, or `test`.")]
+WindowOption = Annotated[str, typer.Option("--window", help="The window of batches, for example 0-4.")]
+
+
+def settings_for(store: str | None) -> Settings:
+    """The settings of the environment, with the store that the command line names."""
+    found = Settings()
+    return found.model_copy(update={"store": store}) if store else found
+
+
+def run(job: Job, make, settings: Settings, *, force: bool = False) -> Manifest:
+    """Run one job against the store of the settings, its logs marked with its name."""
+    configure(job=job.name, dag_run=settings.dag_run)
+    return job.run(make, open_storage(settings.store), settings, force=force)
+
+
+@app.command(**jobs_panel)
+def ingest(
+    source: Annotated[
+        str | None, typer.Option(help="Where reviews come from; docs/sources.md lists all forms.")
+    ] = None,
+    delivery: Delivery = "seed",
+    store: Store = None,
+    force: Force = False,
+) -> None:
+    """Bring the source's files into the store, as they came, verified."""
+    from ratchet.data.ingest import ingest as make
+
+    settings = settings_for(store)
+    origin = source or settings.source
+    run(
+        catalogue.ingest(origin, delivery),
+        lambda work: make(work, origin, delivery, settings.cache.expanduser()),
+        settings,
+        force=force,
+    )
+
+
+@app.command(**jobs_panel)
+def preprocess(delivery: Delivery = "seed", store: Store = None, force: Force = False) -> None:
+    """Read reviews, refuse what is broken into the quarantine, and drop duplicates."""
+    from ratchet.data.preprocess import preprocess as make
+
+    run(catalogue.preprocess(delivery), lambda work: make(work, delivery), settings_for(store), force=force)
+
+
+@app.command(**jobs_panel)
+def split(
+    delivery: Delivery = "seed",
+    batches: Annotated[int | None, typer.Option(help="How many weekly batches the seed makes.")] = None,
+    store: Store = None,
+    force: Force = False,
+) -> None:
+    """Cut the seed into equal weekly batches and a frozen test set; a later delivery is one batch."""
+    from ratchet.data.split import split as make
+
+    settings = settings_for(store)
+    job = catalogue.split(delivery, str(batches or settings.seed_batches))
+    run(job, lambda work: make(work, delivery, job.parameters["batches"]), settings, force=force)
+
+
+@app.command(**jobs_panel)
+def featurize(batch: Batch, store: Store = None, force: Force = False) -> None:
+    """Count the n-grams of one batch, once, for every later window."""
+    from ratchet.data.features import featurize as make
+
+    run(catalogue.featurize(batch), lambda work: make(work, batch), settings_for(store), force=force)
+
+
+@app.command(**jobs_panel)
+def score(batch: Batch, store: Store = None, force: Force = False) -> None:
+    """Score the champion on a batch before anything trains on it."""
+    from ratchet.model.evaluate import score as make
+
+    settings = settings_for(store)
+
+    def scored(work: Work) -> None:
+        make(work, batch, commands.registry(settings), commands.ledger(settings))
+
+    run(catalogue.score(batch), scored, settings, force=force)
+
+
+@app.command(**jobs_panel)
+def train(
+    window: WindowOption,
+    candidate: Annotated[str, typer.Option(help="What to fit: logistic-regression or linear-svc.")] = "linear-svc",
+    store: Store = None,
+    force: Force = False,
+) -> None:
+    """Fit one candidate on batches 0..k and log it to MLflow."""
+    from ratchet.model.tracking import train_and_log
+
+    settings = settings_for(store)
+    job = catalogue.train(window, candidate)
+    run(job, lambda work: train_and_log(work, job, commands.registry(settings), settings), settings, force=force)
+
+
+@app.command(**jobs_panel)
+def evaluate(
+    window: WindowOption,
+    candidates: Annotated[
+        str, typer.Option(help="Which trained candidates compete, separated by commas.")
+    ] = "linear-svc",
+    store: Store = None,
+    force: Force = False,
+) -> None:
+    """Register the better candidate as challenger and measure it beside the champion."""
+    from ratchet.model.evaluate import evaluate as make
+    from ratchet.windows import Window
+
+    settings = settings_for(store)
+
+    def evaluated(work: Work) -> None:
+        names = [name.strip() for name in candidates.split(",")]
+        make(work, Window.parse(window), names, commands.registry(settings), commands.ledger(settings))
+
+    run(catalogue.evaluate(window, candidates), evaluated, settings, force=force)
+
+
+@app.command(**jobs_panel)
+def promote(window: WindowOption, store: Store = None, force: Force = False) -> None:
+    """Promote the challenger, or keep the champion, by the evidence; the ledger keeps both."""
+    from ratchet.model.promote import promote as make
+    from ratchet.windows import Window
+
+    settings = settings_for(store)
+
+    def promoted(work: Work) -> None:
+        make(work, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings)
+
+    run(catalogue.promote(window), promoted, settings, force=force)
+
+
+commands.add_to(app, settings_for)
+
+
+def terminated(number: int, frame: object) -> NoReturn:
+    """Stop on SIGTERM as ECS expects: temporary files go, the exit code is 143."""
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    """The entry point: errors meant for people are printed without a traceback."""
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        app()
+    except RatchetError as error:
+        print(f"ratchet: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""What people do at the console besides running jobs: see, predict, steer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from ratchet.ledger import Ledger
+from ratchet.settings import Settings
+
+
+def ledger(settings: Settings) -> Ledger:
+    """The ledger that the settings name."""
+    return Ledger(settings.ledger_url, settings.registered_model)
+
+
+def registry(settings: Settings):
+    """MLflow's registry that the settings name; imported late, because MLflow takes a second to import."""
+    from ratchet.model.registry import Registry
+
+    return Registry(settings)
+
+
+def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
+    """Add every command of this folder to the CLI."""
+    from ratchet.commands import look, steer, use
+
+    for module in (look, steer, use):
+        module.add_to(app, settings_for)

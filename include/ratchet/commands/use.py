@@ -1,0 +1,55 @@
+"""Use a model outside the service: `predict` a file of reviews, `export` to plain scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ratchet.settings import Settings
+
+console = Console()
+panel = {"rich_help_panel": "Use a model"}
+Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
+ModelOption = Annotated[str, typer.Option("--model", help="models:/review-sentiment@champion, or a folder.")]
+CHAMPION = "models:/review-sentiment@champion"
+
+
+def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
+    @app.command(**panel)
+    def predict(
+        input_: Annotated[Path, typer.Option("--input", help="Reviews as .csv, .csv.gz or .parquet.")],
+        output: Annotated[Path, typer.Option(help="Where to write predictions, as .parquet.")],
+        model: ModelOption = CHAMPION,
+        store: Store = None,
+    ) -> None:
+        """Score a file of reviews in batch: one row of output per row of input, in order."""
+        from ratchet.model.predict import opened, predict as score
+
+        with opened(model, settings_for(store)) as loaded:
+            rows = score(loaded, input_, output)
+        console.print(f"{rows:,} predictions written to {output}.")
+
+    @app.command(**panel)
+    def export(
+        output: Annotated[Path, typer.Option(help="Where to write the pipeline, as .joblib.")],
+        model: ModelOption = CHAMPION,
+        sklearn: Annotated[
+            bool, typer.Option("--sklearn", help="As a scikit-learn Pipeline, the one form there is.")
+        ] = True,
+        store: Store = None,
+    ) -> None:
+        """Write a model as a plain scikit-learn Pipeline that needs nothing of Ratchet to predict."""
+        import joblib
+
+        from ratchet.model.export import pipeline
+        from ratchet.model.predict import opened
+
+        with opened(model, settings_for(store)) as loaded:
+            joblib.dump(pipeline(loaded), output, compress=3)
+        console.print(
+            f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."
+        )

@@ -1,0 +1,1 @@
+"""From a source to features: ingest, preprocess, split, featurize."""

@@ -1,0 +1,123 @@
+"""Review files out of archives, as streams; nothing is written but files this module names itself."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import re
+import stat
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from ratchet.data import layout
+from ratchet.errors import InputError
+
+log = structlog.get_logger()
+
+CHUNK = 1 << 20
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}  # by the last suffix
+DAMAGE = (EOFError, OSError, zlib.error, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
+
+
+def extract(archive: Path, folder: Path) -> dict[str, Path]:
+    """Write the training and test file of a .tgz, .tar.gz or .zip into `folder`: role → file, compressed as inside.
+
+    What the archive's checksums cover is read to its end and so checked. Raises InputError if it is damaged, if a
+    member could lead out of it, or if it has no training file or two.
+    """
+    with intact(archive.name):
+        return (_unzip if archive.suffix == ".zip" else _untar)(archive, folder)
+
+
+def read_through(path: Path) -> None:
+    """Read a review file to its end if it is compressed. Raises InputError if it is damaged or empty."""
+    opener = OPENERS.get(path.suffix)
+    if opener is None:
+        size = path.stat().st_size
+    else:
+        with intact(path.name), opener(path, "rb") as file:
+            size = copy(file, None, path.name)
+    if not size:
+        raise InputError(f"{path.name} is empty. Check the export or download that made it.")
+
+
+def copy(source: IO[bytes] | gzip.GzipFile, target: IO[bytes] | None, name: str) -> int:
+    """Read a stream to its end, into `target` if there is one, saying every 5 s how far it is. Returns its bytes."""
+    done, said = 0, time.monotonic()
+    while chunk := source.read(CHUNK):
+        done += len(chunk)
+        if target:
+            target.write(chunk)
+        if time.monotonic() - said >= 5:
+            said = time.monotonic()
+            log.info("reading", file=name, mib=done >> 20)
+    return done
+
+
+@contextmanager
+def intact(name: str) -> Iterator[None]:
+    """Turn the ways in which damaged bytes show into one InputError; errors of the disk pass unchanged."""
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(f"{name} ends in the middle or is damaged ({error}). Download it again.") from error
+
+
+def _untar(archive: Path, folder: Path) -> dict[str, Path]:
+    names: list[str] = []
+    found: dict[str, Path] = {}
+    with gzip.open(archive, "rb") as stream:  # tarfile's own "r|gz" checks neither the CRC nor the end
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:
+            for member in tar:
+                _refuse_unsafe(archive.name, member.name, link=member.issym() or member.islnk())
+                name = member.name.removeprefix("./")
+                if member.isfile() and layout.role_of(name):
+                    # No way back in a stream: unpack each candidate as it passes, choose among all.
+                    found[name] = _unpack(tar.extractfile(member), folder, len(names), name)
+                    names.append(name)
+        copy(stream, None, archive.name)
+    return {role: found[name] for role, name in layout.pick(names, archive.name).items()}
+
+
+def _unzip(archive: Path, folder: Path) -> dict[str, Path]:
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            _refuse_unsafe(archive.name, member.filename, link=stat.S_ISLNK(member.external_attr >> 16))
+        found: dict[str, Path] = {}
+        picked = layout.pick([member.filename for member in opened.infolist()], archive.name)
+        for number, (role, name) in enumerate(picked.items()):
+            if opened.getinfo(name).flag_bits & 1:
+                raise InputError(f"{name} in {archive.name} is encrypted. Unpack it and give the folder.")
+            with opened.open(name) as stream:
+                found[role] = _unpack(stream, folder, number, name)
+    return found
+
+
+def _unpack(stream: IO[bytes] | None, folder: Path, number: int, name: str) -> Path:
+    assert stream is not None  # tarfile gives None for what is no regular file
+    path = folder / f"member-{number}{layout.suffix_of(name)}"
+    with path.open("wb") as file:
+        copy(stream, file, name)
+    return path
+
+
+def _refuse_unsafe(archive: str, name: str, *, link: bool) -> None:
+    """Archives of reviews need none of this, so one that has it is not what it says it is."""
+    steps = re.split(r"[/\\]", name)
+    flaws = {
+        "is a link": link,
+        "has an absolute name": not steps[0] or re.match(r"[A-Za-z]:", name),
+        "leads out of the archive": ".." in steps,
+    }
+    for flaw in (flaw for flaw, found in flaws.items() if found):
+        raise InputError(f"{archive} is refused: its member {name!r} {flaw}. Get it from a source you trust.")

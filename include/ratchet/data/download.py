@@ -1,0 +1,82 @@
+"""Objects of S3 into the cache. A download that broke off goes on from there, if the object is unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+
+from ratchet.errors import ServiceUnavailable
+
+log = structlog.get_logger()
+
+CHUNK = 1 << 20
+TRIES = 5  # connections in a row that may bring nothing
+
+
+def fetch(client: Any, bucket: str, key: str, cache: Path) -> Path:
+    """The object as a file in the cache, named as the key ends. Only bytes that are missing there are asked for.
+
+    The ETag is part of the path: a changed object starts over, and the old version's bytes are removed. Raises
+    ServiceUnavailable if S3 refuses, or if the connection breaks `TRIES` times in a row with nothing gained.
+    """
+    uri = f"s3://{bucket}/{key}"
+    try:
+        head = client.head_object(Bucket=bucket, Key=key)
+    except (ClientError, BotoCoreError) as error:
+        raise ServiceUnavailable(f"{uri} cannot be read: {error}. Check its name, the role and the region.") from error
+    home = cache / "s3" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    version = home / hashlib.sha256(head["ETag"].encode()).hexdigest()[:16]
+    for other in home.glob("*"):
+        if other != version:
+            shutil.rmtree(other)
+    version.mkdir(parents=True, exist_ok=True)
+    target = version / key.rpartition("/")[2]
+    if target.exists():
+        log.info("already downloaded", source=uri)
+        return target
+    partial = target.with_name(f"{target.name}.partial")
+    with partial.open("ab") as file:
+        _complete(client, {"Bucket": bucket, "Key": key, "IfMatch": head["ETag"]}, uri, file, head["ContentLength"])
+    partial.replace(target)
+    return target
+
+
+def _complete(client: Any, request: dict[str, str], uri: str, file: IO[bytes], size: int) -> None:
+    """Append to `file` what it lacks of the object's `size` bytes."""
+    tries = 0
+    while (start := file.tell()) < size:
+        log.info("downloading", source=uri, from_byte=start, bytes=size)
+        rest = {"Range": f"bytes={start}-"} if start else {}  # of a whole object boto3 checks the checksum, too
+        try:
+            _append(client.get_object(**request, **rest)["Body"].iter_chunks(CHUNK), file, uri, size)
+        except ClientError as error:
+            raise ServiceUnavailable(
+                f"{uri} stopped being readable: {error}. If it was replaced meanwhile, run again: it starts over."
+            ) from error
+        except BotoCoreError as error:
+            if isinstance(error, FlexibleChecksumError):
+                file.truncate(start)
+                file.seek(start)
+            tries = 0 if file.tell() > start else tries + 1
+            if tries == TRIES:
+                raise ServiceUnavailable(
+                    f"The download of {uri} broke off at {file.tell()} of {size} bytes: {error}. "
+                    "Run again: it goes on from there."
+                ) from error
+            log.warning("download broke off, going on", source=uri, at_byte=file.tell(), error=str(error))
+            time.sleep(0.1 * 2**tries)
+
+
+def _append(chunks: Any, file: IO[bytes], uri: str, size: int) -> None:
+    said = time.monotonic()
+    for chunk in chunks:
+        file.write(chunk)
+        if time.monotonic() - said >= 5:
+            said = time.monotonic()
+            log.info("downloading", source=uri, mib=file.tell() >> 20, of_mib=size >> 20)

@@ -1,0 +1,34 @@
+"""The first job: a source's files enter the store, verified, under names that say what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from ratchet.data import layout, sources
+from ratchet.jobs import Work
+from ratchet.storage import sha256_of
+
+log = structlog.get_logger()
+
+
+def ingest(work: Work, source: str, delivery: str, cache: Path) -> None:
+    """Publish `train.…` and, for the seed, `test.…` if the source has one; compressed files stay compressed.
+
+    `work.details` then holds `order` (`archive`: weeks are contiguous; `shuffled`), `files` (role → name and
+    form, `csv` or `fasttext`) and `source_sha256` (the digest of each original file by its name). Raises as
+    `sources.bring`.
+    """
+    lot = sources.bring(source, delivery, cache.expanduser(), work.folder)
+    files = {}
+    for role, path in lot.files.items():
+        name = f"{role}{layout.suffix_of(path.name)}"
+        work.publish(path, name)
+        files[role] = {"name": name, "form": layout.form_of(name)}
+        log.info("ingested", file=name, mib=path.stat().st_size >> 20)
+    work.details = {
+        "order": lot.order,
+        "files": files,
+        "source_sha256": {name: sha256_of(path) for name, path in lot.originals.items()},
+    }

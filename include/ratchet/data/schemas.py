@@ -1,0 +1,37 @@
+"""The shapes that data has at each border, as Arrow schemas; the one place that names a column."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pyarrow as pa
+
+REVIEW = pa.schema(
+    [
+        pa.field("review_id", pa.string(), nullable=False),  # 32 hex digits of the text's BLAKE2b digest
+        pa.field("label", pa.int8(), nullable=False),  # 0 negative, 1 positive
+        pa.field("title", pa.string(), nullable=False),  # may be empty
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
+BATCH = REVIEW.append(pa.field("part", pa.string(), nullable=False))  # train, validation, or test
+
+QUARANTINE = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),  # of the record's first line, from 1
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("sample", pa.string(), nullable=False),  # the record's first 200 characters, undecodable bytes as \xNN
+    ]
+)
+
+
+def review_id(title: str, text: str) -> str:
+    """The identity of a review is its words: the same title and text are the same review, wherever they came from."""
+    return hashlib.blake2b(f"{title}\x1f{text}".encode(), digest_size=16).hexdigest()
+
+
+def document(title: str, text: str) -> str:
+    """What a model reads of a review."""
+    return f"{title} {text}" if title else text

@@ -1,0 +1,202 @@
+"""The ledger: who is champion, and every decision that was ever made about it. Append-only.
+
+A promotion is a compare-and-set: one transaction moves the champion's epoch, if it still is the expected one, and
+appends the decision. MLflow's aliases have no such thing, so the alias follows the ledger (see `model.registry.reconcile`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy.exc import IntegrityError as DuplicateRow
+from sqlalchemy.exc import OperationalError
+
+from ratchet.errors import LedgerError, ServiceUnavailable
+
+metadata = sa.MetaData()
+
+champions = sa.Table(
+    "champions",
+    metadata,
+    sa.Column("registered_model", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("registered_model", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("entry", sa.JSON, nullable=False),
+    sa.UniqueConstraint("registered_model", "subject"),
+)
+
+_FORBID_CHANGE = {
+    "postgresql": """
+        CREATE OR REPLACE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$;
+        CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
+        FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+        """,
+    "sqlite": """
+        CREATE TRIGGER IF NOT EXISTS append_only_update BEFORE UPDATE ON decisions
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+        CREATE TRIGGER IF NOT EXISTS append_only_delete BEFORE DELETE ON decisions
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+        """,
+}
+
+
+class Champion(BaseModel):
+    """Who serves now. `epoch` counts the changes; `version` is None before the first promotion."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int = 0
+    version: int | None = None
+
+
+class Decision(BaseModel):
+    """One row of the ledger: what was decided about which version, by whom, and on what evidence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int | None = None
+    epoch: int = Field(0, description="The champion's epoch after this decision.")
+    subject: str = Field(description="What was decided on; a second decision on the same subject is refused.")
+    action: Literal["promote", "keep", "rollback"]
+    version: int | None = Field(description="The model version judged or rolled back to; None if never registered.")
+    previous: int | None = Field(description="The champion's version before.")
+    window: str = ""
+    candidate: str = ""
+    reasons: list[str]
+    evidence: dict[str, Any] = Field({}, description="Everything the verdict was computed from, with its policy.")
+    decided_by: str = "the gate"
+    dag_run: str = ""
+    code_version: str = ""
+    decided_at: str = Field("", description="UTC, ISO 8601.")
+
+    @property
+    def champion(self) -> int | None:
+        """The champion's version after this decision."""
+        return self.previous if self.action == "keep" else self.version
+
+
+class Ledger:
+    """The ledger in Postgres, or in a SQLite file where everything lives in one folder."""
+
+    def __init__(self, url: SecretStr, registered_model: str) -> None:
+        self.registered_model = registered_model
+        self.engine = sa.create_engine(url.get_secret_value(), pool_pre_ping=True)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Create the tables and the guard that keeps them append-only, once. Two starting at once do not collide."""
+        dialect = self.engine.dialect.name
+        with self._transaction() as connection:
+            if dialect == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ratchet ledger'))"))
+            if sa.inspect(connection).has_table("decisions"):
+                return
+            metadata.create_all(connection)
+            if dialect == "sqlite":
+                connection.connection.driver_connection.executescript(_FORBID_CHANGE[dialect])
+            else:
+                connection.execute(sa.text(_FORBID_CHANGE[dialect]))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            raise ServiceUnavailable(f"The ledger at {where} did not answer: {error.orig}. Is Postgres up?") from error
+
+    def champion(self) -> Champion:
+        """Who serves now; epoch 0 without a version before the first promotion."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                sa.select(champions.c.epoch, champions.c.version).where(
+                    champions.c.registered_model == self.registered_model
+                )
+            ).first()
+        return Champion(epoch=row.epoch, version=row.version) if row else Champion()
+
+    def record(self, decision: Decision, expected: Champion) -> Decision:
+        """Append a decision, and move the champion with it, if the champion is still the expected one.
+
+        The same subject twice returns the first decision: a job that was killed after its commit converges.
+        Raises LedgerError when somebody else moved the champion in between; nothing is written then.
+        """
+        moves = decision.action != "keep"
+        epoch = expected.epoch + moves
+        entry = decision.model_copy(
+            update={"epoch": epoch, "decided_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        )
+        try:
+            with self._transaction() as connection:
+                self._compare_and_set(connection, expected, epoch, decision.version if moves else expected.version)
+                identity = connection.execute(
+                    decisions.insert().values(
+                        registered_model=self.registered_model,
+                        epoch=epoch,
+                        subject=decision.subject,
+                        entry=entry.model_dump(mode="json", exclude={"id"}),
+                    )
+                ).inserted_primary_key[0]
+        except DuplicateRow as error:
+            first = self.find(decision.subject)
+            if first is None:
+                raise LedgerError(f"The ledger refused the decision on {decision.subject}: {error.orig}.") from error
+            return first
+        return entry.model_copy(update={"id": identity})
+
+    def _compare_and_set(self, connection: sa.Connection, expected: Champion, epoch: int, version: int | None) -> None:
+        """Move the champion's row from `expected` to the new epoch, or raise. The row lock orders all writers."""
+        if expected.epoch == 0 and not self._row_exists(connection):
+            connection.execute(champions.insert().values(registered_model=self.registered_model, epoch=0, version=None))
+        moved = connection.execute(
+            champions.update()
+            .where(champions.c.registered_model == self.registered_model, champions.c.epoch == expected.epoch)
+            .values(epoch=epoch, version=version)
+        ).rowcount
+        if moved != 1:
+            raise LedgerError(
+                f"The champion moved on from epoch {expected.epoch} (version {expected.version}) since this was "
+                "evaluated. Nothing was changed. Evaluate against the present champion and decide again."
+            )
+
+    def _row_exists(self, connection: sa.Connection) -> bool:
+        here = champions.c.registered_model == self.registered_model
+        return connection.execute(sa.select(champions.c.epoch).where(here)).first() is not None
+
+    def history(self) -> list[Decision]:
+        """Every decision, oldest first."""
+        return self._decisions(decisions.c.registered_model == self.registered_model)
+
+    def find(self, subject: str) -> Decision | None:
+        """The decision on a subject, if there is one."""
+        here = decisions.c.registered_model == self.registered_model
+        return next(iter(self._decisions(decisions.c.subject == subject, here)), None)
+
+    def decision(self, identity: int) -> Decision:
+        """The decision with this id. Raises LedgerError if there is none."""
+        here = decisions.c.registered_model == self.registered_model
+        found = self._decisions(decisions.c.id == identity, here)
+        if not found:
+            raise LedgerError(f"The ledger holds no decision {identity}. `ratchet history` lists all of them.")
+        return found[0]
+
+    def _decisions(self, *conditions: sa.ColumnElement[bool]) -> list[Decision]:
+        query = sa.select(decisions.c.id, decisions.c.entry).where(*conditions).order_by(decisions.c.id)
+        with self._transaction() as connection:
+            return [Decision(id=row.id, **row.entry) for row in connection.execute(query)]

@@ -1,0 +1,25 @@
+"""Structured logs: one JSON object a line, on standard output, where ECS sends it to CloudWatch; plain text on a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+
+def configure(*, job: str = "", dag_run: str = "") -> None:
+    """Set up logging for this process; called once, at the entry point."""
+    people = sys.stdout.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+    )
+    structlog.contextvars.bind_contextvars(
+        **{key: text for key, text in {"job": job, "dag_run": dag_run}.items() if text}
+    )

@@ -1,0 +1,89 @@
+"""The manifest of a job: what went in, what came out, what it cost. It is written last, so it proves success."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ratchet import keys
+from ratchet.errors import IntegrityError, MissingInput
+from ratchet.storage import Storage
+
+
+class Output(BaseModel):
+    """One file that a job made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size: int = Field(description="bytes")
+
+
+class Manifest(BaseModel):
+    """One finished job. `inputs` names the manifests it read, each with the digest it had then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: str
+    room: str = Field(description="The key under which the outputs lie.")
+    parameters: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+    outputs: dict[str, Output] = {}
+    rows: dict[str, int] = {}
+    metrics: dict[str, float] = {}
+    details: dict[str, Any] = Field({}, description="What this kind of job has to say beyond rows and metrics.")
+    seconds: float = 0.0
+    peak_memory_mib: float = 0.0
+    code_version: str = "unknown"
+    launch: str = Field("", description="Token of the DAG run and task that launched it; empty by hand.")
+    dag_run: str = ""
+    finished_at: str = Field("", description="UTC, ISO 8601.")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over job, parameters and outputs: equal for equal results, whenever and wherever they were made."""
+        result = {
+            "job": self.job,
+            "parameters": self.parameters,
+            "outputs": {key: output.sha256 for key, output in self.outputs.items()},
+        }
+        return hashlib.sha256(json.dumps(result, sort_keys=True, default=str).encode()).hexdigest()
+
+    def output(self, name: str) -> Output:
+        """The output `name` (the part of its key behind the room). Raises IntegrityError if there is none."""
+        try:
+            return self.outputs[name]
+        except KeyError:
+            raise IntegrityError(f"The manifest of {self.job} under {self.room} names no output {name!r}.") from None
+
+
+def find(storage: Storage, room: str) -> Manifest | None:
+    """The manifest of a room, or None where its job has not finished."""
+    try:
+        text = storage.read(keys.manifest(room))
+    except MissingInput:
+        return None
+    return Manifest.model_validate_json(text)
+
+
+def read(storage: Storage, room: str, remedy: str) -> Manifest:
+    """The manifest of a room. Raises MissingInput, naming the command that makes it."""
+    manifest = find(storage, room)
+    if manifest is None:
+        raise MissingInput(f"{room} is not in the store {storage.uri}. Run `{remedy}` first.")
+    return manifest
+
+
+def stands(storage: Storage, room: str, parameters: dict[str, Any]) -> Manifest | None:
+    """The manifest of a room if its job need not run again: same parameters, and every input still what it was."""
+    manifest = find(storage, room)
+    if manifest is None or manifest.parameters != parameters:
+        return None
+    for upstream, digest in manifest.inputs.items():
+        current = find(storage, upstream)
+        if current is None or current.digest != digest:
+            return None
+    return manifest

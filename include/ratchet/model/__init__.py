@@ -1,0 +1,1 @@
+"""From features to a champion: train, evaluate, decide, register."""

@@ -1,0 +1,160 @@
+"""A model on disk: a safetensors file of weights and a JSON file that says what they are. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ratchet.candidates import FEATURIZER
+from ratchet.data.features import DIMENSIONS, count
+from ratchet.data.schemas import document
+from ratchet.errors import ArtifactError
+from ratchet.storage import sha256_of
+
+WEIGHTS = "model.safetensors"
+CARD = "model.json"
+MAX_BYTES = 1 << 30
+"""No linear model in 2^22 dimensions comes near 1 GiB; a larger file is not one of ours."""
+
+
+class Card(BaseModel):
+    """What the weights are, and how their bytes can be verified."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = 1
+    featurizer: str = FEATURIZER
+    candidate: str
+    window: str
+    slope: float = 1.0
+    offset: float = 0.0
+    intercept: float
+    trained_on: dict[str, str] = {}
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A linear model on sublinear TF-IDF.
+
+    `columns`, `idf`, `coefficients` have shape (m,): the m columns of 2^22 seen at least twice in the window.
+    """
+
+    card: Card
+    columns: np.ndarray
+    idf: np.ndarray
+    coefficients: np.ndarray
+
+    @cached_property
+    def dense_idf(self) -> np.ndarray:
+        """idf by column, shape (2^22,); 0 for a column that was pruned, which takes it out of score and norm alike."""
+        return spread(self.columns, self.idf)
+
+    @cached_property
+    def dense_coefficients(self) -> np.ndarray:
+        return spread(self.columns, self.coefficients)
+
+    def scores(self, counts: sp.csr_matrix) -> np.ndarray:
+        """Distance from the decision boundary, shape (n,); positive means label 1."""
+        weighted = weigh(counts, self.dense_idf)
+        return weighted @ self.dense_coefficients + self.card.intercept
+
+    def probabilities(self, counts: sp.csr_matrix) -> np.ndarray:
+        """Calibrated probability of label 1, shape (n,), by Platt's sigmoid fitted on the validation part."""
+        scores = self.card.slope * self.scores(counts) + self.card.offset
+        return 1.0 / (1.0 + np.exp(-np.clip(scores, -500, 500)))
+
+    def read(self, titles: list[str], texts: list[str]) -> np.ndarray:
+        """Probability of label 1 for raw reviews, shape (n,)."""
+        return self.probabilities(count([document(title, text) for title, text in zip(titles, texts, strict=True)]))
+
+    def save(self, folder: Path) -> None:
+        """Write both files into `folder`. The same model is the same bytes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {
+            "columns": self.columns.astype(np.uint32),
+            "idf": self.idf.astype(np.float32),
+            "coefficients": self.coefficients.astype(np.float32),
+        }
+        save_file(weights, folder / WEIGHTS)
+        card = self.card.model_copy(update={"sha256": sha256_of(folder / WEIGHTS)})
+        (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+
+
+def load(folder: Path) -> Model:
+    """Read and verify a model. Raises ArtifactError if a file is missing, altered, too large, or of another format."""
+    card = _card(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ArtifactError(f"{folder} has no {WEIGHTS}: the artifact is incomplete. Train the window again.")
+    if weights.stat().st_size > MAX_BYTES:
+        raise ArtifactError(f"{weights} has {weights.stat().st_size} bytes, over the limit of {MAX_BYTES}.")
+    if sha256_of(weights) != card.sha256:
+        raise ArtifactError(f"{weights} does not have the SHA-256 that {CARD} names: it was altered. Do not serve it.")
+    try:
+        found = load_file(weights)
+    except SafetensorError as error:
+        raise ArtifactError(f"{weights} is no safetensors file: {error}.") from error
+    model = Model(card, *(_tensor(found, name, weights) for name in ("columns", "idf", "coefficients")))
+    _check(model, weights)
+    return model
+
+
+def _card(folder: Path) -> Card:
+    path = folder / CARD
+    if not path.is_file():
+        raise ArtifactError(f"{folder} has no {CARD}: it is not a model of Ratchet's.")
+    try:
+        card = Card.model_validate_json(path.read_text())
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}.") from error
+    if card.format != 1 or card.featurizer != FEATURIZER:
+        raise ArtifactError(
+            f"{path} is of format {card.format} on features {card.featurizer}; this code reads format 1 on "
+            f"{FEATURIZER}. Use the code version that trained it."
+        )
+    return card
+
+
+def _tensor(found: dict[str, Any], name: str, path: Path) -> np.ndarray:
+    if name not in found:
+        raise ArtifactError(f"{path} has no tensor {name!r}.")
+    return found[name]
+
+
+def _check(model: Model, path: Path) -> None:
+    if not len(model.columns) == len(model.idf) == len(model.coefficients):
+        raise ArtifactError(f"The tensors of {path} differ in length.")
+    if len(model.columns) and int(model.columns.max()) >= DIMENSIONS:
+        raise ArtifactError(f"{path} has a column beyond {DIMENSIONS}.")
+    if not (np.isfinite(model.idf).all() and np.isfinite(model.coefficients).all()):
+        raise ArtifactError(f"{path} has weights that are not finite.")
+
+
+def spread(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values by column, shape (2^22,) float32, 0 elsewhere."""
+    dense = np.zeros(DIMENSIONS, dtype=np.float32)
+    dense[columns] = values
+    return dense
+
+
+def weigh(counts: sp.csr_matrix, idf: np.ndarray) -> sp.csr_matrix:
+    """Sublinear TF-IDF, rows of length 1: what `TfidfTransformer(sublinear_tf=True)` does, for a dense `idf`.
+
+    `counts` has shape (n, 2^22), `idf` shape (2^22,). A row without any known column stays 0.
+    """
+    data = (1.0 + np.log(counts.data)) * idf[counts.indices]
+    weighted = sp.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+    squares = sp.csr_matrix((data * data, counts.indices, counts.indptr), shape=counts.shape)
+    lengths = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    weighted.data *= np.repeat(scale, np.diff(weighted.indptr)).astype(weighted.data.dtype)
+    return weighted

@@ -1,0 +1,171 @@
+"""Challenger against champion, on one frozen test set, in one job: this makes the evidence, and judges nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+import structlog
+
+from ratchet import keys
+from ratchet.candidates import FEATURIZER
+from ratchet.data import features
+from ratchet.data.features import Features
+from ratchet.errors import ArtifactError, IntegrityError
+from ratchet.jobs import Work
+from ratchet.ledger import Champion, Ledger
+from ratchet.manifests import Manifest
+from ratchet.model import artifact, probe
+from ratchet.model.artifact import CARD, WEIGHTS, Model
+from ratchet.model.decide import Evidence
+from ratchet.model.metrics import metrics
+from ratchet.model.registry import Registry
+from ratchet.storage import Storage, verified
+from ratchet.windows import Window
+
+log = structlog.get_logger()
+
+PROBES = 20
+TOLERANCE = 1e-5
+EVIDENCE = "evidence.json"
+
+
+def evaluate(work: Work, window: Window, candidates: list[str], registry: Registry, ledger: Ledger) -> Evidence:
+    """Register the candidate that is best on validation as challenger and measure it beside the champion."""
+    trained = {
+        name: work.read(keys.model(window, name), f"ratchet train --window {window} --candidate {name}")
+        for name in candidates
+    }
+    compared = {name: manifest.metrics["macro_f1"] for name, manifest in trained.items()}
+    best = trained[max(candidates, key=lambda name: compared[name])]
+    test_made = work.read(keys.features(FEATURIZER, keys.TEST), f"ratchet featurize --batch {keys.TEST}")
+    champion = ledger.champion()
+    common = {
+        "window": str(window),
+        "candidate": best.parameters["candidate"],
+        "model_digest": best.digest,
+        "champion_epoch": champion.epoch,
+        "champion_version": champion.version,
+        "test_digest": test_made.digest,
+        "compared": compared,
+        "validation": best.metrics,
+        "validation_rows": best.rows["validation"],
+        "lineage_problem": lineage_problem(work.storage, best, window),
+    }
+    test = features.load(work.storage, test_made, "test")
+    try:
+        challenger = _challenger(work, best)
+    except IntegrityError as error:
+        evidence = Evidence(**common, version=None, outcomes=[[[0, 0], [0, 0]]] * 2, artifact_problem=str(error))
+    else:
+        evidence = _compare(Evidence(
+            **common, version=registry.register(best), outcomes=[[[0, 0], [0, 0]]] * 2
+        ), challenger, _champion(champion, registry), test)  # fmt: skip
+    path = work.folder / EVIDENCE
+    path.write_text(evidence.model_dump_json(indent=2) + "\n")
+    work.publish(path, EVIDENCE)
+    work.metrics.update(evidence.metrics)
+    work.rows["test"] = len(test.labels)
+    work.details.update(version=evidence.version, champion=champion.version)
+    if evidence.version is not None:
+        registry.note(
+            evidence.version, {}, {f"test_{name}": value for name, value in evidence.metrics.items()}, evidence=path
+        )
+    return evidence
+
+
+def _challenger(work: Work, trained: Manifest) -> Model:
+    """The challenger as its files say, after a fresh process has given the same answers. Raises IntegrityError."""
+    folder = work.folder / "challenger"
+    folder.mkdir()
+    for name in (WEIGHTS, CARD):
+        with verified(work.storage, f"{trained.room}/{name}", trained.output(name).sha256) as path:
+            (folder / name).write_bytes(path.read_bytes())
+    titles, texts = _probes(work.storage)
+    answered = probe.answers(folder, titles, texts)
+    if isinstance(answered, str):
+        raise ArtifactError(answered)
+    model = artifact.load(folder)
+    if np.abs(answered - model.read(titles, texts)).max() > TOLERANCE:
+        raise ArtifactError("the artifact answers differently in a fresh process")
+    return model
+
+
+def _probes(storage: Storage) -> tuple[list[str], list[str]]:
+    """Titles and texts of the first few test reviews."""
+    with storage.local(keys.reviews(keys.TEST)) as path:
+        table = pq.ParquetFile(path).read_row_group(0, columns=["title", "text"]).slice(0, PROBES)
+    return table["title"].to_pylist(), table["text"].to_pylist()
+
+
+def _champion(champion: Champion, registry: Registry) -> Model | None:
+    if champion.version is None:
+        return None
+    with registry.artifact(champion.version) as folder:
+        return artifact.load(folder)
+
+
+def _compare(evidence: Evidence, challenger: Model, champion: Model | None, test: Features) -> Evidence:
+    """Add figures and the tables of outcomes, over all of the test set and by slice."""
+    probabilities = challenger.probabilities(test.counts)
+    against = champion.probabilities(test.counts) if champion else probabilities
+    answers, before = (probabilities >= 0.5).astype(int), (against >= 0.5).astype(int)
+
+    def table(rows: np.ndarray) -> list[list[list[int]]]:
+        cells = np.zeros((2, 2, 2), dtype=int)
+        np.add.at(cells, (test.labels[rows], before[rows], answers[rows]), 1)
+        return cells.tolist()
+
+    everything = np.ones(len(test.labels), dtype=bool)
+    return evidence.model_copy(
+        update={
+            "outcomes": table(everything),
+            "slices": {name: table(rows) for name, rows in slices(test).items()} if champion else {},
+            "metrics": metrics(test.labels, probabilities),
+            "champion_metrics": metrics(test.labels, against) if champion else {},
+        }
+    )
+
+
+def slices(test: Features) -> dict[str, np.ndarray]:
+    """Groups in which a challenger may not fall behind, as masks of shape (n,): by length quartile and by title."""
+    edges = np.quantile(test.lengths, [0.25, 0.5, 0.75])
+    quartile = np.searchsorted(edges, test.lengths, side="left")
+    groups = {f"length quartile {number + 1}": quartile == number for number in range(4)}
+    return {**groups, "with title": test.titled, "without title": ~test.titled}
+
+
+def lineage_problem(storage: Storage, trained: Manifest, window: Window) -> str:
+    """Why the training data are not batches 0..k alone, free of test reviews; empty when all is well."""
+    wanted = {keys.features(FEATURIZER, keys.batch_name(number)) for number in window.batches}
+    if set(trained.inputs) != wanted:
+        odd = ", ".join(sorted(set(trained.inputs) ^ wanted))
+        return f"it was not trained on batches {window} alone: {odd} differ"
+    tested = set(_ids(storage, keys.TEST))
+    for number in window.batches:
+        shared = tested.intersection(_ids(storage, keys.batch_name(number)))
+        if shared:
+            return f"{len(shared)} test reviews are also in {keys.batch_name(number)}"
+    return ""
+
+
+def _ids(storage: Storage, batch: str) -> list[str]:
+    with storage.local(keys.reviews(batch)) as path:
+        return pq.read_table(path, columns=["review_id"])["review_id"].to_pylist()
+
+
+def score(work: Work, batch: str, registry: Registry, ledger: Ledger) -> None:
+    """The prequential score: the champion on a batch that it has not trained on."""
+    made = work.read(keys.features(FEATURIZER, batch), f"ratchet featurize --batch {batch}")
+    champion = ledger.champion()
+    if champion.version is None:
+        raise IntegrityError("There is no champion to score yet. Train and promote window 0-0 first.")
+    with registry.artifact(champion.version) as folder:
+        model = artifact.load(folder)
+    work.details["champion"] = champion.version
+    if batch in model.card.trained_on:
+        work.details["not_scored"] = f"version {champion.version} was trained on {batch}"
+        return
+    parts = Features.stack([features.load(work.storage, made, part) for part in features.PARTS])
+    work.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))
+    work.rows["scored"] = len(parts.labels)
+    registry.note(champion.version, {}, {f"prequential_f1_{batch}": work.metrics["macro_f1"]})

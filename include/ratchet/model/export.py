@@ -1,0 +1,30 @@
+"""The same model as a plain scikit-learn Pipeline, for people who want to leave, or to look."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from ratchet.data.features import DIMENSIONS, vectorizer
+from ratchet.model.artifact import Model
+
+
+def pipeline(model: Model) -> Pipeline:
+    """A fitted Pipeline over documents (`title text`) with the model's answers and probabilities.
+
+    A pruned column has idf 0, which takes it out of score and norm, so no step of our own is needed. Platt's sigmoid is
+    folded into the coefficients: slope (w x + b) + offset is linear again.
+    """
+    weighting = TfidfTransformer(sublinear_tf=True)
+    weighting.fit(sp.csr_matrix((1, DIMENSIONS), dtype=np.float32))
+    weighting.idf_ = model.dense_idf
+    card = model.card
+    classifier = LogisticRegression()
+    classifier.classes_ = np.array([0, 1])
+    classifier.coef_ = card.slope * model.dense_coefficients.reshape(1, -1)
+    classifier.intercept_ = np.array([card.slope * card.intercept + card.offset])
+    classifier.n_features_in_ = DIMENSIONS
+    return Pipeline([("counts", vectorizer()), ("tfidf", weighting), ("model", classifier)])

@@ -1,0 +1,57 @@
+"""The three pictures of a binary classifier that people look at before they trust it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix, precision_recall_curve
+
+from ratchet.model.metrics import BINS
+
+NAMES = ("negative", "positive")
+
+
+def draw(labels: np.ndarray, probabilities: np.ndarray, folder: Path) -> None:
+    """Write confusion_matrix.png, precision_recall.png, reliability.png for labels and probabilities of shape (n,)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, paint in {
+        "confusion_matrix": _confusion,
+        "precision_recall": _precision_recall,
+        "reliability": _reliability,
+    }.items():
+        figure = Figure(figsize=(4.2, 4), layout="constrained")
+        paint(figure.add_subplot(), labels, probabilities)
+        figure.savefig(folder / f"{name}.png", dpi=90)
+
+
+def _confusion(axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    table = confusion_matrix(labels, probabilities >= 0.5, labels=[0, 1])
+    axes.imshow(table, cmap="Blues")
+    axes.set(
+        title="Confusion matrix", xlabel="predicted", ylabel="true", xticks=[0, 1], yticks=[0, 1],
+        xticklabels=NAMES, yticklabels=NAMES,
+    )  # fmt: skip
+    for (row, column), value in np.ndenumerate(table):
+        dark = value > table.max() / 2
+        axes.text(column, row, f"{value:,}", ha="center", va="center", color="white" if dark else "black")
+
+
+def _precision_recall(axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    precision, recall, _ = precision_recall_curve(labels, probabilities)
+    axes.plot(recall, precision)
+    axes.set(
+        title="Precision and recall of positive", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0.4, 1.01)
+    )
+
+
+def _reliability(axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    where = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    sizes = np.bincount(where, minlength=BINS)
+    full = sizes > 0
+    said = np.bincount(where, weights=probabilities, minlength=BINS)[full] / sizes[full]
+    found = np.bincount(where, weights=labels, minlength=BINS)[full] / sizes[full]
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--")
+    axes.plot(said, found, marker="o")
+    axes.set(title="Reliability", xlabel="predicted probability", ylabel="share of positive", xlim=(0, 1), ylim=(0, 1))

@@ -1,0 +1,95 @@
+"""Batch scoring: a file of reviews in, a Parquet file of predictions out, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import structlog
+
+from ratchet.errors import InputError
+from ratchet.model import artifact
+from ratchet.model.artifact import Model
+from ratchet.settings import Settings
+
+log = structlog.get_logger()
+
+ROWS = 10_000
+PREDICTION = pa.schema([("row", pa.int64()), ("label", pa.int8()), ("probability", pa.float64())])
+
+
+@contextmanager
+def opened(model: str, settings: Settings) -> Iterator[Model]:
+    """The model at a folder, or at `models:/name@alias` or `models:/name/version` in MLflow. Raises ArtifactError."""
+    if not model.startswith("models:/"):
+        yield artifact.load(Path(model))
+        return
+    from ratchet.model.registry import Registry
+
+    registry = Registry(settings)
+    with registry.artifact(registry.version_of(model)) as folder:
+        yield artifact.load(folder)
+
+
+def predict(model: Model, source: Path, output: Path) -> int:
+    """Write row number, label and probability for every review of `source`; returns how many. Raises InputError."""
+    aside = output.with_name(f".{output.name}.aside")
+    rows = 0
+    try:
+        with pq.ParquetWriter(aside, PREDICTION) as writer:
+            for frame in reviews(source):
+                probability = model.read(frame["title"].tolist(), frame["text"].tolist())
+                numbers = np.arange(rows, rows + len(frame))
+                label = (probability >= 0.5).astype(np.int8)
+                columns = [numbers, label, probability.astype(np.float64)]
+                writer.write_table(pa.table(columns, schema=PREDICTION))
+                rows += len(frame)
+                log.debug("predicted", rows=rows)
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
+    return rows
+
+
+def reviews(source: Path) -> Iterator[pd.DataFrame]:
+    """Frames of `title` and `text`, at most 10,000 rows each, missing values as empty text. Raises InputError."""
+    if not source.is_file():
+        raise InputError(f"{source} is not a file. Give --input a .csv, .csv.gz or .parquet of reviews.")
+    try:
+        for frame in _frames(source):
+            if "text" not in frame:
+                raise InputError(f"{source} has no column `text`, only {', '.join(map(str, frame.columns))}.")
+            titles = frame["title"] if "title" in frame else pd.Series("", index=frame.index)
+            yield pd.DataFrame({"title": titles.fillna("").astype(str), "text": frame["text"].fillna("").astype(str)})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowInvalid, EOFError) as error:
+        raise InputError(f"{source} cannot be read as reviews: {error}.") from error
+
+
+def _frames(source: Path) -> Iterator[pd.DataFrame]:
+    if source.suffix == ".parquet":
+        for group in pq.ParquetFile(source).iter_batches(batch_size=ROWS):
+            yield group.to_pandas()
+        return
+    names = _columns(source)
+    header = 0 if names is None else None
+    yield from pd.read_csv(source, names=names, header=header, dtype=str, keep_default_na=False, chunksize=ROWS)
+
+
+def _columns(source: Path) -> list[str] | None:
+    """Names for a file without a header (Kaggle's layout has none), or None where the first row is one."""
+    opener = gzip.open if source.suffix == ".gz" else open
+    with opener(source, "rt", encoding="utf-8", newline="") as file:
+        first = next(csv.reader(file), [])
+    if "text" in first:
+        return None
+    layouts = {1: ["text"], 2: ["title", "text"], 3: ["class", "title", "text"]}
+    if len(first) not in layouts:
+        raise InputError(f"{source} has {len(first)} columns and no header. Name them: `title` and `text`.")
+    return layouts[len(first)]

@@ -1,0 +1,27 @@
+"""MLflow's way in: `models:/review-sentiment@champion` loads through this module, from installed code, no pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ratchet.model import artifact
+
+
+class ReviewSentiment:
+    """What `mlflow.pyfunc.load_model` gives: `predict` takes a frame with `title` and `text`."""
+
+    def __init__(self, model: artifact.Model) -> None:
+        self.model = model
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
+        """One row per review, in order: `label` (0 or 1) and `probability` of label 1."""
+        titles = model_input["title"].fillna("").tolist() if "title" in model_input else [""] * len(model_input)
+        probability = self.model.read(titles, model_input["text"].fillna("").tolist())
+        return pd.DataFrame({"label": (probability >= 0.5).astype("int64"), "probability": probability})
+
+
+def _load_pyfunc(data_path: str) -> ReviewSentiment:
+    """Called by MLflow with the folder of the artifact, which is verified before it is used."""
+    return ReviewSentiment(artifact.load(Path(data_path)))

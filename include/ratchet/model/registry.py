@@ -1,0 +1,199 @@
+"""MLflow: a run per training, a version per model, and aliases that follow the ledger.
+
+Every write is looked up first by the model's digest, so a job that was killed and runs again finds what it had made.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import structlog
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema
+
+from ratchet.errors import ArtifactError, ServiceUnavailable
+from ratchet.ledger import Ledger
+from ratchet.manifests import Manifest
+from ratchet.settings import Settings
+from ratchet.storage import sha256_of
+
+log = structlog.get_logger()
+
+DIGEST, WEIGHTS_DIGEST, ROOM = "ratchet.model_digest", "ratchet.weights", "ratchet.room"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec("string", "title"), ColSpec("string", "text")]),
+    outputs=Schema([ColSpec("long", "label"), ColSpec("double", "probability")]),
+)
+EXAMPLE = pd.DataFrame({"title": ["Great value"], "text": ["It works well and does not cost much."]})
+
+
+class Registry:
+    """The registered model, its versions, and the runs that trained them."""
+
+    def __init__(self, settings: Settings) -> None:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        self.name = settings.registered_model
+        self.client = MlflowClient()
+        with _answering(settings.tracking_uri):
+            self.experiment = mlflow.set_experiment(self.name).experiment_id
+
+    def log_training(
+        self, *, room: str, digest: str, artifact: Path, pictures: Path, parameters: dict[str, Any],
+        metrics: dict[str, float], trained_on: dict[str, str], tags: dict[str, str],
+    ) -> dict[str, str]:  # fmt: skip
+        """One finished MLflow run with the model, its figures, plots and inputs. Returns its `run` and `model_uri`.
+
+        A finished run of the same digest is returned as it is; one that a killed job left RUNNING is closed as KILLED.
+        """
+        for run in self._runs(f"tags.`{ROOM}` = '{room}'"):
+            if run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == digest:
+                return {"run": run.info.run_id, "model_uri": run.data.tags["ratchet.model_uri"]}
+            if run.info.status == "RUNNING":
+                self.client.set_terminated(run.info.run_id, "KILLED")
+        with mlflow.start_run(experiment_id=self.experiment, run_name=room.removeprefix("models/")) as run:
+            mlflow.set_tags({ROOM: room, DIGEST: digest, **tags})
+            mlflow.log_params(parameters)
+            mlflow.log_metrics(metrics)
+            mlflow.log_artifacts(str(pictures), "plots")
+            self.client.log_inputs(run.info.run_id, [_dataset(name, sha) for name, sha in trained_on.items()])
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="ratchet.model.pyfunc",
+                data_path=str(artifact),
+                signature=SIGNATURE,
+                input_example=EXAMPLE,
+                pip_requirements=["ratchet[training]"],
+            )
+            mlflow.set_tag("ratchet.model_uri", info.model_uri)
+        return {"run": run.info.run_id, "model_uri": info.model_uri}
+
+    def register(self, trained: Manifest) -> int:
+        """The model version of a training, made unless it exists, and named challenger."""
+        digest, run = trained.digest, trained.details["mlflow"]["run"]
+        try:
+            self.client.get_registered_model(self.name)
+        except MlflowException:
+            self.client.create_registered_model(
+                self.name, description="Positive or negative? Champion and challengers."
+            )
+        found = [version for version in self._versions() if version.tags.get(DIGEST) == digest]
+        version = found[0] if found else self.client.create_model_version(
+            self.name,
+            source=trained.details["mlflow"]["model_uri"],
+                model_id=trained.details["mlflow"]["model_uri"].removeprefix("models:/"),
+            run_id=run,
+            tags={
+                    DIGEST: digest,
+                    ROOM: trained.room,
+                    WEIGHTS_DIGEST: trained.output("model.safetensors").sha256,
+                    "window": trained.parameters["window"],
+                },
+        )  # fmt: skip
+        self.client.set_registered_model_alias(self.name, CHALLENGER, version.version)
+        return int(version.version)
+
+    @contextmanager
+    def artifact(self, version: int) -> Iterator[Path]:
+        """The files of a version, downloaded for as long as the block runs, once they are what was registered.
+
+        Raises ArtifactError when the version is unknown, or its weights are not those its training published.
+        """
+        try:
+            registered = self.client.get_model_version(self.name, str(version))
+        except MlflowException as error:
+            raise ArtifactError(f"MLflow knows no version {version} of {self.name}: {error.message}") from error
+        with tempfile.TemporaryDirectory(prefix="ratchet-model-") as folder:
+            try:
+                source = f"models:/{self.name}/{version}/data/model"
+                files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
+            except (MlflowException, OSError) as error:
+                raise ArtifactError(f"Version {version} of {self.name} cannot be downloaded: {error}") from error
+            if sha256_of(files / "model.safetensors") != registered.tags.get(WEIGHTS_DIGEST):
+                raise ArtifactError(f"The weights of version {version} of {self.name} are not those that were trained.")
+            yield files
+
+    def reconcile(self, ledger: Ledger) -> dict[str, int]:
+        """Make the aliases `champion` and `previous` say what the ledger says; returns those that were moved."""
+        champion = ledger.champion().version
+        if champion is None:
+            return {}
+        before = previous_champion(ledger)
+        wanted = {CHAMPION: champion} | ({PREVIOUS: before} if before is not None else {})
+        aliases = self.aliases()
+        moved = {alias: version for alias, version in wanted.items() if aliases.get(alias) != version}
+        for alias, version in moved.items():
+            self.client.set_registered_model_alias(self.name, alias, str(version))
+        return moved
+
+    def aliases(self) -> dict[str, int]:
+        """Which version each alias names; empty before the first registration."""
+        try:
+            found = self.client.get_registered_model(self.name).aliases
+        except MlflowException:
+            return {}
+        return {alias: int(version) for alias, version in found.items()}
+
+    def version_of(self, uri: str) -> int:
+        """The version that `models:/name@alias` or `models:/name/version` names. Raises ArtifactError if there is none."""
+        found = re.fullmatch(rf"models:/{re.escape(self.name)}(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))", uri)
+        if not found:
+            raise ArtifactError(f"{uri!r} is no model here. Write models:/{self.name}@champion, or /VERSION.")
+        if found["version"]:
+            return int(found["version"])
+        try:
+            return self.aliases()[found["alias"]]
+        except KeyError:
+            raise ArtifactError(f"{self.name} has no alias {found['alias']!r} yet. Promote a model first.") from None
+
+    def note(self, version: int, tags: dict[str, str], metrics: dict[str, float], evidence: Path | None = None) -> None:
+        """Add what an evaluation or a decision found to the version and to the run that trained it."""
+        run = self.client.get_model_version(self.name, str(version)).run_id
+        for key, value in tags.items():
+            self.client.set_model_version_tag(self.name, str(version), key, value[:4900])
+        for key, value in metrics.items():
+            self.client.log_metric(run, key, value)
+        if evidence:
+            self.client.log_artifact(run, str(evidence), "evidence")
+
+    def _runs(self, query: str) -> list[mlflow.entities.Run]:
+        return list(self.client.search_runs([self.experiment], filter_string=query))
+
+    def _versions(self) -> list[Any]:
+        return list(self.client.search_model_versions(f"name = '{self.name}'", max_results=1000))
+
+
+def previous_champion(ledger: Ledger) -> int | None:
+    """The version that was champion before the present one, by the ledger."""
+    current, before = None, None
+    for decision in ledger.history():
+        if decision.action != "keep":
+            current, before = decision.version, current
+    return before
+
+
+def _dataset(name: str, digest: str) -> DatasetInput:
+    dataset = Dataset(name=name, digest=digest[:16], source_type="ratchet", source=f'{{"batch": "{name}"}}')
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+@contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise ServiceUnavailable(
+            f"MLflow at {uri} did not answer: {error}. Is its server up? See `ratchet doctor`."
+        ) from error

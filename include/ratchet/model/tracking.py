@@ -1,0 +1,34 @@
+"""A training as MLflow sees it: fit, publish the artifact, then one run with everything a reader wants to know."""
+
+from __future__ import annotations
+
+from ratchet.jobs import Job, Work
+from ratchet.manifests import Manifest
+from ratchet.model import plots
+from ratchet.model.registry import Registry
+from ratchet.model.train import train
+from ratchet.settings import Settings
+from ratchet.windows import Window
+
+
+def train_and_log(work: Work, job: Job, registry: Registry, settings: Settings) -> None:
+    """The train job: the artifact goes into the store, the run into MLflow, its id into the manifest."""
+    window = Window.parse(job.parameters["window"])
+    model, figures, validation = train(work, window, job.parameters["candidate"])
+    plots.draw(validation.labels, model.probabilities(validation.counts), work.folder / "plots")
+    unsealed = Manifest(job=job.name, room=job.room, parameters=job.parameters, outputs=work.outputs)
+    work.details["mlflow"] = registry.log_training(
+        room=job.room,
+        digest=unsealed.digest,
+        artifact=work.folder / "model",
+        pictures=work.folder / "plots",
+        parameters={**job.parameters, "terms": len(model.columns)},
+        metrics=figures,
+        trained_on=model.card.trained_on,
+        tags={
+            "ratchet.window": str(window),
+            "ratchet.batches": ",".join(model.card.trained_on),
+            "ratchet.dag_run": settings.dag_run,
+            "ratchet.code_version": settings.code_version,
+        },
+    )

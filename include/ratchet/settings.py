@@ -1,0 +1,51 @@
+"""Everything that differs between a laptop and AWS, read once from the environment at the entry point."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ratchet.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """The environment's `RATCHET_…` variables. With none set, everything lives in the folder `./data`."""
+
+    model_config = SettingsConfigDict(env_prefix="RATCHET_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    store: str = Field("./data", description="Where data and models lie: a folder, or s3://bucket/prefix.")
+    ledger: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the ledger; without one, a SQLite file inside a folder store."
+    )
+    tracking: str | None = Field(
+        None, description="MLflow's tracking URI; without one, a SQLite file inside a folder store."
+    )
+    registered_model: str = Field("review-sentiment", description="Name of the registered model in MLflow.")
+    source: str = Field("synthetic:", description="Where reviews come from: see docs/sources.md.")
+    seed_batches: int = Field(10, ge=1, le=100, description="How many weekly batches the seed archive is split into.")
+    first_week: date = Field(date(2026, 1, 5), description="The Monday on which week 0 begins.")
+    cache: Path = Field(Path("~/.cache/ratchet"), description="Where downloads are kept, so that they resume.")
+    code_version: str = Field("unknown", description="The commit the code was built from; it goes into every manifest.")
+    launch: str = Field("", description="Token of the launch (DAG run and task) that this job belongs to.")
+    dag_run: str = Field("", description="The DAG run that launched this job, for lineage.")
+
+    @property
+    def ledger_url(self) -> SecretStr:
+        """The ledger's database URL. Raises ConfigurationError if the store is a bucket and none is set."""
+        return self.ledger or SecretStr(f"sqlite:///{self._beside_the_data('RATCHET_LEDGER')}/ledger.db")
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking URI. Raises ConfigurationError if the store is a bucket and none is set."""
+        return self.tracking or f"sqlite:///{self._beside_the_data('RATCHET_TRACKING')}/mlflow.db"
+
+    def _beside_the_data(self, variable: str) -> Path:
+        if urlsplit(self.store).scheme not in {"", "file"}:
+            raise ConfigurationError(f"The store {self.store} is not a folder, so set {variable} as well.")
+        folder = Path(self.store.removeprefix("file://")).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
