@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronDataIntervalTimetable, Param, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
+
 from orchestration import callbacks
 from orchestration.ecs import RatchetJobOperator
-from orchestration.weeks import CHAMPIONS, NoNewBatch, as_xcom, plan, unfeaturized
+from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, as_xcom, plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.settings import Settings
 
@@ -52,11 +53,11 @@ def plan_week() -> dict:
 @task
 def extract_source(week: dict) -> str:
     """Where the reviews of this week are; a SQL table is copied into the store first."""
-    from orchestration.extract import extract, is_table
-    from ratchet.storage import open_storage
+    if week["source"] != SQL:
+        return week["source"]
+    from orchestration.extract import extract
 
-    source = week["source"]
-    return extract(source, open_storage(Settings().store), week["delivery"]) if is_table(source) else source
+    return extract(Settings(), week["delivery"])
 
 
 @task

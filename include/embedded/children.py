@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ratchet.errors import ServiceUnavailable
-
 from embedded.engine.lifeline import Lifeline, kill
+from ratchet.errors import ServiceUnavailable
 
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL."""

@@ -17,7 +17,7 @@ from embedded.provision import BUCKET, IMAGE, Facts, provision
 
 REGION = "us-east-1"
 MLFLOW_CLIENT = {
-    # The server of 3.17 offers presigned URLs by itself; the stand-in for S3 answers those only after minutes of retries.
+    # The server of 3.17 offers presigned URLs by itself; with the stand-in for S3 those end in minutes of retries.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # fail within a minute and with a reason, not after ten
@@ -54,7 +54,6 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
             "RATCHET_STORE": f"s3://{BUCKET}",
             "RATCHET_TRACKING": tracking,
             **MLFLOW_CLIENT,
-            "RATCHET_SOURCE": source,
             "RATCHET_SEED_BATCHES": str(seed_batches),
             "RATCHET_CACHE": str(cache),
             "RATCHET_CODE_VERSION": code_version(),
@@ -70,6 +69,7 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
             **{name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET_"))},
             **shared,
             "RATCHET_LEDGER": databases["ratchet"],
+            "RATCHET_SOURCE": source,
             "RATCHET_ECS_POLL_SECONDS": "0.2",
             **_airflow(root, databases["airflow"]),
         }

@@ -15,13 +15,13 @@ from typing import Any
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
+
+from orchestration.settings import ecs_settings
 from ratchet.catalogue import JOBS
 from ratchet.jobs import Job
 from ratchet.manifests import Manifest
 from ratchet.settings import Settings
 from ratchet.storage import Storage, open_storage
-
-from orchestration.settings import ecs_settings
 
 
 class RatchetJobOperator(EcsRunTaskOperator):
@@ -116,8 +116,8 @@ class RatchetJobOperator(EcsRunTaskOperator):
         manifest = job.result(storage, force=forced, launch=launch)
         if manifest is None:
             raise AirflowException(
-                f"ECS says that {self.arn} ended well, but {job.name} left no manifest under {job.room} in {storage.uri}. "
-                "It was stopped from outside, or wrote elsewhere: compare RATCHET_STORE here and in the task definition."
+                f"ECS says that {self.arn} ended well, but {job.name} left no manifest under {storage.uri}/{job.room}. "
+                "It was stopped from outside or wrote elsewhere: compare RATCHET_STORE here and in the task definition."
             )
         return manifest
 

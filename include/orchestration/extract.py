@@ -9,24 +9,27 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import Connection
+
 from ratchet import keys
 from ratchet.errors import ConfigurationError
-from ratchet.storage import Storage
+from ratchet.settings import Settings
+from ratchet.storage import open_storage
 
 COLUMNS = ("label", "title", "text")
 
 
-def is_table(source: str) -> bool:
-    return urlsplit(source).scheme.startswith("postgresql")
-
-
-def extract(source: str, storage: Storage, delivery: str) -> str:
+def extract(settings: Settings, delivery: str) -> str:
     """Copy `label, title, text` of `postgresql+psycopg://…?table=[schema.]name` into the store; returns the file's URI.
 
-    `label` is 1 (negative) or 2 (positive), as in Kaggle's layout. Raises ConfigurationError without a table's name.
+    `label` is 1 (negative) or 2 (positive), as in Kaggle's layout. A file that stands is not extracted again, so that a
+    week that is cleared sees the same rows. Raises ConfigurationError without a table's name.
     """
     from psycopg import sql
 
+    storage, key = open_storage(settings.store), f"{keys.incoming(delivery)}.csv.gz"
+    if storage.exists(key):
+        return f"{storage.uri}/{key}"
+    source = settings.source.get_secret_value()
     parts = urlsplit(source)
     table = parse_qs(parts.query).get("table", [""])[0]
     if not table:
@@ -45,7 +48,6 @@ def extract(source: str, storage: Storage, delivery: str) -> str:
         ):
             for block in rows:
                 file.write(block)
-        key = f"{keys.incoming(delivery)}.csv.gz"
         storage.upload(path, key)
     return f"{storage.uri}/{key}"
 

@@ -13,6 +13,7 @@ from ratchet.settings import Settings
 from ratchet.storage import Storage, open_storage
 from ratchet.windows import WEEK, Window, week_of
 
+SQL = "the SQL table of RATCHET_SOURCE"
 CHAMPIONS = "the champion's"
 """The Param that keeps the kind of model that serves."""
 
@@ -44,13 +45,13 @@ def plan(params: dict[str, Any], logical_date: datetime | None, settings: Settin
     number = _number(params.get("window_end"), logical_date, history, settings)
     batch = keys.batch_name(number)
     delivery = keys.SEED if number < settings.seed_batches else batch
-    source = settings.source if delivery == keys.SEED else _arrived(batch, storage)
+    source = _seed(settings) if delivery == keys.SEED else _arrived(batch, storage)
     if source is None and params.get("force_retrain") and history:
         return plan({**params, "window_end": Window.parse(history[-1].window).end}, logical_date, settings)
     if source is None:
         raise NoNewBatch(
-            f"Batch {number} has not arrived: there is no {keys.incoming(batch)}.csv in {storage.uri}. Put it there, or "
-            "trigger with force_retrain to train on the last window again."
+            f"Batch {number} has not arrived: there is no {keys.incoming(batch)}.csv in {storage.uri}. "
+            "Put it there, or trigger with force_retrain to train on the last window again."
         )
     return Week(
         window=str(Window(number)),
@@ -78,6 +79,12 @@ def _number(wanted: int | None, logical_date: datetime | None, history: list[Dec
 def _begins_a_week(moment: datetime, settings: Settings) -> bool:
     first = datetime.combine(settings.first_week, datetime.min.time(), tzinfo=moment.tzinfo)
     return (moment - first) % WEEK == WEEK * 0
+
+
+def _seed(settings: Settings) -> str:
+    """Where the seed comes from; a database's URL stays in the environment, because XCom and logs are read by many."""
+    source = settings.source.get_secret_value()
+    return SQL if source.startswith("postgresql") else source
 
 
 def _arrived(batch: str, storage: Storage) -> str | None:

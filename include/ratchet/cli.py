@@ -56,7 +56,7 @@ def ingest(
     from ratchet.data.ingest import ingest as make
 
     settings = settings_for(store)
-    origin = source or settings.source
+    origin = source or settings.source.get_secret_value()
     run(
         catalogue.ingest(origin, delivery),
         lambda work: make(work, origin, delivery, settings.cache.expanduser()),

@@ -1,7 +1,7 @@
 """The ledger: who is champion, and every decision that was ever made about it. Append-only.
 
 A promotion is a compare-and-set: one transaction moves the champion's epoch, if it still is the expected one, and
-appends the decision. MLflow's aliases have no such thing, so the alias follows the ledger (see `model.registry.reconcile`).
+appends the decision. MLflow's aliases have no such thing, so the alias follows the ledger (`Registry.reconcile`).
 """
 
 from __future__ import annotations

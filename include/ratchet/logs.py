@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, on standard output, where ECS sends it to CloudWatch; plain text on a terminal."""
+"""Structured logs: one JSON object a line, on standard output, from where ECS sends it to CloudWatch."""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ class Settings(BaseSettings):
         None, description="MLflow's tracking URI; without one, a SQLite file inside a folder store."
     )
     registered_model: str = Field("review-sentiment", description="Name of the registered model in MLflow.")
-    source: str = Field("synthetic:", description="Where reviews come from: see docs/sources.md.")
+    source: SecretStr = Field(
+        SecretStr("synthetic:"), description="Where reviews come from: see docs/sources.md. May hold a password."
+    )
     seed_batches: int = Field(10, ge=1, le=100, description="How many weekly batches the seed archive is split into.")
     first_week: date = Field(date(2026, 1, 5), description="The Monday on which week 0 begins.")
     cache: Path = Field(Path("~/.cache/ratchet"), description="Where downloads are kept, so that they resume.")

@@ -27,7 +27,8 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         store: Store = None,
     ) -> None:
         """Score a file of reviews in batch: one row of output per row of input, in order."""
-        from ratchet.model.predict import opened, predict as score
+        from ratchet.model.predict import opened
+        from ratchet.model.predict import predict as score
 
         with opened(model, settings_for(store)) as loaded:
             rows = score(loaded, input_, output)

@@ -1,7 +1,7 @@
 """Hashed n-gram counts of one batch, made once and read by every later window.
 
-The definition is scikit-learn's `HashingVectorizer` below; counts are additive, so the document frequencies of a window are the
-sums over its batches. Weighting (sublinear TF-IDF) happens at training time, because idf belongs to the window.
+The definition is scikit-learn's `HashingVectorizer` below; counts are additive, so the document frequencies of a window
+are the sums over its batches. Weighting (sublinear TF-IDF) happens at training time, because idf belongs to the window.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Registry:
         return {alias: int(version) for alias, version in found.items()}
 
     def version_of(self, uri: str) -> int:
-        """The version that `models:/name@alias` or `models:/name/version` names. Raises ArtifactError if there is none."""
+        """The version that `models:/name@alias` or `models:/name/version` names. Raises ArtifactError without one."""
         found = re.fullmatch(rf"models:/{re.escape(self.name)}(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))", uri)
         if not found:
             raise ArtifactError(f"{uri!r} is no model here. Write models:/{self.name}@champion, or /VERSION.")

@@ -1,4 +1,4 @@
-"""Fit one candidate on a window: idf and coefficients from its training parts, calibration from its validation parts."""
+"""Fit one candidate on a window: weights from its training parts, calibration from its validation parts."""
 
 from __future__ import annotations
 

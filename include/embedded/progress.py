@@ -1,0 +1,58 @@
+"""How far the DAG runs of the weeks are, read from Airflow's own database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from embedded.weeks import DAG_ID
+
+RUNS = sa.text("""
+    SELECT run.run_id, run.logical_date, run.state,
+           extract(epoch FROM max(coalesce(task.end_date, now())) - min(task.start_date)) AS seconds,
+           max(task.task_id) FILTER (WHERE task.state = 'running') AS running,
+           bool_or(task.task_id = 'plan_week' AND task.state = 'skipped') AS skipped,
+           string_agg(DISTINCT task.task_id, ', ') FILTER (WHERE task.state = 'failed') AS failed
+    FROM dag_run AS run JOIN task_instance AS task USING (dag_id, run_id)
+    WHERE run.dag_id = :dag GROUP BY run.run_id, run.logical_date, run.state ORDER BY run.logical_date
+    """)
+
+
+@dataclass(frozen=True)
+class WeekRun:
+    """One DAG run: `seconds` of wall clock from its first task to its last, and the task that runs now."""
+
+    week: int
+    run_id: str
+    state: str
+    seconds: float
+    running: str | None
+    skipped: bool
+    failed: str | None
+
+
+class Progress:
+    """Looks into Airflow's database; before the first migration there is nothing to see."""
+
+    def __init__(self, database: str) -> None:
+        self.engine = sa.create_engine(database)
+
+    def weeks(self) -> list[WeekRun]:
+        """All DAG runs so far, in the order of their logical dates; week 0 is the first."""
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("task_instance"):
+                return []
+            rows = connection.execute(RUNS, {"dag": DAG_ID}).mappings().all()
+        return [
+            WeekRun(
+                week=number,
+                run_id=row["run_id"],
+                state=row["state"],
+                seconds=float(row["seconds"] or 0.0),
+                running=row["running"],
+                skipped=bool(row["skipped"]),
+                failed=row["failed"],
+            )
+            for number, row in enumerate(rows)
+        ]

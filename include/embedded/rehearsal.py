@@ -1,0 +1,156 @@
+"""`make demo` and `make dag-test`: services up, the real DAG through the real operator, a report, everything down."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.live import Live
+
+from embedded import services
+from embedded.children import terminated_as_interrupted
+from embedded.progress import Progress, WeekRun
+from embedded.report import Report, collect, table, write
+from embedded.weeks import DAG_ID
+from ratchet.errors import ConfigurationError
+from ratchet.ledger import Ledger
+from ratchet.settings import Settings
+from ratchet.storage import open_storage
+
+console = Console()
+LOOK_EVERY = 0.5
+"""Seconds between looks into Airflow's database."""
+
+
+def rehearse(weeks: int, reviews: str, root: Path) -> int:
+    """Run `weeks` consecutive logical weeks and report under `root`. Returns the exit code: 1 if a week failed."""
+    with _fresh(root), terminated_as_interrupted():
+        try:
+            return _rehearse(weeks, source_of(reviews), root)
+        except KeyboardInterrupt:
+            console.print("Interrupted; everything that was started has been stopped.")
+            return 130
+
+
+def _rehearse(weeks: int, source: str, root: Path) -> int:
+    began = datetime.now(UTC)
+    console.print(f"Ratchet: {weeks} weekly retrains of [bold]{DAG_ID}[/] on {source}")
+    with services.running(root, source=source, cache=root.parent / "cache") as running:
+        console.print(f"Up: Postgres, AWS at {running.endpoint}, MLflow at {running.tracking}. Logs: {root / 'logs'}")
+        with applied(running.environment):
+            settings = Settings()
+            ledger, storage = Ledger(settings.ledger_url, settings.registered_model), open_storage(settings.store)
+            first = settings.first_week.isoformat()
+            command = [sys.executable, "-m", "embedded.weeks", first, str(weeks)]
+            child = running.children.start("weeks", command, running.environment)
+            code, rows = follow(
+                child, Progress(running.databases["airflow"]), lambda runs: collect(storage, ledger, runs)
+            )
+            report = Report.of(rows, source=source, started_at=began, code_version=settings.code_version)
+            write(report, root)
+            champion = ledger.champion().version
+            if champion is not None:
+                take_champion(settings, champion, root / "champion")
+    if code:
+        console.print(
+            f"[red]A week failed.[/] The end of {root / 'logs' / 'weeks.log'} says why; each job's lines are in it."
+        )
+        return 1
+    console.print(
+        f"{report.headline}\nReport: {root / 'report.html'} and {root / 'report.json'}. Champion: {root / 'champion'}\n"
+        f"Try it: {Path(sys.argv[0]).parent.name}/ratchet predict --model {root / 'champion'} --input reviews.csv "
+        "--output predictions.parquet",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def follow(child: subprocess.Popen[bytes], progress: Progress, collected) -> tuple[int, list]:
+    """Show the table until the DAG runs end; returns their exit code and the finished weeks' figures."""
+    finished: list = []
+    with Live(table([], None), console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
+        while True:
+            code = child.poll()  # before the look, so that the last look sees the end of the last week
+            runs = progress.weeks()
+            ended = [run for run in runs if run.state in {"success", "failed"}]
+            if len(ended) > len(finished):
+                finished = collected(ended)
+            live.update(table(finished, _now(runs)))
+            if code is not None:
+                return code, finished
+            time.sleep(LOOK_EVERY)
+
+
+def _now(runs: list[WeekRun]) -> str | None:
+    active = [run for run in runs if run.state == "running"]
+    return f"week {active[-1].week}: {active[-1].running or 'between tasks'}" if active else None
+
+
+def dag_test(date: str, reviews: str, root: Path) -> int:
+    """Run `airflow dags test` for one logical date against fresh embedded services; returns its exit code."""
+    try:
+        datetime.fromisoformat(date)
+    except ValueError:
+        raise ConfigurationError(f"{date!r} is no date. Write DATE=2026-01-05.") from None
+    with (
+        _fresh(root),
+        terminated_as_interrupted(),
+        services.running(root, source=source_of(reviews), cache=root.parent / "cache") as running,
+    ):
+        for command in (["db", "migrate"], ["dags", "test", DAG_ID, date]):
+            code = subprocess.call([sys.executable, "-m", "airflow", *command], env=running.environment)
+            if code:
+                return code
+    return 0
+
+
+def source_of(reviews: str) -> str:
+    """What the user typed, with a path of this machine made absolute: jobs run in folders of their own."""
+    if not reviews:
+        return "synthetic:"
+    path, mark, pin = reviews.partition("#")
+    return f"{Path(path).expanduser().resolve()}{mark}{pin}" if len(urlsplit(reviews).scheme) < 2 else reviews
+
+
+def take_champion(settings: Settings, version: int, folder: Path) -> None:
+    """Copy the champion's verified artifact out of MLflow, so that it can be used when nothing runs any more."""
+    from ratchet.model.registry import Registry
+
+    with Registry(settings).artifact(version) as files:
+        shutil.copytree(files, folder)
+
+
+@contextmanager
+def _fresh(root: Path) -> Iterator[None]:
+    """An empty folder that is ours alone. Raises ConfigurationError if another run is using it."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with (root.parent / f".{root.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"Another run is using {root}. Wait for it, or give another --output.") from None
+        shutil.rmtree(root, ignore_errors=True)
+        yield
+
+
+@contextmanager
+def applied(environment: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment, for as long as the block runs."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

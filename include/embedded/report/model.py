@@ -1,0 +1,263 @@
+"""The figures of every week, gathered from the manifests in the store and the ledger; nothing is measured here."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from ratchet import keys, manifests
+from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet.ledger import Decision, Ledger
+from ratchet.manifests import Manifest
+from ratchet.model.decide import Check, Evidence, Policy, Verdict, decide
+from ratchet.storage import Storage
+from ratchet.windows import Window
+
+TITLE = "Ratchet: weekly retraining of review sentiment"
+
+
+class Run(Protocol):
+    """A DAG run of one week that has ended, as `embedded.progress.WeekRun` tells it."""
+
+    @property
+    def week(self) -> int: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def skipped(self) -> bool: ...
+    @property
+    def failed(self) -> str | None: ...
+
+
+class JobFigures(BaseModel):
+    """What one job of a week cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: str
+    room: str
+    seconds: float
+    peak_memory_mib: float
+    rows: dict[str, int]
+
+
+class WeekReport(BaseModel):
+    """One week: what ran, what was measured on the test set, what was decided. None where there is no such figure."""
+
+    model_config = ConfigDict(frozen=True)
+
+    week: int
+    window: str
+    rows: int = Field(description="Reviews of the window, training and validation part.")
+    jobs: list[JobFigures] = Field(description="In the order they ended. A result that stood ran no job.")
+    seconds: float = Field(description="Wall clock of the whole DAG run.")
+    challenger_f1: float | None = Field(None, description="Macro-F1 on the test set.")
+    champion_f1: float | None = Field(None, description="Of the champion before the decision, measured beside it.")
+    prequential_f1: float | None = Field(None, description="Of that champion on this week's batch, before training.")
+    candidate: str = ""
+    action: Literal["promote", "keep", "skip", "failed"]
+    version: int | None = Field(None, description="The challenger's model version.")
+    champion: int | None = Field(None, description="The champion's version after the decision.")
+    reason: str = Field("", description="The reasons in a few words.")
+    reasons: list[str] = []
+    checks: list[Check] = []
+    difference: float | None = Field(None, description="Macro-F1 of the challenger minus that of the champion.")
+    interval: tuple[float, float] | None = Field(None, description="Of the difference: 95 %, paired bootstrap.")
+    p_value: float | None = Field(None, description="McNemar's exact test.")
+    confusion: list[list[int]] | None = Field(None, description="Of the challenger, by [label][answer].")
+
+    @property
+    def service_f1(self) -> float | None:
+        """Macro-F1 of the champion after the decision."""
+        return self.challenger_f1 if self.action == "promote" else self.champion_f1
+
+
+class Report(BaseModel):
+    """A whole rehearsal, ready to be shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str = TITLE
+    headline: str
+    source: str
+    synthetic: bool
+    started_at: datetime
+    weeks: list[WeekReport]
+    totals: dict[str, float] = Field(description="Seconds by kind, rows by fate, weeks by action.")
+    peak_memory_mib: dict[str, float] = Field(description="The largest of each kind of job.")
+    environment: dict[str, str | int | float]
+
+    @classmethod
+    def of(
+        cls,
+        weeks: Sequence[WeekReport],
+        *,
+        source: str,
+        started_at: datetime,
+        code_version: str,
+        finished_at: datetime | None = None,
+    ) -> Report:
+        """Sum up finished weeks. The source's password, if it has one, stays out."""
+        wall = (finished_at or datetime.now(UTC)) - started_at
+        return cls(
+            headline=headline(weeks),
+            source=without_password(source),
+            synthetic=source.startswith("synthetic:"),
+            started_at=started_at,
+            weeks=list(weeks),
+            totals=_totals(weeks) | {"seconds": round(wall.total_seconds(), 1)},
+            peak_memory_mib=_peaks(weeks),
+            environment={
+                "code_version": code_version,
+                "cores": os.cpu_count() or 0,
+                "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+                "python": platform.python_version(),
+                "system": f"{platform.system()} {platform.machine()}",
+            },
+        )
+
+    @property
+    def final(self) -> WeekReport | None:
+        """The week whose challenger is the champion at the end."""
+        champion = self.weeks[-1].champion if self.weeks else None
+        promoted = [week for week in self.weeks if week.action == "promote" and week.version == champion]
+        return promoted[-1] if promoted else None
+
+
+def collect(storage: Storage, ledger: Ledger, runs: Iterable[Run]) -> list[WeekReport]:
+    """The figures of DAG runs that have ended, in their order."""
+    weeks: list[WeekReport] = []
+    for run in runs:
+        weeks.append(_week(storage, ledger, run, weeks[-1].champion if weeks else None))
+    return weeks
+
+
+def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> WeekReport:
+    window = Window(run.week)
+    made = {room: found for room in _rooms(window) if (found := manifests.find(storage, room))}
+    trained = [made[room] for name in CANDIDATES if (room := keys.model(window, name)) in made]
+    scored = made.get(keys.score(keys.batch_name(window.end)))
+    decided = made.get(keys.decision(window))
+    figures: dict[str, Any] = {"champion": champion}
+    if decided:
+        figures |= _decided(ledger.decision(decided.details["decision"]))
+    elif run.skipped:
+        figures |= _ended("skip", f"no new batch: batch {window.end} had not arrived")
+    else:
+        figures |= _ended("failed", f"{run.failed or 'the DAG run'} failed")
+    return WeekReport(
+        week=run.week,
+        window=str(window),
+        rows=sum(trained[0].rows.values()) if trained else 0,
+        jobs=_jobs(manifest for manifest in made.values() if manifest.dag_run == run.run_id),
+        seconds=round(run.seconds, 1),
+        prequential_f1=scored.metrics.get("macro_f1") if scored else None,
+        **figures,
+    )
+
+
+def _rooms(window: Window) -> list[str]:
+    """Every room that a week may have filled; whether it did, its manifest says."""
+    batch = keys.batch_name(window.end)
+    return [
+        *(room(delivery) for delivery in (keys.SEED, batch) for room in (keys.raw, keys.processed, keys.split)),
+        *(keys.features(FEATURIZER, name) for name in (keys.TEST, *map(keys.batch_name, window.batches))),
+        keys.score(batch),
+        *(keys.model(window, name) for name in CANDIDATES),
+        keys.evaluation(window),
+        keys.decision(window),
+    ]
+
+
+def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:
+    ordered = sorted(made, key=lambda manifest: manifest.finished_at)
+    return [JobFigures.model_validate(manifest.model_dump(include=set(JobFigures.model_fields))) for manifest in ordered]
+
+
+def _ended(action: str, reason: str) -> dict[str, Any]:
+    return {"action": action, "reason": reason, "reasons": [reason]}
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    """The figures behind a decision, from the evidence and the policy that the ledger keeps with it."""
+    evidence = Evidence.model_validate(decision.evidence["evidence"])
+    verdict = decide(evidence, Policy.model_validate(decision.evidence["policy"]))
+    compared = bool(evidence.champion_metrics)
+    return {
+        "action": decision.action,
+        "version": decision.version,
+        "champion": decision.champion,
+        "candidate": decision.candidate,
+        "reason": in_short(decision, verdict),
+        "reasons": decision.reasons,
+        "checks": verdict.checks,
+        "challenger_f1": evidence.metrics.get("macro_f1"),
+        "champion_f1": evidence.champion_metrics.get("macro_f1"),
+        "difference": verdict.f1_difference if compared else None,
+        "interval": verdict.interval if compared else None,
+        "p_value": verdict.p_value if compared else None,
+        "confusion": np.sum(evidence.outcomes, axis=1).tolist() if evidence.metrics else None,
+    }
+
+
+def in_short(decision: Decision, verdict: Verdict) -> str:
+    """What settled it: for a promotion the improvement, for a keep all that failed, each up to its colon."""
+    if decision.action == "promote":
+        settled = [check.says for check in verdict.checks if check.name in {"improvement", "champion"}]
+    else:
+        settled = decision.reasons
+    return "; ".join(reason.partition(":")[0] for reason in settled)
+
+
+def headline(weeks: Sequence[WeekReport]) -> str:
+    """The outcome in one or two sentences."""
+    if not weeks:
+        return "No week was run."
+    promoted = [week for week in weeks if week.action == "promote"]
+    judged = len(promoted) + sum(week.action == "keep" for week in weeks)
+    share = f"{len(promoted)} of {judged} challengers {'was' if len(promoted) == 1 else 'were'} promoted"
+    failed = [f"Week {week.week} failed: {week.reason}. " for week in weeks if week.action == "failed"]
+    if not promoted:
+        return "".join(failed) + f"There is no champion: {share}."
+    last = promoted[-1]
+    gain = f", up from {promoted[0].challenger_f1:.4f} in week {promoted[0].week}" if len(promoted) > 1 else ""
+    return (
+        "".join(failed) + f"Version {last.version} is champion with a macro-F1 of {last.challenger_f1:.4f}{gain}; {share}."
+    )
+
+
+def without_password(source: str) -> str:
+    """A source as it may be shown."""
+    password = urlsplit(source).password
+    return source.replace(f":{password}@", ":***@", 1) if password else source
+
+
+def _totals(weeks: Sequence[WeekReport]) -> dict[str, float]:
+    jobs = [job for week in weeks for job in week.jobs]
+    rows = {name: sum(job.rows.get(name, 0) for job in jobs) for name in ("read", "accepted", "quarantined")}
+    actions = {action: sum(week.action == action for week in weeks) for action in ("promote", "keep", "skip", "failed")}
+    return {
+        "weeks": len(weeks),
+        **actions,
+        **{f"rows_{name}": count for name, count in rows.items()},
+        "rows_test": max((job.rows.get("test", 0) for job in jobs), default=0),
+        "jobs": len(jobs),
+        "weeks_seconds": round(sum(week.seconds for week in weeks), 1),
+        "jobs_seconds": round(sum(job.seconds for job in jobs), 1),
+    }
+
+
+def _peaks(weeks: Sequence[WeekReport]) -> dict[str, float]:
+    peaks: dict[str, float] = {}
+    for job in (job for week in weeks for job in week.jobs):
+        peaks[job.job] = max(peaks.get(job.job, 0.0), job.peak_memory_mib)
+    return peaks

@@ -1,0 +1,47 @@
+"""Promises that the project's files make to each other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+LOCK = (PROJECT / "requirements.txt").read_text()
+
+
+def test_the_lock_names_no_index() -> None:
+    """Everyone installs from the index they trust."""
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", LOCK)
+
+
+def test_every_locked_package_has_hashes() -> None:
+    """What is installed is what was resolved."""
+    entries = re.split(r"\n(?=\S)", LOCK.strip())
+    assert len(entries) > 100
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_every_direct_dependency_is_locked() -> None:
+    """A dependency that was added without `make lock` is found here, not on a user's machine."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    locked = {name.lower() for name in re.findall(r"^([\w.-]+)==", LOCK, re.M)}
+    assert {re.match(r"[\w.-]+", name)[0].lower() for name in wanted} <= locked
+
+
+def test_the_readme_names_only_commands_that_exist() -> None:
+    """A newcomer who copies a line from the README gets no surprise."""
+    targets = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"\bmake ([a-z][\w-]*)", (PROJECT / "README.md").read_text())) <= targets
+
+
+def test_every_setting_is_documented() -> None:
+    """A setting that nobody can find is not a setting."""
+    from ratchet.settings import Settings
+
+    guide = (PROJECT / "docs/settings.md").read_text()
+    assert [name for name in Settings.model_fields if f"RATCHET_{name.upper()}" not in guide] == []

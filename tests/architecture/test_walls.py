@@ -1,0 +1,58 @@
+"""The walls between the rooms: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+DATA_LIBRARIES = {"pandas", "sklearn", "mlflow", "numpy", "scipy", "pyarrow", "pandera", "safetensors", "matplotlib"}
+WALLS = {
+    "include/ratchet": {"airflow", "orchestration"},
+    "dags": DATA_LIBRARIES | {"embedded"},
+    "include/orchestration": DATA_LIBRARIES | {"embedded"},
+}
+LIGHT = ("windows", "keys", "catalogue", "candidates", "manifests", "jobs", "storage", "ledger", "settings", "errors")
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level names of everything that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("room", WALLS)
+def test_a_room_imports_nothing_from_behind_its_wall(room: str) -> None:
+    """`ratchet` knows no Airflow; what Airflow parses knows no data library."""
+    offenders = {
+        f"{path.relative_to(PROJECT)} imports {', '.join(sorted(found))}"
+        for path in (PROJECT / room).rglob("*.py")
+        if (found := imports(path) & WALLS[room])
+    }
+    assert not offenders
+
+
+def test_only_the_cli_and_the_tests_import_the_embedded_default() -> None:
+    """Production code does not lean on the local stand-ins."""
+    allowed = {PROJECT / "include/ratchet/commands/local.py", *(PROJECT / "include/embedded").rglob("*.py")}
+    users = {path for room in ("include", "dags", "plugins") for path in (PROJECT / room).rglob("*.py")}
+    assert {path for path in users if "embedded" in imports(path)} <= allowed
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_airflow_imports_of_ratchet_is_light(module: str) -> None:
+    """A DAG file parses in under a second, because these modules pull in no data library."""
+    assert not imports(PROJECT / f"include/ratchet/{module}.py") & DATA_LIBRARIES
+
+
+def test_the_wall_check_itself_sees_an_import(tmp_path: Path) -> None:
+    """A late import inside a function counts like one at the top."""
+    (tmp_path / "leak.py").write_text("def f():\n    import pandas as pd\n    from airflow.sdk import dag\n")
+    assert imports(tmp_path / "leak.py") == {"pandas", "airflow"}

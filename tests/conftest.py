@@ -1,0 +1,21 @@
+"""What all tests share: an Airflow home of their own, and no setting of the machine they run on."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+_home = tempfile.TemporaryDirectory(prefix="ratchet-tests-airflow-")
+
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "RATCHET_", "MLFLOW_"))]:
+    del os.environ[name]
+os.environ |= {
+    "AIRFLOW_HOME": _home.name,
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
