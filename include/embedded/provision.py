@@ -28,7 +28,13 @@ def provision(endpoint: str, region: str, facts: Facts) -> None:
     """Make all of it on a fresh emulator at `endpoint`."""
 
     def client(service: str):
-        return boto3.client(service, endpoint_url=endpoint, region_name=region)
+        return boto3.client(
+            service,
+            endpoint_url=endpoint,
+            region_name=region,
+            aws_access_key_id="local",  # keys that open nothing
+            aws_secret_access_key="local",
+        )
 
     client("s3").create_bucket(Bucket=BUCKET)
     client("logs").create_log_group(logGroupName=LOG_GROUP)

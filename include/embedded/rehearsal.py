@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from rich.live import Live
 from embedded import services
 from embedded.children import terminated_as_interrupted
 from embedded.progress import Progress, WeekRun
-from embedded.report import Report, collect, table, write
+from embedded.report import Report, WeekReport, collect, line, table, write
 from embedded.weeks import DAG_ID
 from ratchet.errors import ConfigurationError
 from ratchet.ledger import Ledger
@@ -66,34 +66,59 @@ def _rehearse(weeks: int, source: str, root: Path) -> int:
             f"[red]A week failed.[/] The end of {root / 'logs' / 'weeks.log'} says why; each job's lines are in it."
         )
         return 1
-    console.print(
-        f"{report.headline}\nReport: {root / 'report.html'} and {root / 'report.json'}. Champion: {root / 'champion'}\n"
-        f"Try it: {Path(sys.argv[0]).parent.name}/ratchet predict --model {root / 'champion'} --input reviews.csv "
-        "--output predictions.parquet",
-        soft_wrap=True,
-    )
+    _summarise(report, root)
     return 0
 
 
-def follow(child: subprocess.Popen[bytes], progress: Progress, collected) -> tuple[int, list]:
-    """Show the table until the DAG runs end; returns their exit code and the finished weeks' figures."""
-    finished: list = []
-    with Live(table([], None), console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
+def _summarise(report: Report, root: Path) -> None:
+    here = Path.cwd()
+
+    def shown(path: Path) -> str:
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    example = f"{shown(Path(sys.argv[0]))} predict --model {shown(root / 'champion')}"
+    lines = {
+        "": report.headline,
+        "Report": f"{shown(root / 'report.html')}, {shown(root / 'report.json')}",
+        "Champion": shown(root / "champion"),
+        "Try it": f"{example} --input reviews.csv --output predictions.parquet",
+    }
+    for name, words in lines.items():
+        console.print(f"[bold]{name}[/]{': ' if name else ''}{words}", soft_wrap=True, highlight=False)
+
+
+def follow(
+    child: subprocess.Popen[bytes], progress: Progress, collected: Callable[[list[WeekRun]], list[WeekReport]]
+) -> tuple[int, list[WeekReport]]:
+    """Show the weeks until their DAG runs end: a live table, or a line a week where nobody watches.
+
+    Returns the exit code of the runs, and the figures of the weeks that ended.
+    """
+    finished: list[WeekReport] = []
+    with _table() if console.is_terminal else nullcontext() as live:
         while True:
             code = child.poll()  # before the look, so that the last look sees the end of the last week
             runs = progress.weeks()
             ended = [run for run in runs if run.state in {"success", "failed"}]
             if len(ended) > len(finished):
-                finished = collected(ended)
-            live.update(table(finished, _now(runs)))
+                before, finished = len(finished), collected(ended)
+                for week in finished[before:]:
+                    if live is None:
+                        console.print(line(week), soft_wrap=True, highlight=False)
+            if live is not None:
+                live.update(table(finished, None if code is not None else _now(runs)))
             if code is not None:
                 return code, finished
             time.sleep(LOOK_EVERY)
 
 
-def _now(runs: list[WeekRun]) -> str | None:
+def _table() -> Live:
+    return Live(table([], "starting Airflow"), console=console, refresh_per_second=4)
+
+
+def _now(runs: list[WeekRun]) -> str:
     active = [run for run in runs if run.state == "running"]
-    return f"week {active[-1].week}: {active[-1].running or 'between tasks'}" if active else None
+    return f"week {active[-1].week}: {active[-1].running or 'between tasks'}" if active else "starting Airflow"
 
 
 def dag_test(date: str, reviews: str, root: Path) -> int:

@@ -50,7 +50,7 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
         aws_port, mlflow_port = free_port(), free_port()
         endpoint, tracking = f"http://127.0.0.1:{aws_port}", f"http://127.0.0.1:{mlflow_port}"
         shared = {
-            **_aws(endpoint),
+            **aws_environment(endpoint),
             "RATCHET_STORE": f"s3://{BUCKET}",
             "RATCHET_TRACKING": tracking,
             **MLFLOW_CLIENT,
@@ -59,10 +59,9 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
             "RATCHET_CODE_VERSION": code_version(),
         }
         _start_mlflow(children, mlflow_port, databases["mlflow"], shared)
-        docker = stack.enter_context(_engine(root, shared))
-        _start_aws(children, aws_port, docker, root)
+        docker = stack.enter_context(engine_running(root, {IMAGE: _training_image()}))
+        start_aws(children, aws_port, docker, root)
         children.wait_for("aws", f"{endpoint}/_ministack/health")
-        os.environ.update(_aws(endpoint))
         provision(endpoint, REGION, Facts(databases["ratchet"], shared))
         children.wait_for("mlflow", f"{tracking}/health")
         environment = {
@@ -77,17 +76,21 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
 
 
 @contextmanager
-def _engine(root: Path, shared: dict[str, str]) -> Iterator[str]:
+def engine_running(root: Path, images: dict[str, engine.Image]) -> Iterator[str]:
     """The process-backed engine; its socket lies in a short temporary folder, because socket paths have 108 bytes."""
-    image = engine.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
     with (
         tempfile.TemporaryDirectory(prefix="ratchet-") as folder,
-        engine.running(Path(folder) / "docker.sock", root / "containers", {IMAGE: image}) as address,
+        engine.running(Path(folder) / "docker.sock", root / "containers", images) as address,
     ):
         yield address
 
 
-def _start_aws(children: Children, port: int, docker: str, root: Path) -> None:
+def _training_image() -> engine.Image:
+    """What the training image runs, from this environment."""
+    return engine.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
+
+
+def start_aws(children: Children, port: int, docker: str, root: Path) -> None:
     env = {
         **os.environ,
         "GATEWAY_PORT": str(port),
@@ -105,11 +108,11 @@ def _start_mlflow(children: Children, port: int, database: str, shared: dict[str
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", database, "--artifacts-destination", f"s3://{BUCKET}/mlflow"),
     ]
-    env = {**os.environ, **_aws(shared["AWS_ENDPOINT_URL"]), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = {**os.environ, **aws_environment(shared["AWS_ENDPOINT_URL"]), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     children.start("mlflow", command, env)
 
 
-def _aws(endpoint: str) -> dict[str, str]:
+def aws_environment(endpoint: str) -> dict[str, str]:
     """How boto3 finds the stand-in; its keys open nothing."""
     return {
         "AWS_ENDPOINT_URL": endpoint,

@@ -1,10 +1,11 @@
-"""Run the DAG for consecutive logical weeks in one process: `python -m embedded.weeks 2026-01-05 10`.
+"""Run the DAG for consecutive logical weeks in one process: `python -m embedded.weeks FIRST_DATE WEEKS [CONF]`.
 
 One process, because the first task of each pays about 12 s for Airflow's in-process execution API and later ones 0.2 s.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from ratchet.windows import WEEK
 DAG_ID = "review_sentiment"
 
 
-def main(first: str, weeks: int) -> None:
+def main(first: str, weeks: int, conf: str = "{}") -> None:
     """Migrate Airflow's database, then run each week to its end. Exits with 1 at the first DAG run that fails."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.db import initdb
@@ -22,11 +23,11 @@ def main(first: str, weeks: int) -> None:
     dag = DagBag().get_dag(DAG_ID)
     begin = datetime.fromisoformat(first).replace(tzinfo=UTC)
     for number in range(weeks):
-        run = dag.test(logical_date=begin + number * WEEK)
+        run = dag.test(logical_date=begin + number * WEEK, run_conf=json.loads(conf))
         print(f"week {number}: {run.state}", flush=True)
         if run.state != "success":
             sys.exit(1)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -71,15 +71,15 @@ class RatchetJobOperator(EcsRunTaskOperator):
         if standing:
             self.log.info("The result of %s stands under %s; nothing to launch.", job.name, job.room)
             return summary(standing)
-        self.overrides = self._overrides(context, launch, forced)
+        self.overrides = self.overrides_for(context["ti"], launch, forced=forced)
         self._started_by = launch
         self.arn = self._already_launched(launch)
         super().execute(context)
         return summary(self._proof(job, storage, launch, forced))
 
-    def _overrides(self, context: Context, launch: str, forced: bool) -> dict[str, Any]:
+    def overrides_for(self, ti: Any, launch: str, *, forced: bool) -> dict[str, Any]:
         options = [text for name, value in self.arguments.items() for text in (f"--{name}", str(value))]
-        environment = {"RATCHET_LAUNCH": launch, "RATCHET_DAG_RUN": context["ti"].run_id}
+        environment = {"RATCHET_LAUNCH": launch, "RATCHET_DAG_RUN": ti.run_id}
         return {
             "containerOverrides": [
                 {

@@ -39,20 +39,26 @@ decisions = sa.Table(
     sa.UniqueConstraint("registered_model", "subject"),
 )
 
-_FORBID_CHANGE = {
-    "postgresql": """
-        CREATE OR REPLACE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$;
-        CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
-        """,
-    "sqlite": """
-        CREATE TRIGGER IF NOT EXISTS append_only_update BEFORE UPDATE ON decisions
-        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-        CREATE TRIGGER IF NOT EXISTS append_only_delete BEFORE DELETE ON decisions
-        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-        """,
+_LOCK = {
+    "postgresql": "SELECT pg_advisory_xact_lock(hashtext('ratchet ledger'))",
+    "sqlite": "BEGIN IMMEDIATE",
 }
+
+_FORBID_CHANGE = {
+    "postgresql": [
+        """CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$""",
+        """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
+        FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only()""",
+    ],
+    "sqlite": [
+        f"""CREATE TRIGGER append_only_{change} BEFORE {change} ON decisions
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"""
+        for change in ("update", "delete")
+    ],
+}
+
+_FIRST_ROW = sa.text("INSERT INTO champions (registered_model, epoch) VALUES (:model, 0) ON CONFLICT DO NOTHING")
 
 
 class Champion(BaseModel):
@@ -99,18 +105,15 @@ class Ledger:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Create the tables and the guard that keeps them append-only, once. Two starting at once do not collide."""
+        """Create the tables and the guard that keeps them append-only, all or nothing; two at once do not collide."""
         dialect = self.engine.dialect.name
         with self._transaction() as connection:
-            if dialect == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ratchet ledger'))"))
+            connection.exec_driver_sql(_LOCK[dialect])
             if sa.inspect(connection).has_table("decisions"):
                 return
             metadata.create_all(connection)
-            if dialect == "sqlite":
-                connection.connection.driver_connection.executescript(_FORBID_CHANGE[dialect])
-            else:
-                connection.execute(sa.text(_FORBID_CHANGE[dialect]))
+            for statement in _FORBID_CHANGE[dialect]:
+                connection.exec_driver_sql(statement)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -144,7 +147,6 @@ class Ledger:
         )
         try:
             with self._transaction() as connection:
-                self._compare_and_set(connection, expected, epoch, decision.version if moves else expected.version)
                 identity = connection.execute(
                     decisions.insert().values(
                         registered_model=self.registered_model,
@@ -153,6 +155,7 @@ class Ledger:
                         entry=entry.model_dump(mode="json", exclude={"id"}),
                     )
                 ).inserted_primary_key[0]
+                self._compare_and_set(connection, expected, epoch, decision.version if moves else expected.version)
         except DuplicateRow as error:
             first = self.find(decision.subject)
             if first is None:
@@ -162,8 +165,7 @@ class Ledger:
 
     def _compare_and_set(self, connection: sa.Connection, expected: Champion, epoch: int, version: int | None) -> None:
         """Move the champion's row from `expected` to the new epoch, or raise. The row lock orders all writers."""
-        if expected.epoch == 0 and not self._row_exists(connection):
-            connection.execute(champions.insert().values(registered_model=self.registered_model, epoch=0, version=None))
+        connection.execute(_FIRST_ROW, {"model": self.registered_model})
         moved = connection.execute(
             champions.update()
             .where(champions.c.registered_model == self.registered_model, champions.c.epoch == expected.epoch)
@@ -174,10 +176,6 @@ class Ledger:
                 f"The champion moved on from epoch {expected.epoch} (version {expected.version}) since this was "
                 "evaluated. Nothing was changed. Evaluate against the present champion and decide again."
             )
-
-    def _row_exists(self, connection: sa.Connection) -> bool:
-        here = champions.c.registered_model == self.registered_model
-        return connection.execute(sa.select(champions.c.epoch).where(here)).first() is not None
 
     def history(self) -> list[Decision]:
         """Every decision, oldest first."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratchet import keys
 from ratchet.errors import IntegrityError, MissingInput
@@ -61,12 +61,15 @@ class Manifest(BaseModel):
 
 
 def find(storage: Storage, room: str) -> Manifest | None:
-    """The manifest of a room, or None where its job has not finished."""
+    """The manifest of a room, or None where its job has not finished. Raises IntegrityError if it was altered."""
     try:
-        text = storage.read(keys.manifest(room))
+        return Manifest.model_validate_json(storage.read(keys.manifest(room)))
     except MissingInput:
         return None
-    return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise IntegrityError(
+            f"{keys.manifest(room)} in {storage.uri} is no manifest. Delete it and run its job again."
+        ) from error
 
 
 def read(storage: Storage, room: str, remedy: str) -> Manifest:

@@ -24,7 +24,7 @@ class Window:
     @classmethod
     def parse(cls, text: str) -> Window:
         """Read `0-4`. Raises ConfigurationError for anything else, because a window never starts after 0."""
-        found = re.fullmatch(r"0-(\d+)", text)
+        found = re.fullmatch(r"0-(0|[1-9][0-9]*)", text)
         if not found:
             raise ConfigurationError(f"{text!r} is not a window. Write 0-k, for example 0-4.")
         return cls(int(found[1]))

@@ -21,6 +21,7 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
+
 from embedded.engine import Image, running
 
 MEBIBYTE = 2**20

@@ -92,7 +92,7 @@ class Report(BaseModel):
     synthetic: bool
     started_at: datetime
     weeks: list[WeekReport]
-    totals: dict[str, float] = Field(description="Seconds by kind, rows by fate, weeks by action.")
+    totals: dict[str, int | float] = Field(description="Seconds by kind, rows by fate, weeks by action.")
     peak_memory_mib: dict[str, float] = Field(description="The largest of each kind of job.")
     environment: dict[str, str | int | float]
 
@@ -211,11 +211,12 @@ def _decided(decision: Decision) -> dict[str, Any]:
 
 def in_short(decision: Decision, verdict: Verdict) -> str:
     """What settled it: for a promotion the improvement, for a keep all that failed, each up to its colon."""
-    if decision.action == "promote":
-        settled = [check.says for check in verdict.checks if check.name in {"improvement", "champion"}]
-    else:
-        settled = decision.reasons
-    return "; ".join(reason.partition(":")[0] for reason in settled)
+    promoted, name = decision.action == "promote", {check.says: check.name for check in verdict.checks}
+    settled = [reason for reason in decision.reasons if not promoted or name[reason] in {"improvement", "champion"}]
+    improvement = f"{verdict.f1_difference:+.4f} {'beyond' if promoted else 'not beyond'} chance"
+    return "; ".join(
+        improvement if name.get(reason) == "improvement" else reason.partition(":")[0] for reason in settled
+    )
 
 
 def headline(weeks: Sequence[WeekReport]) -> str:
@@ -241,7 +242,7 @@ def without_password(source: str) -> str:
     return source.replace(f":{password}@", ":***@", 1) if password else source
 
 
-def _totals(weeks: Sequence[WeekReport]) -> dict[str, float]:
+def _totals(weeks: Sequence[WeekReport]) -> dict[str, int | float]:
     jobs = [job for week in weeks for job in week.jobs]
     rows = {name: sum(job.rows.get(name, 0) for job in jobs) for name in ("read", "accepted", "quarantined")}
     actions = {action: sum(week.action == action for week in weeks) for action in ("promote", "keep", "skip", "failed")}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ratchet import commands
@@ -33,7 +34,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
                 text(row.version),
                 text(row.champion),
                 row.decided_by,
-                "; ".join(row.reasons),
+                escape("; ".join(row.reasons)),
             )
         console.print(table)
 
@@ -53,13 +54,14 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         from ratchet.model.promote import replay as again
 
         recorded = commands.ledger(settings_for(store)).decision(decision)
-        verdict = again(recorded)
+        verdict, follows = again(recorded)
         for check in verdict.checks:
-            console.print(f"[{'green' if check.passed else 'red'}]{'pass' if check.passed else 'FAIL'}[/] {check.says}")
-        agrees = verdict.promote == (recorded.action == "promote")
+            console.print(
+                f"[{'green' if check.passed else 'red'}]{'pass' if check.passed else 'FAIL'}[/] {escape(check.says)}"
+            )
         word = "promote" if verdict.promote else "keep"
         console.print(f"The evidence says {word}; the ledger says {recorded.action}.")
-        if not agrees:
+        if not follows:
             raise LedgerError(
                 f"Decision {decision} does not follow from its evidence. Was the ledger or the gate changed?"
             )
@@ -96,7 +98,7 @@ def _explain(row: Decision) -> None:
     for name, fact in facts.items():
         table.add_row(name, fact)
     for number, reason in enumerate(row.reasons):
-        table.add_row("reasons" if number == 0 else "", reason)
+        table.add_row("reasons" if number == 0 else "", escape(reason))
     console.print(table)
 
 

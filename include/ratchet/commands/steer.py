@@ -21,14 +21,15 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def rollback(
         to: Annotated[int | None, typer.Option(help="A version that once was champion; else the one before.")] = None,
-        by: Annotated[str, typer.Option(help="Who does this; it goes into the ledger.")] = getpass.getuser(),
+        by: Annotated[str | None, typer.Option(help="Who does this, for the ledger; else your login name.")] = None,
         store: Store = None,
     ) -> None:
         """Make an earlier champion champion again."""
         from ratchet.model.promote import rollback as back
 
         settings = settings_for(store)
-        done = back(commands.ledger(settings), commands.registry(settings), settings, to=to, by=by)
+        who = by or getpass.getuser()
+        done = back(commands.ledger(settings), commands.registry(settings), settings, to=to, by=who)
         console.print(f"Version {done.version} is champion again, after version {done.previous} (decision {done.id}).")
 
     @app.command(**panel)

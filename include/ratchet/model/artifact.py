@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -21,24 +21,30 @@ from ratchet.storage import sha256_of
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
+TENSORS = {"columns": np.uint32, "idf": np.float32, "coefficients": np.float32}
 MAX_BYTES = 1 << 30
 """No linear model in 2^22 dimensions comes near 1 GiB; a larger file is not one of ours."""
 
 
 class Card(BaseModel):
-    """What the weights are, and how their bytes can be verified."""
+    """What the weights are, and how the bytes of both files can be verified."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = 1
     featurizer: str = FEATURIZER
     candidate: str
     window: str
-    slope: float = 1.0
-    offset: float = 0.0
-    intercept: float
+    slope: FiniteFloat = 1.0
+    offset: FiniteFloat = 0.0
+    intercept: FiniteFloat
     trained_on: dict[str, str] = {}
     sha256: str = ""
+
+    def seal(self, weights: Path) -> str:
+        """Hex digest over all other fields of the card and the bytes of the weights."""
+        fields = self.model_dump_json(exclude={"sha256"})
+        return hashlib.sha256(f"{fields}\n{sha256_of(weights)}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,8 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write both files into `folder`. The same model is the same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {
-            "columns": self.columns.astype(np.uint32),
-            "idf": self.idf.astype(np.float32),
-            "coefficients": self.coefficients.astype(np.float32),
-        }
-        save_file(weights, folder / WEIGHTS)
-        card = self.card.model_copy(update={"sha256": sha256_of(folder / WEIGHTS)})
+        save_file({name: getattr(self, name).astype(kind) for name, kind in TENSORS.items()}, folder / WEIGHTS)
+        card = self.card.model_copy(update={"sha256": self.card.seal(folder / WEIGHTS)})
         (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
 
 
@@ -97,13 +98,13 @@ def load(folder: Path) -> Model:
         raise ArtifactError(f"{folder} has no {WEIGHTS}: the artifact is incomplete. Train the window again.")
     if weights.stat().st_size > MAX_BYTES:
         raise ArtifactError(f"{weights} has {weights.stat().st_size} bytes, over the limit of {MAX_BYTES}.")
-    if sha256_of(weights) != card.sha256:
-        raise ArtifactError(f"{weights} does not have the SHA-256 that {CARD} names: it was altered. Do not serve it.")
+    if card.seal(weights) != card.sha256:
+        raise ArtifactError(f"{folder} does not have the SHA-256 that {CARD} names: it was altered. Do not serve it.")
     try:
         found = load_file(weights)
     except SafetensorError as error:
         raise ArtifactError(f"{weights} is no safetensors file: {error}.") from error
-    model = Model(card, *(_tensor(found, name, weights) for name in ("columns", "idf", "coefficients")))
+    model = Model(card, *(_tensor(found, name, kind, weights) for name, kind in TENSORS.items()))
     _check(model, weights)
     return model
 
@@ -115,7 +116,7 @@ def _card(folder: Path) -> Card:
     try:
         card = Card.model_validate_json(path.read_text())
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}.") from error
+        raise ArtifactError(f"{path} is no card of a model: {str(error).splitlines()[0]}.") from error
     if card.format != 1 or card.featurizer != FEATURIZER:
         raise ArtifactError(
             f"{path} is of format {card.format} on features {card.featurizer}; this code reads format 1 on "
@@ -124,17 +125,17 @@ def _card(folder: Path) -> Card:
     return card
 
 
-def _tensor(found: dict[str, Any], name: str, path: Path) -> np.ndarray:
-    if name not in found:
-        raise ArtifactError(f"{path} has no tensor {name!r}.")
+def _tensor(found: dict[str, np.ndarray], name: str, kind: type, path: Path) -> np.ndarray:
+    if name not in found or found[name].dtype != kind or found[name].ndim != 1:
+        raise ArtifactError(f"{path} has no tensor {name!r} of one dimension and type {kind.__name__}.")
     return found[name]
 
 
 def _check(model: Model, path: Path) -> None:
     if not len(model.columns) == len(model.idf) == len(model.coefficients):
         raise ArtifactError(f"The tensors of {path} differ in length.")
-    if len(model.columns) and int(model.columns.max()) >= DIMENSIONS:
-        raise ArtifactError(f"{path} has a column beyond {DIMENSIONS}.")
+    if (np.diff(model.columns.astype(np.int64), append=DIMENSIONS) <= 0).any():
+        raise ArtifactError(f"The columns of {path} do not ascend, or one lies beyond {DIMENSIONS}.")
     if not (np.isfinite(model.idf).all() and np.isfinite(model.coefficients).all()):
         raise ArtifactError(f"{path} has weights that are not finite.")
 

@@ -167,7 +167,7 @@ def _slice(name: str, table: np.ndarray, policy: Policy) -> Check:
 
 
 def macro_f1(table: np.ndarray, *, champion: bool) -> float | np.ndarray:
-    """Macro-F1 of one of the two from tables of shape (..., 2, 2, 2): the mean of both labels' F1; 0 where undefined."""
+    """Macro-F1 of one of the two, from tables of shape (..., 2, 2, 2); a label that never occurs counts as 0."""
     confusion = table.sum(axis=-1 if champion else -2)
     right = np.stack([confusion[..., 0, 0], confusion[..., 1, 1]], axis=-1)
     total = confusion.sum(axis=-1) + confusion.sum(axis=-2)

@@ -105,8 +105,15 @@ def rollback(ledger: Ledger, registry: Registry, settings: Settings, *, to: int 
     return recorded
 
 
-def replay(decision: Decision) -> Verdict:
-    """Compute the verdict again from the evidence and the policy that the ledger keeps. Raises LedgerError if none."""
+def replay(decision: Decision) -> tuple[Verdict, bool]:
+    """Compute the verdict again from what the ledger keeps, and whether the decision follows from it.
+
+    A verdict to promote was rightly kept back if the champion had moved on since. Raises LedgerError without evidence.
+    """
     if not decision.evidence:
         raise LedgerError(f"Decision {decision.id} was made by hand and has no evidence to replay.")
-    return decide(Evidence(**decision.evidence["evidence"]), Policy(**decision.evidence["policy"]))
+    evidence = Evidence(**decision.evidence["evidence"])
+    verdict = decide(evidence, Policy(**decision.evidence["policy"]))
+    if decision.action == "keep" and decision.epoch != evidence.champion_epoch:
+        return verdict, True
+    return verdict, verdict.promote == (decision.action == "promote")

@@ -6,6 +6,7 @@ Every write is looked up first by the model's digest, so a job that was killed a
 from __future__ import annotations
 
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -25,12 +26,13 @@ from mlflow.types import ColSpec, Schema
 from ratchet.errors import ArtifactError, ServiceUnavailable
 from ratchet.ledger import Ledger
 from ratchet.manifests import Manifest
+from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.settings import Settings
 from ratchet.storage import sha256_of
 
 log = structlog.get_logger()
 
-DIGEST, WEIGHTS_DIGEST, ROOM = "ratchet.model_digest", "ratchet.weights", "ratchet.room"
+DIGEST, FILE, ROOM = "ratchet.model_digest", "ratchet.sha256.", "ratchet.room"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "title"), ColSpec("string", "text")]),
@@ -44,11 +46,18 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it would break up the JSON logs
         mlflow.set_tracking_uri(settings.tracking_uri)
         self.name = settings.registered_model
         self.client = MlflowClient()
         with _answering(settings.tracking_uri):
-            self.experiment = mlflow.set_experiment(self.name).experiment_id
+            self.experiment = self._experiment(settings.tracking_uri)
+
+    def _experiment(self, uri: str) -> str:
+        """The experiment's id. Artifacts lie beside a SQLite file; MLflow would take the working folder."""
+        if (file := uri.removeprefix("sqlite:///")) != uri and not self.client.get_experiment_by_name(self.name):
+            return self.client.create_experiment(self.name, artifact_location=f"{Path(file).parent}/mlruns")
+        return mlflow.set_experiment(self.name).experiment_id
 
     def log_training(
         self, *, room: str, digest: str, artifact: Path, pictures: Path, parameters: dict[str, Any],
@@ -98,8 +107,8 @@ class Registry:
             tags={
                     DIGEST: digest,
                     ROOM: trained.room,
-                    WEIGHTS_DIGEST: trained.output("model.safetensors").sha256,
                     "window": trained.parameters["window"],
+                    **{f"{FILE}{name}": output.sha256 for name, output in trained.outputs.items()},
                 },
         )  # fmt: skip
         self.client.set_registered_model_alias(self.name, CHALLENGER, version.version)
@@ -109,7 +118,7 @@ class Registry:
     def artifact(self, version: int) -> Iterator[Path]:
         """The files of a version, downloaded for as long as the block runs, once they are what was registered.
 
-        Raises ArtifactError when the version is unknown, or its weights are not those its training published.
+        Raises ArtifactError when the version is unknown, or a file of it is not the one its training published.
         """
         try:
             registered = self.client.get_model_version(self.name, str(version))
@@ -121,8 +130,9 @@ class Registry:
                 files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
             except (MlflowException, OSError) as error:
                 raise ArtifactError(f"Version {version} of {self.name} cannot be downloaded: {error}") from error
-            if sha256_of(files / "model.safetensors") != registered.tags.get(WEIGHTS_DIGEST):
-                raise ArtifactError(f"The weights of version {version} of {self.name} are not those that were trained.")
+            for name in (WEIGHTS, CARD):
+                if sha256_of(files / name) != registered.tags.get(f"{FILE}{name}"):
+                    raise ArtifactError(f"{name} of version {version} of {self.name} is not what its training wrote.")
             yield files
 
     def reconcile(self, ledger: Ledger) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 import structlog
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -31,20 +30,11 @@ def fit(candidate: Candidate, training: Features, validation: Features, window: 
     documents, frequencies = training.counts.shape[0], np.bincount(training.counts.indices, minlength=DIMENSIONS)
     columns = np.flatnonzero(frequencies >= MIN_DOCUMENTS)
     idf = (np.log((1 + documents) / (1 + frequencies[columns])) + 1).astype(np.float32)
-    weighted = compact(weigh(training.counts, spread(columns, idf)), columns)
+    weighted = weigh(training.counts, spread(columns, idf))[:, columns]
     classifier = _classifier(candidate).fit(weighted, training.labels)
     card = Card(candidate=candidate.name, window=window, intercept=float(classifier.intercept_[0]))
     model = Model(card, columns, idf, classifier.coef_[0].astype(np.float32))
     return _calibrated(model, validation)
-
-
-def compact(weighted: sp.csr_matrix, columns: np.ndarray) -> sp.csr_matrix:
-    """Only the given columns, renumbered 0..m-1: shape (n, m). All other columns must hold zeros."""
-    number = np.zeros(weighted.shape[1], dtype=np.int32)
-    number[columns] = np.arange(len(columns), dtype=np.int32)
-    weighted.eliminate_zeros()
-    shape = (weighted.shape[0], len(columns))
-    return sp.csr_matrix((weighted.data, number[weighted.indices], weighted.indptr), shape=shape)
 
 
 def _classifier(candidate: Candidate) -> LogisticRegression | LinearSVC:

@@ -109,6 +109,14 @@ def test_a_bad_row_is_quarantined_with_its_reason(store: FolderStorage, line: by
     }
 
 
+def test_the_quarantine_is_in_the_order_of_the_lines(store: FolderStorage) -> None:
+    """Whoever refused a row, file and line lead through the source from top to bottom."""
+    deliver(store, train=good(0, 100) + b'"3","t","x"\njunk\n' + good(0, 1), test=good(100, 120) + b"junk\n")
+    run(store)
+    places = [(file, line) for file, line, _, _ in quarantined(store)]
+    assert places == [("test.csv", 21), ("train.csv", 101), ("train.csv", 102), ("train.csv", 103)]
+
+
 def test_of_a_review_in_both_files_the_test_row_stays(store: FolderStorage) -> None:
     """Otherwise a model would be tested on what it was trained on."""
     deliver(store, train=good(0, 100), test=good(90, 110) + good(90, 91))

@@ -106,6 +106,11 @@ def test_one_stray_quote_loses_one_line(stray: bytes, again: int) -> None:
     assert sum(text != "Works as it should." for text in found) == 2
 
 
+def test_a_long_review_is_still_a_review() -> None:
+    """Python's own limit of 128 KiB a field does not hold here."""
+    assert outcomes(b'"1","t","' + b"x" * 500_000 + b'"\n') == ["x" * 500_000]
+
+
 def test_an_open_quote_reaches_only_so_far() -> None:
     """A record over more lines than the bound is refused line by line instead of held in memory."""
     found = outcomes(b'1,t,"' + b"x\n" * (records.LOOKAHEAD + 1) + b'end"\n')

@@ -1,0 +1,36 @@
+"""The report as one HTML page that needs nothing else: no network, no script, light or dark as the reader's system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from embedded.report import plots
+from embedded.report.model import Report
+from embedded.report.table import decision, figure
+
+TEMPLATE = "page.html.j2"
+
+
+def page(report: Report) -> str:
+    """The whole page. Everything in the report is escaped; only our own pictures are markup."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"f1": figure, "signed": signed, "duration": duration}
+    return environment.get_template(TEMPLATE).render(report=report, plots=plots, decision=decision)
+
+
+def signed(difference: float) -> str:
+    """+0.0123 or −0.0123, with a minus that is as wide as the plus."""
+    return f"{difference:+.4f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """`47 s`, `5 min 39 s`, `2 h 05 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

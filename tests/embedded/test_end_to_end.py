@@ -1,0 +1,170 @@
+"""Weeks 0 to 2 through the real DAG, real operator and real services; then all that must not change anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from embedded import services
+from embedded.progress import Progress
+from embedded.rehearsal import applied
+from embedded.report import collect
+from embedded.services import Services
+from ratchet import keys, manifests
+from ratchet.candidates import FEATURIZER
+from ratchet.ledger import Ledger
+from ratchet.settings import Settings
+from ratchet.storage import open_storage
+from ratchet.windows import Window
+
+REAL = services.PROJECT.parent / "shared/data/amazon_review_polarity_csv.tgz"
+SOURCE = str(REAL) if REAL.exists() else "synthetic:"
+
+
+def run_weeks(running: Services, first: str, weeks: int, **conf: object) -> str:
+    """Run consecutive weeks; returns what was printed. Fails with its end if a week did not succeed."""
+    command = [sys.executable, "-m", "embedded.weeks", first, str(weeks), json.dumps(conf)]
+    done = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """All services up, and weeks 0 to 2 done."""
+    root = tmp_path_factory.mktemp("end-to-end")
+    with services.running(root, source=SOURCE, cache=root / "cache") as running, applied(running.environment):
+        run_weeks(running, "2026-01-05", 3)
+        yield running
+
+
+@pytest.fixture
+def ledger(three_weeks: Services) -> Ledger:
+    return Ledger(Settings().ledger_url, Settings().registered_model)
+
+
+def state() -> dict[str, object]:
+    """Everything that a repeated run must leave as it was."""
+    from ratchet.model.registry import Registry
+
+    settings = Settings()
+    storage, registry = open_storage(settings.store), Registry(settings)
+    ledger = Ledger(settings.ledger_url, settings.registered_model)
+    found = [key for key in storage.list("") if key.endswith(keys.MANIFEST)]
+    return {
+        "digests": {key: manifests.find(storage, key.removesuffix(f"/{keys.MANIFEST}")).digest for key in found},
+        "decisions": [decision.id for decision in ledger.history()],
+        "champion": ledger.champion(),
+        "versions": len(registry.client.search_model_versions(f"name = '{registry.name}'")),
+        "aliases": registry.aliases(),
+    }
+
+
+def test_each_week_trains_on_all_batches_so_far(three_weeks: Services) -> None:
+    """The window grows 0-0, 0-1, 0-2, and its rows with it."""
+    storage = open_storage(Settings().store)
+    rows = []
+    for end in range(3):
+        made = [key for key in storage.list(f"models/{Window(end)}/") if key.endswith(keys.MANIFEST)]
+        trained = manifests.find(storage, made[-1].removesuffix(f"/{keys.MANIFEST}"))
+        assert sorted(trained.inputs) == [keys.features(FEATURIZER, keys.batch_name(k)) for k in range(end + 1)]
+        rows.append(trained.rows["train"])
+    assert rows[0] < rows[1] < rows[2]
+
+
+def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(
+    three_weeks: Services, ledger: Ledger
+) -> None:
+    """The first champion is the one with the higher macro-F1 on validation."""
+    first = ledger.history()[0]
+    compared = first.evidence["evidence"]["compared"]
+    assert set(compared) == {"logistic-regression", "linear-svc"}
+    assert (first.action, first.version, first.candidate) == ("promote", 1, max(compared, key=compared.get))
+
+
+def test_every_week_has_one_decision_with_reasons(three_weeks: Services, ledger: Ledger) -> None:
+    """Three weeks, three rows in the ledger, each replayable to the same verdict."""
+    from ratchet.model.promote import replay
+
+    history = ledger.history()
+    assert [decision.window for decision in history] == ["0-0", "0-1", "0-2"]
+    for decision in history:
+        assert replay(decision).reasons == decision.reasons != []
+
+
+def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Services, ledger: Ledger) -> None:
+    """`models:/review-sentiment@champion` is the ledger's champion, and it answers."""
+    import mlflow
+    import pandas as pd
+
+    from ratchet.model.registry import Registry
+
+    assert Registry(Settings()).aliases()["champion"] == ledger.champion().version
+    loaded = mlflow.pyfunc.load_model("models:/review-sentiment@champion")
+    asked = pd.DataFrame({"title": ["", ""], "text": ["Terrible, it broke. Waste of money.", "Excellent, love it!"]})
+    assert loaded.predict(asked)["label"].tolist() == [0, 1]
+
+
+def test_the_prequential_score_is_of_a_champion_that_had_not_seen_the_batch(three_weeks: Services) -> None:
+    """Weeks 1 and 2 have one; week 0 has no champion to score."""
+    storage = open_storage(Settings().store)
+    scores = [manifests.find(storage, keys.score(keys.batch_name(k))) for k in range(3)]
+    assert scores[0] is None
+    assert all("not_scored" not in score.details and score.metrics["macro_f1"] > 0.6 for score in scores[1:])
+
+
+def test_the_report_has_every_week(three_weeks: Services, ledger: Ledger) -> None:
+    """What Airflow's database, the store and the ledger say comes together."""
+    weeks = collect(open_storage(Settings().store), ledger, Progress(three_weeks.databases["airflow"]).weeks())
+    assert [week.window for week in weeks] == ["0-0", "0-1", "0-2"]
+    assert all(week.seconds > 0 and week.jobs and week.challenger_f1 for week in weeks)
+
+
+def test_running_a_week_again_changes_nothing(three_weeks: Services) -> None:
+    """A cleared, repeated or backfilled week finds its results and registers no second version."""
+    before = state()
+    run_weeks(three_weeks, "2026-01-19", 1)
+    assert state() == before
+
+
+def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: Services) -> None:
+    """Training is deterministic, so forcing it proves rather than changes."""
+    before = state()
+    run_weeks(three_weeks, "2026-01-19", 1, force_retrain=True)
+    after = state()
+    same = ("versions", "champion", "aliases")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    models = {key: digest for key, digest in before["digests"].items() if key.startswith("models/")}
+    assert models.items() <= after["digests"].items()
+
+
+def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: Services) -> None:
+    """Week 12 lies behind the seed, and nothing has arrived."""
+    before = state()
+    assert "Batch 12 has not arrived" in run_weeks(three_weeks, "2026-03-30", 1)
+    assert state() == before
+    with sa.create_engine(three_weeks.databases["airflow"]).connect() as connection:
+        query = (
+            "SELECT DISTINCT state FROM task_instance JOIN dag_run USING (dag_id, run_id) WHERE logical_date = :date"
+        )
+        states = connection.scalars(sa.text(query), {"date": "2026-03-30"}).all()
+    assert states == ["skipped"]
+
+
+def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Services) -> None:
+    """The ledger's URL reaches a job through Secrets Manager only."""
+    import boto3
+
+    ecs = boto3.client("ecs")
+    (definition,) = ecs.describe_task_definition(taskDefinition="ratchet-training")["taskDefinition"][
+        "containerDefinitions"
+    ]
+    assert "RATCHET_LEDGER" not in {entry["name"] for entry in definition["environment"]}
+    assert [entry["name"] for entry in definition["secrets"]] == ["RATCHET_LEDGER"]
+    assert os.environ["RATCHET_LEDGER"] not in str(definition)

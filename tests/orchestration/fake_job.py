@@ -1,0 +1,38 @@
+"""Stands where the training image's `ratchet` stands: does as its environment says and counts its launches.
+
+It writes a real manifest to a real store, or fails, or ends well without a manifest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from ratchet.catalogue import JOBS
+from ratchet.settings import Settings
+from ratchet.storage import open_storage
+
+
+def main() -> None:
+    behaviour = Path(os.environ["FAKE_BEHAVIOUR"])
+    with (behaviour / "launches").open("a") as launches:
+        launches.write(f"{os.environ['RATCHET_LAUNCH']}\n")
+    words = (behaviour / "do").read_text().split()
+    while "wait" in words and not (behaviour / "go").exists():
+        time.sleep(0.02)
+    if "fail" in words:
+        print("no space left on device", flush=True)
+        sys.exit(3)
+    if "manifest" in words:
+        name, *options = sys.argv[1:]
+        force = "--force" in options
+        pairs = [option for option in options if option != "--force"]
+        arguments = {pairs[at].removeprefix("--"): pairs[at + 1] for at in range(0, len(pairs), 2)}
+        settings = Settings()
+        JOBS[name](**arguments).run(lambda work: None, open_storage(settings.store), settings, force=force)
+
+
+if __name__ == "__main__":
+    main()

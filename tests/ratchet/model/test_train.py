@@ -1,0 +1,111 @@
+"""Training: our weights are scikit-learn's, the same inputs are the same bytes, and probabilities mean something."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.metrics import log_loss
+
+from ratchet.candidates import CANDIDATES
+from ratchet.data import synthetic
+from ratchet.data.features import DIMENSIONS, Features, count
+from ratchet.data.schemas import document
+from ratchet.model.artifact import CARD, WEIGHTS, Model, spread, weigh
+from ratchet.model.export import pipeline
+from ratchet.model.train import fit
+
+ODD = [
+    ("", ""),
+    ("", "?!"),
+    ("Größe", "naïve façade — 没有 значение"),
+    ("", "a\x00b \ud7ff \U0001f600 I\u0307stanbul"),
+    ("ﬁne", "x" * 100_000),
+    ("never seen before", "zyxw vuts"),
+]
+
+
+@pytest.fixture(scope="module")
+def reviews() -> list[tuple[int, str, str]]:
+    """Label, title and text of 2,000 synthetic reviews."""
+    lines = (line.decode() for line in synthetic.test_rows(synthetic.Parameters(test_rows=2000)))
+    return [(int(label) - 1, title, text) for label, title, text in csv.reader(lines)]
+
+
+@pytest.fixture(scope="module")
+def parts(reviews: list[tuple[int, str, str]]) -> list[Features]:
+    """Training, validation and test part: 600, 600 and 800 reviews."""
+    counts = count([document(title, text) for _, title, text in reviews])
+    labels = np.array([label for label, *_ in reviews], dtype=np.int8)
+    lengths = np.array([len(text) for *_, text in reviews], dtype=np.int32)
+    titled = np.array([bool(title) for _, title, _ in reviews])
+    edges = ((0, 600), (600, 1200), (1200, 2000))
+    return [Features(counts[a:b], labels[a:b], lengths[a:b], titled[a:b]) for a, b in edges]
+
+
+@pytest.fixture(scope="module", params=sorted(CANDIDATES))
+def model(request: pytest.FixtureRequest, parts: list[Features]) -> Model:
+    return fit(CANDIDATES[request.param], parts[0], parts[1], "0-0")
+
+
+def test_weighing_is_scikit_learns(parts: list[Features]) -> None:
+    """With every column kept, the weights equal TfidfTransformer(sublinear_tf=True) to a millionth."""
+    counts = parts[0].counts
+    transformer = TfidfTransformer(sublinear_tf=True).fit(counts)
+    ours = weigh(parts[1].counts, transformer.idf_.astype(np.float32))
+    assert abs(ours - transformer.transform(parts[1].counts)).max() < 1e-6
+
+
+def test_idf_is_scikit_learns(model: Model, parts: list[Features]) -> None:
+    """The idf of every kept column is scikit-learn's, and the kept ones are those of two reviews or more."""
+    counts = parts[0].counts
+    expected = TfidfTransformer().fit(counts).idf_
+    np.testing.assert_allclose(model.idf, expected[model.columns], rtol=1e-6)
+    frequencies = np.bincount(counts.indices, minlength=DIMENSIONS)
+    np.testing.assert_array_equal(model.columns, np.flatnonzero(frequencies >= 2))
+
+
+def test_rows_have_length_one_or_zero(parts: list[Features]) -> None:
+    """A weighed review has length 1; one without any known term stays 0 and divides by nothing."""
+    known = np.unique(parts[0].counts.indices)[::2]
+    counts = sp.vstack([parts[1].counts, count(["", "zyxw"])], format="csr")
+    squares = weigh(counts, spread(known, np.ones(len(known), np.float32))).power(2).sum(axis=1)
+    assert np.asarray(squares).ravel()[:-2] == pytest.approx(1.0, abs=1e-5)
+    assert np.asarray(squares).ravel()[-2] == 0.0
+
+
+def test_the_exported_pipeline_answers_as_the_model_does(model: Model, reviews: list[tuple[int, str, str]]) -> None:
+    """Plain scikit-learn gives the same labels and probabilities, on odd text too."""
+    asked = [(title, text) for _, title, text in reviews[1200:]] + ODD
+    titles, texts = map(list, zip(*asked, strict=True))
+    ours = model.read(titles, texts)
+    exported = pipeline(model)
+    documents = [document(title, text) for title, text in asked]
+    np.testing.assert_allclose(exported.predict_proba(documents)[:, 1], ours, atol=1e-5)
+    np.testing.assert_array_equal(exported.predict(documents), ours >= 0.5)
+
+
+def test_fitting_again_gives_the_same_bytes(model: Model, parts: list[Features], tmp_path: Path) -> None:
+    """Both files of an artifact are equal to the byte when the same parts are fitted twice."""
+    again = fit(CANDIDATES[model.card.candidate], parts[0], parts[1], "0-0")
+    for name, each in (("first", model), ("again", again)):
+        each.save(tmp_path / name)
+    for name in (WEIGHTS, CARD):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_model_learns(model: Model, parts: list[Features]) -> None:
+    """On reviews it has not seen it is far from a coin."""
+    assert ((model.probabilities(parts[2].counts) >= 0.5) == parts[2].labels).mean() > 0.65
+
+
+def test_calibrated_probabilities_are_better(model: Model, parts: list[Features]) -> None:
+    """Platt's sigmoid lowers the log loss of a naive one; on unseen reviews logistic regression has little to gain."""
+    allowed = {"linear-svc": 1.0, "logistic-regression": 1.01}[model.card.candidate]
+    for part, factor in ((parts[1], 1.0), (parts[2], allowed)):
+        naive = 1 / (1 + np.exp(-model.scores(part.counts)))
+        assert log_loss(part.labels, model.probabilities(part.counts)) < factor * log_loss(part.labels, naive)
