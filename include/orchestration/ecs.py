@@ -14,10 +14,11 @@ from typing import Any
 
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from orchestration.settings import ecs_settings
 from ratchet.catalogue import JOBS
+from ratchet.errors import NEEDS_A_PERSON
 from ratchet.jobs import Job
 from ratchet.manifests import Manifest
 from ratchet.settings import Settings
@@ -89,6 +90,16 @@ class RatchetJobOperator(EcsRunTaskOperator):
                 }
             ]
         }
+
+    def _check_success_task(self) -> None:
+        """As the stock operator does, but without further tries for an error that only a person can mend."""
+        try:
+            super()._check_success_task()
+        except AirflowException as error:
+            (task,) = self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn])["tasks"]
+            if {container.get("exitCode") for container in task["containers"]} & NEEDS_A_PERSON:
+                raise AirflowFailException(str(error)) from error
+            raise
 
     def _already_launched(self, launch: str) -> str | None:
         """The ARN of this launch's task if one is on its way; else a token for the next launch is prepared.

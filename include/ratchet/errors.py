@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RatchetError(Exception):
-    """Base of every error that a person is meant to read."""
+    """Base of every error that a person is meant to read. Exit codes from 2 on say the kind; see NEEDS_A_PERSON."""
 
     exit_code = 1
 
@@ -51,3 +51,7 @@ class ServiceUnavailable(RatchetError):
     """Storage, MLflow or Postgres did not answer."""
 
     exit_code = 7
+
+
+NEEDS_A_PERSON = frozenset({2, 3, 4, 5, 6})
+"""Exit codes that another try would only repeat. A service that did not answer (7) or a killed process is worth one."""

@@ -11,20 +11,24 @@ import time
 from pathlib import Path
 
 from ratchet.catalogue import JOBS
+from ratchet.errors import InputError
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
 
 
 def main() -> None:
     behaviour = Path(os.environ["FAKE_BEHAVIOUR"])
+    words = (behaviour / "do").read_text().split()
     with (behaviour / "launches").open("a") as launches:
         launches.write(f"{os.environ['RATCHET_LAUNCH']}\n")
-    words = (behaviour / "do").read_text().split()
     while "wait" in words and not (behaviour / "go").exists():
         time.sleep(0.02)
     if "fail" in words:
         print("no space left on device", flush=True)
-        sys.exit(3)
+        sys.exit(1)
+    if "refuse" in words:
+        print("ratchet: the archive is empty", flush=True)
+        sys.exit(InputError.exit_code)
     if "manifest" in words:
         name, *options = sys.argv[1:]
         force = "--force" in options

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from embedded import provision, services
 from embedded.children import Children, free_port
@@ -34,7 +34,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory, behaviour: Path) -> Iterator[s
         [sys.executable, str(Path(__file__).with_name("fake_job.py"))],
         {"PYTHONPATH": str(services.PROJECT / "include"), "FAKE_BEHAVIOUR": str(behaviour)},
     )
-    with Children(root / "logs") as children, services.engine_running(root, {provision.IMAGE: image}) as docker:
+    with (
+        Children(root / "logs") as children,
+        services.engine_running(root, {provision.IMAGE: image}, children) as docker,
+    ):
         services.start_aws(children, port, docker, root)
         children.wait_for("aws", f"{endpoint}/_ministack/health")
         with pytest.MonkeyPatch.context() as patch:
@@ -115,6 +118,12 @@ def test_a_job_that_failed_is_launched_again_by_the_next_try(aws: str, behaviour
         week.run("fail")
     week.run("manifest")
     assert week.launches == 2
+
+
+def test_an_error_that_only_a_person_can_mend_is_not_tried_again(aws: str, behaviour: Path) -> None:
+    """An archive that is empty now is empty in half a minute, too."""
+    with pytest.raises(AirflowFailException, match="the archive is empty"):
+        Week(behaviour, "batch_07").run("refuse")
 
 
 def test_exit_code_0_without_a_manifest_is_a_failure(aws: str, behaviour: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +20,13 @@ __all__ = ["Image", "running"]
 
 
 @contextmanager
-def running(socket: Path, state: Path, images: Mapping[str, Image]) -> Iterator[str]:
-    """Runs an engine beside this process and yields its ``DOCKER_HOST``; no container outlives the block."""
+def running(
+    socket: Path, state: Path, images: Mapping[str, Image], adopt: Callable[[int], None] = lambda group: None
+) -> Iterator[str]:
+    """Runs an engine beside this process and yields its ``DOCKER_HOST``; no container outlives the block.
+
+    ``adopt`` is told its process group, for whoever ends it should this process be killed.
+    """
     state.mkdir(parents=True, exist_ok=True)
     catalogue = state / "images.json"
     catalogue.write_text(dump(images))
@@ -29,8 +34,10 @@ def running(socket: Path, state: Path, images: Mapping[str, Image]) -> Iterator[
     command = [sys.executable, "-m", __name__, *options]
     sources = str(Path(__file__).parents[2])  # the child must find this package however we found it
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([sources, os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as child:
+    # In a session of its own: Ctrl-C reaches this process alone, which then ends everything in order.
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as child:
         try:
+            adopt(child.pid)
             address = child.stdout.readline().strip() if child.stdout else ""
             if not address:
                 raise RuntimeError(f"the engine ended with code {child.wait()}; stderr has its reason")

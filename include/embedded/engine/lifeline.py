@@ -30,6 +30,10 @@ class Lifeline:
         """Lists the calling process: a container does so itself, between fork and exec; none is missed."""
         self._pipe.write(b"+%d\n" % os.getpid())
 
+    def adopt(self, group: int) -> None:
+        """Lists a process group that someone else has started."""
+        self._pipe.write(b"+%d\n" % group)
+
     def dismiss(self, group: int) -> None:
         """Takes a finished container off the list, before its number is another process's."""
         if not self._pipe.closed:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ratchet import keys, manifests
 from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet.catalogue import JOBS
 from ratchet.ledger import Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.decide import Check, Evidence, Policy, Verdict, decide
@@ -180,7 +181,8 @@ def _rooms(window: Window) -> list[str]:
 
 def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:
     ordered = sorted(made, key=lambda manifest: manifest.finished_at)
-    return [JobFigures.model_validate(manifest.model_dump(include=set(JobFigures.model_fields))) for manifest in ordered]
+    fields = set(JobFigures.model_fields)
+    return [JobFigures(**manifest.model_dump(include=fields)) for manifest in ordered]
 
 
 def _ended(action: str, reason: str) -> dict[str, Any]:
@@ -226,14 +228,12 @@ def headline(weeks: Sequence[WeekReport]) -> str:
     promoted = [week for week in weeks if week.action == "promote"]
     judged = len(promoted) + sum(week.action == "keep" for week in weeks)
     share = f"{len(promoted)} of {judged} challengers {'was' if len(promoted) == 1 else 'were'} promoted"
-    failed = [f"Week {week.week} failed: {week.reason}. " for week in weeks if week.action == "failed"]
+    failed = "".join(f"Week {week.week}: {week.reason}. " for week in weeks if week.action == "failed")
     if not promoted:
-        return "".join(failed) + f"There is no champion: {share}."
+        return f"{failed}There is no champion: {share}."
     last = promoted[-1]
     gain = f", up from {promoted[0].challenger_f1:.4f} in week {promoted[0].week}" if len(promoted) > 1 else ""
-    return (
-        "".join(failed) + f"Version {last.version} is champion with a macro-F1 of {last.challenger_f1:.4f}{gain}; {share}."
-    )
+    return f"{failed}Version {last.version} is champion with a macro-F1 of {last.challenger_f1:.4f}{gain}; {share}."
 
 
 def without_password(source: str) -> str:
@@ -258,7 +258,6 @@ def _totals(weeks: Sequence[WeekReport]) -> dict[str, int | float]:
 
 
 def _peaks(weeks: Sequence[WeekReport]) -> dict[str, float]:
-    peaks: dict[str, float] = {}
-    for job in (job for week in weeks for job in week.jobs):
-        peaks[job.job] = max(peaks.get(job.job, 0.0), job.peak_memory_mib)
-    return peaks
+    jobs = [job for week in weeks for job in week.jobs]
+    peaks = {name: max((job.peak_memory_mib for job in jobs if job.job == name), default=None) for name in JOBS}
+    return {name: peak for name, peak in peaks.items() if peak is not None}

@@ -1,10 +1,11 @@
-"""The pictures of the report, as SVG that takes its colours and its font from the page, so that dark mode is no case."""
+"""The pictures of the report, as SVG that takes its colours and its font from the page, light or dark."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup, escape
@@ -19,10 +20,10 @@ INKS = ("ink", "muted", "grid", "paper", "blue", "orange", "green", "purple", "s
 """The page's CSS variables. Matplotlib draws with stand-ins, which `_svg` turns into `var(--…)`."""
 STAND_IN = {ink: f"#{number:02d}fe{number:02d}" for number, ink in enumerate(INKS, start=10)}
 SECTIONS = {"data": "sky", "score": "purple", "train": "blue", "evaluate": "amber", "promote": "green"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
-    "font.size": 9,
+    "font.size": 11.5,
     "text.color": STAND_IN["ink"],
     "axes.labelcolor": STAND_IN["muted"],
     "axes.edgecolor": STAND_IN["grid"],
@@ -38,8 +39,9 @@ STYLE = {
     "xtick.labelcolor": STAND_IN["muted"],
     "ytick.labelcolor": STAND_IN["muted"],
     "legend.frameon": False,
-    "legend.handlelength": 1.6,
-    "legend.columnspacing": 1.4,
+    "legend.handlelength": 1.3,
+    "legend.columnspacing": 1.2,
+    "legend.handletextpad": 0.5,
 }
 
 
@@ -57,17 +59,17 @@ def _f1(axes: Axes, report: Report) -> None:
     if served:
         weeks, scores = [week for week, _ in served], [score for _, score in served]
         axes.step([*weeks, weeks[-1] + 0.5], [*scores, scores[-1]], where="post", color=STAND_IN["orange"],
-                  linewidth=2, label="champion after the decision")  # fmt: skip
+                  linewidth=2, label="champion after decision")  # fmt: skip
     if ahead:
-        axes.plot(*zip(*ahead, strict=True), color=STAND_IN["muted"], linestyle=":", marker="^", markersize=4,
-                  label="prequential, on the new batch")  # fmt: skip
+        axes.plot(*zip(*ahead, strict=True), color=STAND_IN["muted"], linestyle=":", marker="^", markersize=6,
+                  label="prequential")  # fmt: skip
     axes.plot(*zip(*judged, strict=True), color=STAND_IN["blue"], linewidth=1, marker="o", markersize=6,
               markerfacecolor=STAND_IN["paper"], label="challenger")  # fmt: skip
     for week in report.weeks:
         if week.action == "promote" and week.challenger_f1 is not None:
             axes.plot(week.week, week.challenger_f1, "o", color=STAND_IN["blue"], markersize=6)
             axes.annotate(f"v{week.version}", (week.week, week.challenger_f1), (0, 7), textcoords="offset points",
-                          ha="center", fontsize=8)  # fmt: skip
+                          ha="center", fontsize=10.5)  # fmt: skip
     axes.margins(y=0.14)
     _weeks(axes, report)
     axes.set_ylabel("macro-F1")
@@ -76,26 +78,29 @@ def _f1(axes: Axes, report: Report) -> None:
 
 def difference_by_week(report: Report) -> Markup | None:
     """Challenger minus champion with its interval, a row a week. None where no week had a champion to beat."""
-    compared = [week for week in report.weeks if week.difference is not None and week.interval is not None]
+    compared = [
+        (week, week.difference, week.interval)
+        for week in report.weeks
+        if week.difference is not None and week.interval is not None
+    ]
     if not compared:
         return None
     return _svg("difference", "Difference in macro-F1 by week, with intervals", lambda axes: _forest(axes, compared))
 
 
-def _forest(axes: Axes, compared: list[WeekReport]) -> None:
+def _forest(axes: Axes, compared: list[tuple[WeekReport, float, tuple[float, float]]]) -> None:
     axes.axvline(0, color=STAND_IN["ink"], linewidth=1)
-    for week in compared:
+    for week, difference, interval in compared:
         promoted = week.action == "promote"
-        low, high = week.interval or (0.0, 0.0)
         color = STAND_IN["green" if promoted else "muted"]
-        axes.plot([low, high], [week.week] * 2, color=color, linewidth=2, solid_capstyle="butt")
-        axes.plot(week.difference, week.week, "o", color=color, markersize=6,
+        axes.plot(interval, [week.week] * 2, color=color, linewidth=2, solid_capstyle="butt")
+        axes.plot(difference, week.week, "o", color=color, markersize=7,
                   markerfacecolor=color if promoted else STAND_IN["paper"])  # fmt: skip
     for name, color, face in (("promoted", "green", "green"), ("kept", "muted", "paper")):
         axes.plot([], [], "o-", color=STAND_IN[color], markerfacecolor=STAND_IN[face], linewidth=2, label=name)
-    axes.set_ylim(max(week.week for week in compared) + 0.6, min(week.week for week in compared) - 0.6)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_ylim(compared[-1][0].week + 0.6, compared[0][0].week - 0.6)
+    axes.yaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(visible=False, axis="y")
     axes.set(xlabel="macro-F1 of the challenger minus that of the champion", ylabel="week")
     axes.figure.legend(loc="outside lower center", ncols=2)
@@ -136,12 +141,13 @@ def memory_by_job(report: Report) -> Markup | None:
 
 def _memory(axes: Axes, peaks: dict[str, float]) -> None:
     bars = axes.barh(list(peaks), list(peaks.values()), 0.6, color=STAND_IN["sky"])
-    axes.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=8)
+    axes.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=10.5)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("peak memory of one task, MiB")
 
 
@@ -152,7 +158,7 @@ def _points(report: Report, score: Callable[[WeekReport], float | None]) -> list
 def _weeks(axes: Axes, report: Report) -> None:
     first, last = report.weeks[0].week, report.weeks[-1].week
     axes.set_xlim(first - 0.6, last + 0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     axes.set_xlabel("week")
 
 
@@ -168,5 +174,4 @@ def _svg(name: str, says: str, draw: Callable[[Axes], None]) -> Markup:
     svg = re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
     for ink, stand_in in STAND_IN.items():
         svg = svg.replace(stand_in, f"var(--{ink})")
-    svg = re.sub(r'^<svg(.*?) (?:width|height)="[^"]*"(.*?) (?:width|height)="[^"]*"', r"<svg\1\2", svg, count=1, flags=re.S)
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(says)}"', 1))

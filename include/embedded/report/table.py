@@ -105,7 +105,7 @@ class TwoLines:
         self.text = text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wrapped = self.text.wrap(console, options.max_width)
+        wrapped = list(self.text.wrap(console, options.max_width))
         if len(wrapped) > 2:
             rest = Text(" ").join(wrapped[1:])
             rest.truncate(options.max_width, overflow="ellipsis")

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from scipy.special import expit
 
 from ratchet.candidates import FEATURIZER
 from ratchet.data.features import DIMENSIONS, count
@@ -75,8 +76,7 @@ class Model:
 
     def probabilities(self, counts: sp.csr_matrix) -> np.ndarray:
         """Calibrated probability of label 1, shape (n,), by Platt's sigmoid fitted on the validation part."""
-        scores = self.card.slope * self.scores(counts) + self.card.offset
-        return 1.0 / (1.0 + np.exp(-np.clip(scores, -500, 500)))
+        return expit(self.card.slope * self.scores(counts) + self.card.offset)
 
     def read(self, titles: list[str], texts: list[str]) -> np.ndarray:
         """Probability of label 1 for raw reviews, shape (n,)."""

@@ -1,0 +1,132 @@
+"""However a rehearsal ends, nothing of it keeps running and nothing of it is half done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.rehearsal import source_of
+from ratchet.errors import ConfigurationError
+
+
+def start(output: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ratchet", "rehearse", "--output", str(output), *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def started(child: subprocess.Popen[str]) -> list[int]:
+    """Read its output until the services are up; returns their ports."""
+    said = ""
+    for text in child.stdout:
+        said += text
+        if len(ports := re.findall(r"127\.0\.0\.1:(\d+)", said)) >= 2:
+            return [int(port) for port in ports]
+    raise AssertionError(f"it ended with {child.wait()}: {said}")
+
+
+def left_over(output: Path) -> list[str]:
+    """Every process that still works in or on the output folder, or below the rehearsal."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = " ".join(process.info["cmdline"] or []) + " ".join((process.info["environ"] or {}).values())
+        if str(output) in words:
+            found.append(f"{process.pid}: {' '.join(process.info['cmdline'] or [])}")
+    return found
+
+
+def gone(output: Path) -> bool:
+    """Wait for the end of every process of a rehearsal that was killed; the keeper ends them within moments."""
+    processes = [psutil.Process(int(entry.partition(":")[0])) for entry in left_over(output)]
+    return not psutil.wait_procs(processes, timeout=20)[1]
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_rehearsal_leaves_no_process_and_no_port(tmp_path: Path, number: int) -> None:
+    """Ctrl-C and SIGTERM stop every part, and it says so."""
+    child = start(tmp_path / "demo")
+    ports = started(child)
+    child.send_signal(number)
+    assert "everything that was started has been stopped" in child.communicate(timeout=60)[0]
+    assert child.returncode == 130
+    assert left_over(tmp_path) == []
+    assert not any(listening(port) for port in ports)
+
+
+def test_a_killed_rehearsal_leaves_no_process_and_no_port(tmp_path: Path) -> None:
+    """kill -9 gives no time to clean up; the keeper does."""
+    child = start(tmp_path / "demo")
+    ports = started(child)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert gone(tmp_path), left_over(tmp_path)
+    deadline = time.monotonic() + 20
+    while any(listening(port) for port in ports):
+        assert time.monotonic() < deadline, "a server is still there"
+
+
+def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second is refused before it can empty the folder of the first."""
+    first = start(tmp_path / "demo")
+    started(first)
+    second = start(tmp_path / "demo")
+    assert "Another run is using" in second.communicate(timeout=60)[0]
+    assert second.returncode == 2
+    assert (tmp_path / "demo" / "postgres").is_dir()
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+
+
+def test_a_week_that_fails_says_where_to_look(tmp_path: Path) -> None:
+    """A source that cannot be read ends the rehearsal with code 1, the reason, and no process left."""
+    (tmp_path / "train.csv").write_text("")
+    child = start(tmp_path / "demo", "--weeks=1", f"--reviews={tmp_path / 'train.csv'}")
+    said = child.communicate(timeout=240)[0]
+    assert child.returncode == 1
+    assert "weeks.log" in said
+    assert "is empty" in said
+    assert left_over(tmp_path / "demo") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("", lambda here: "synthetic:"),
+        ("synthetic:rows=500", lambda here: "synthetic:rows=500"),
+        ("archive.tgz", lambda here: f"{here}/archive.tgz"),
+        ("archive.tgz#sha256=ab", lambda here: f"{here}/archive.tgz#sha256=ab"),
+        ("s3://bucket/key", lambda here: "s3://bucket/key"),
+        ("kaggle:owner/set", lambda here: "kaggle:owner/set"),
+    ],
+)
+def test_a_path_is_meant_from_where_it_is_typed(
+    typed: str, meant: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs run in folders of their own, so a relative path must become absolute first."""
+    monkeypatch.chdir(tmp_path)
+    assert source_of(typed) == meant(tmp_path)
+
+
+def test_a_date_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    """Nothing is started for a typing mistake."""
+    from embedded.rehearsal import dag_test
+
+    with pytest.raises(ConfigurationError, match="is no date"):
+        dag_test("2026-13-01", "synthetic:", tmp_path / "dag-test")
+    assert not (tmp_path / "dag-test").exists()

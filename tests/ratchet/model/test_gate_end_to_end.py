@@ -1,0 +1,352 @@
+"""The gate with everything real around it: good challengers pass, planted bad ones do not, and nothing happens twice.
+
+A bad challenger is planted by a bad fit; the job that runs it, MLflow, the ledger and the gate are the real ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from behaviour.bench import BOTH, Bench
+from ratchet import keys
+from ratchet.candidates import FEATURIZER, Candidate
+from ratchet.data import features
+from ratchet.data.features import Features
+from ratchet.errors import LedgerError
+from ratchet.ledger import Decision
+from ratchet.model import train
+from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
+from ratchet.storage import FolderStorage, sha256_of
+from ratchet.windows import Window
+
+SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&seed=1"
+ROOM = keys.model(Window(1), "linear-svc")
+FORCE = "--force"
+
+Fit = Callable[[Candidate, Features, Features, str], Model]
+fit: Fit = train.fit
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Bench]]:
+    """Makes benches with three batches and version 1, the better of two candidates of week 0, as champion."""
+
+    def make(name: str) -> Bench:
+        bench = Bench(tmp_path_factory.mktemp(name))
+        bench.prepare(SOURCE, batches=3)
+        bench.week("0-0", candidates=BOTH)
+        return bench
+
+    yield make
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="module")
+def bench(prepared: Callable[[str], Bench]) -> Bench:
+    """A bench on which version 1 stays champion, whatever challenges it."""
+    return prepared("challenged")
+
+
+@pytest.fixture(scope="module")
+def moving(prepared: Callable[[str], Bench]) -> Bench:
+    """A bench whose champions come and go: 0-1 was better and is version 2."""
+    bench = prepared("moving")
+    bench.week("0-1")
+    return bench
+
+
+@pytest.fixture
+def planted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fit], Decision]:
+    """Judges the model that a bad fit gives for window 0-1."""
+
+    def judged(bad: Fit) -> Decision:
+        monkeypatch.setattr(train, "fit", bad)
+        return bench.week("0-1", FORCE)
+
+    return judged
+
+
+def refused(bench: Bench, decision: Decision) -> str:
+    """All reasons of a refusal, once it is sure that version 1 still serves."""
+    assert decision.action == "keep"
+    assert bench.ledger.champion().version == bench.registry.aliases()["champion"] == 1
+    return "; ".join(decision.reasons)
+
+
+def relabelled(part: Features, labels: np.ndarray) -> Features:
+    return Features(part.counts, labels, part.lengths, part.titled)
+
+
+def test_set(bench: Bench) -> Features:
+    made = bench.manifest(keys.features(FEATURIZER, keys.TEST))
+    return features.load(FolderStorage(bench.store), made, "test")
+
+
+test_set.__test__ = False
+
+
+def test_week_0_keeps_the_better_of_two_candidates(bench: Bench) -> None:
+    """Both candidates were trained, the one with the higher validation F1 is version 1 and the first champion."""
+    decision, evidence = bench.ledger.history()[0], bench.evidence("0-0")
+    assert set(evidence.compared) == set(BOTH.split(","))
+    assert decision.candidate == max(evidence.compared, key=evidence.compared.__getitem__)
+    assert (decision.action, decision.version, decision.previous) == ("promote", 1, None)
+    assert "there is no champion yet" in decision.reasons
+
+
+def test_worse(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+    """A model that learned from shuffled labels falls below the floor and improves on nothing."""
+
+    def shuffled(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
+        labels = np.random.default_rng(0).permutation(training.labels)
+        return fit(candidate, relabelled(training, labels), validation, window)
+
+    reasons = refused(bench, planted(shuffled))
+    assert "below the floor" in reasons
+    assert "no improvement beyond chance" in reasons
+
+
+def test_no_better(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+    """A model that learned from a third of the reviews is well in itself, but no improvement."""
+
+    def idle(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
+        few = slice(0, len(training.labels) // 3)
+        part = Features(training.counts[few], training.labels[few], training.lengths[few], training.titled[few])
+        return fit(candidate, part, validation, window)
+
+    decision = planted(idle)
+    assert "no improvement beyond chance" in refused(bench, decision)
+    assert "below the floor" not in refused(bench, decision)
+
+
+def test_leaky(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+    """A model that learned the test set by heart gives itself away: it is far better there than on validation."""
+
+    def cheating(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
+        return fit(candidate, Features.stack([training, test_set(bench)]), validation, window)
+
+    assert "it seems to have seen the test set" in refused(bench, planted(cheating))
+
+
+def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+    """A model that is better over all, but worse on reviews without a title, is kept back for that alone."""
+
+    def biased(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
+        test = test_set(bench)
+        dice = np.random.default_rng(0).random(len(test.labels))
+        rows = np.where(test.titled, dice < 0.4, dice < 0.2)
+        hurt = Features(
+            test.counts[rows],
+            np.where(test.titled, test.labels, 1 - test.labels)[rows],
+            test.lengths[rows],
+            test.titled[rows],
+        )
+        return fit(candidate, Features.stack([training, hurt]), validation, window)
+
+    decision = planted(biased)
+    assert decision.evidence["evidence"]["metrics"]["macro_f1"] > 0.86
+    assert refused(bench, decision).startswith("slice without title loses more than 0.02")
+    assert len(decision.reasons) == 1
+
+
+def test_not_calibrated(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+    """A model that is far too sure of its (good) answers is kept back for that alone."""
+
+    def boastful(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
+        model = fit(candidate, training, validation, window)
+        return replace(model, card=model.card.model_copy(update={"slope": 20 * model.card.slope}))
+
+    decision = planted(boastful)
+    assert "calibration error" in refused(bench, decision)
+    assert len(decision.reasons) == 1
+
+
+def test_tampered(bench: Bench) -> None:
+    """Weights that were altered after their manifest are never registered, and the reason says so."""
+    bench.ratchet("train", "--window", "0-1", FORCE)
+    weights = bench.store / ROOM / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    before = bench.versions
+    decision = bench.judge("0-1", FORCE)
+    assert "altered after it was written" in refused(bench, decision)
+    assert decision.version is None
+    assert bench.versions == before
+
+
+def test_not_loading(bench: Bench) -> None:
+    """Weights that are no safetensors file are refused by a fresh process, though every digest agrees."""
+    bench.ratchet("train", "--window", "0-1", FORCE)
+    folder = bench.store / ROOM
+    (folder / WEIGHTS).write_bytes(b"import os")
+    card = Card.model_validate_json((folder / CARD).read_text())
+    (folder / CARD).write_text(card.model_copy(update={"sha256": card.seal(folder / WEIGHTS)}).model_dump_json())
+    outputs = {name: {"sha256": sha256_of(folder / name), "size": 9} for name in (WEIGHTS, CARD)}
+    bench.rewrite(ROOM, outputs=outputs)
+    reasons = refused(bench, bench.judge("0-1", FORCE))
+    assert "does not load in a fresh process" in reasons
+    assert "no safetensors file" in reasons
+
+
+def test_trained_on_other_batches(bench: Bench) -> None:
+    """A model whose manifest names other batches than 0..k is refused."""
+    bench.ratchet("train", "--window", "0-1", FORCE)
+    inputs = bench.manifest(ROOM).inputs
+    bench.rewrite(ROOM, inputs={**inputs, keys.features(FEATURIZER, "batch_02"): "0" * 64})
+    assert "it was not trained on batches 0-1 alone" in refused(bench, bench.judge("0-1", FORCE))
+
+
+def test_trained_on_test_reviews(bench: Bench, tmp_path: Path) -> None:
+    """A batch that shares reviews with the test set is found out by their ids."""
+    bench.ratchet("train", "--window", "0-1", FORCE)
+    batch = bench.store / keys.reviews("batch_01")
+    shutil.copy(batch, tmp_path)
+    shutil.copy(bench.store / keys.reviews(keys.TEST), batch)
+    try:
+        decision = bench.judge("0-1", FORCE)
+    finally:
+        shutil.copy(tmp_path / batch.name, batch)
+    assert "1500 test reviews are also in batch_01" in refused(bench, decision)
+
+
+def test_an_altered_champion_is_not_compared_with(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+    """When a file of the champion in MLflow is altered, the evaluation stops instead of measuring against it."""
+    registry = bench.registry
+    source = registry.client.get_model_version_download_uri(registry.name, "1")
+    card = Path(mlflow.artifacts.download_artifacts(f"{source}/data/model/{CARD}"))
+    original = card.read_text()
+    card.write_text(original.replace('"intercept": ', '"intercept": 1'))
+    try:
+        found = bench.manifest(keys.model(Window(0), "linear-svc"))
+        with pytest.raises(Exception, match="is not what its training wrote"), registry.artifact(1):
+            pass
+    finally:
+        card.write_text(original)
+    with registry.artifact(1) as folder:
+        assert sha256_of(folder / WEIGHTS) == found.output(WEIGHTS).sha256
+
+
+def test_a_good_one_is_promoted(moving: Bench) -> None:
+    """The challenger of 0-1 is better beyond chance: it became version 2 and champion, for every check's reason."""
+    decision = moving.ledger.history()[1]
+    assert (decision.action, decision.version, decision.previous) == ("promote", 2, 1)
+    assert any("an improvement beyond chance" in reason for reason in decision.reasons)
+    aliases = moving.registry.aliases()
+    assert aliases["challenger"] == 2
+    with moving.registry.artifact(2) as folder:
+        assert sha256_of(folder / WEIGHTS) == sha256_of(moving.store / ROOM / WEIGHTS)
+
+
+def test_running_a_week_again_changes_nothing(moving: Bench) -> None:
+    """Train, evaluate and promote find that their results stand: no file, no version and no decision is added."""
+    stored = {path: sha256_of(path) for path in moving.store.rglob("*") if path.is_file() and path.suffix != ".db"}
+    versions, history = moving.versions, moving.ledger.history()
+    moving.week("0-1")
+    again = {path: sha256_of(path) for path in moving.store.rglob("*") if path.is_file() and path.suffix != ".db"}
+    assert again == stored
+    assert (moving.versions, moving.ledger.history()) == (versions, history)
+
+
+def test_a_forced_week_gives_the_same_bytes_and_no_second_version(moving: Bench) -> None:
+    """Forced, the jobs run again: the artifact is the same to the byte, and its version is found, not made anew."""
+    digests = {name: sha256_of(moving.store / ROOM / name) for name in (WEIGHTS, CARD)}
+    champion, versions, run = moving.ledger.champion(), moving.versions, moving.manifest(ROOM).details["mlflow"]
+    decision = moving.week("0-1", FORCE)
+    assert {name: sha256_of(moving.store / ROOM / name) for name in (WEIGHTS, CARD)} == digests
+    assert moving.manifest(ROOM).details["mlflow"] == run
+    assert decision.version == 2
+    assert (moving.versions, moving.ledger.champion()) == (versions, champion)
+
+
+def test_promote_alone_forced_returns_the_first_decision(moving: Bench) -> None:
+    """A second decision on the same evidence is not written; the first one is returned."""
+    moving.judge("0-1")
+    history = moving.ledger.history()
+    moving.ratchet("promote", "--window", "0-1", FORCE)
+    assert moving.ledger.history() == history
+
+
+def test_a_champion_that_moved_on_keeps_the_challenger_back(moving: Bench) -> None:
+    """What was measured against a former champion is about the past: keep, and the replay agrees."""
+    if moving.ledger.champion().version != 2:
+        moving.ratchet("rollback", "--to", "2")
+    moving.ratchet("train", "--window", "0-2")
+    moving.ratchet("evaluate", "--window", "0-2", FORCE)
+    moving.ratchet("rollback", "--to", "1")
+    moving.ratchet("promote", "--window", "0-2", FORCE)
+    decision = moving.ledger.history()[-1]
+    assert (decision.action, decision.previous, decision.champion) == ("keep", 1, 1)
+    assert "the evidence is about the past" in decision.reasons[0]
+    assert moving.ledger.champion().version == moving.registry.aliases()["champion"] == 1
+    moving.ratchet("replay", str(decision.id))
+
+
+def test_rollback_moves_ledger_and_alias(moving: Bench) -> None:
+    """A rollback is a decision like others: champion, alias and history agree, and the artifact is back."""
+    before = moving.ledger.champion()
+    said = moving.ratchet("rollback", "--by", "a tester")
+    after, aliases = moving.ledger.champion(), moving.registry.aliases()
+    assert f"Version {after.version} is champion again" in said
+    assert (after.epoch, {before.version, after.version}) == (before.epoch + 1, {1, 2})
+    assert (aliases["champion"], aliases["previous"]) == (after.version, before.version)
+    last = moving.ledger.history()[-1]
+    assert (last.action, last.decided_by, last.champion) == ("rollback", "a tester", after.version)
+
+
+@pytest.mark.parametrize("version", ["3", "99"])
+def test_rollback_goes_only_to_former_champions(moving: Bench, version: str) -> None:
+    """A version that never was champion is refused, and nothing is written."""
+    history = moving.ledger.history()
+    with pytest.raises(LedgerError, match="was never champion"):
+        moving.ratchet("rollback", "--to", version)
+    assert moving.ledger.history() == history
+
+
+def test_history_and_explain_tell_the_story(moving: Bench) -> None:
+    """Both name the window, the action and the reasons; a version without a decision is a clear error."""
+    assert "promote" in moving.ratchet("history")
+    told = moving.ratchet("explain", "2")
+    for word in ("promote", "0-1", "linear-svc", "by hand", "beyond chance"):
+        assert word in told
+    with pytest.raises(LedgerError, match="No decision names version 99"):
+        moving.ratchet("explain", "99")
+
+
+def test_replay_gives_the_recorded_verdict(moving: Bench) -> None:
+    """Every decision of the gate follows from its stored evidence; one by hand has none and says so."""
+    history = moving.ledger.history()
+    assert "the ledger says promote" in moving.ratchet("replay", str(history[1].id))
+    for decision in history:
+        if decision.action != "rollback":
+            moving.ratchet("replay", str(decision.id))
+    with pytest.raises(LedgerError, match="holds no decision 999"):
+        moving.ratchet("replay", "999")
+
+
+def test_doctor_finds_and_reconcile_repairs_a_wandering_alias(moving: Bench) -> None:
+    """An alias that differs from the ledger is ill, and `reconcile` makes it follow again."""
+    champion = moving.ledger.champion().version
+    registry = moving.registry
+    registry.client.set_registered_model_alias(registry.name, "champion", str(3 - champion))
+    with pytest.raises(AssertionError, match="ratchet reconcile"):
+        moving.ratchet("doctor")
+    assert f"champion → version {champion}" in moving.ratchet("reconcile")
+    assert "agree with the ledger already" in moving.ratchet("reconcile")
+    moving.ratchet("doctor")
+
+
+def test_the_prequential_score_is_of_a_champion_that_never_saw_the_batch(bench: Bench) -> None:
+    """Batch 1 is scored under version 1; batch 0, on which it was trained, is not."""
+    bench.ratchet("score", "--batch", "batch_01")
+    bench.ratchet("score", "--batch", "batch_00")
+    fresh, stale = bench.manifest(keys.score("batch_01")), bench.manifest(keys.score("batch_00"))
+    assert fresh.metrics["macro_f1"] > 0.7
+    assert fresh.rows["scored"] == sum(bench.manifest(keys.features(FEATURIZER, "batch_01")).rows.values())
+    assert "was trained on batch_00" in stale.details["not_scored"]
+    assert not stale.metrics
