@@ -22,7 +22,9 @@ from rich.markup import escape
 from embedded import services
 from embedded.children import terminated_as_interrupted
 from embedded.progress import Progress, WeekRun
+from embedded.remote import at_hand
 from embedded.report import Report, WeekReport, collect, line, table, write
+from embedded.report.model import without_password
 from embedded.weeks import DAG_ID
 from ratchet.errors import ConfigurationError
 from ratchet.ledger import Ledger
@@ -40,15 +42,17 @@ def rehearse(weeks: int, reviews: str, root: Path) -> int:
         try:
             return _rehearse(weeks, source_of(reviews), root)
         except KeyboardInterrupt:
-            console.print("Interrupted; everything that was started has been stopped.")
+            say("Interrupted; everything that was started has been stopped.")
             return 130
 
 
 def _rehearse(weeks: int, source: str, root: Path) -> int:
     began = datetime.now(UTC)
-    console.print(f"Ratchet: {weeks} weekly retrains of [bold]{DAG_ID}[/] on {source}")
-    with services.running(root, source=source, cache=root.parent / "cache") as running:
-        console.print(f"Up: Postgres, AWS at {running.endpoint}, MLflow at {running.tracking}. Logs: {root / 'logs'}")
+    say(f"Ratchet: {weeks} weekly retrains of [bold]{DAG_ID}[/] on {escape(without_password(source))}")
+    cache = root.parent / "cache"
+    reviews = at_hand(source, cache, root / "source")
+    with services.running(root, source=reviews, cache=cache) as running:
+        say(f"Up: Postgres, AWS at {running.endpoint}, MLflow at {running.tracking}. Logs: {shown(root / 'logs')}")
         with applied(running.environment):
             settings = Settings()
             ledger, storage = Ledger(settings.ledger_url, settings.registered_model), open_storage(settings.store)
@@ -64,8 +68,8 @@ def _rehearse(weeks: int, source: str, root: Path) -> int:
             if champion is not None:
                 take_champion(settings, champion, root / "champion")
     if code:
-        console.print(f"[red]A week failed:[/] {reason(root / 'logs' / 'weeks.log')}", soft_wrap=True, highlight=False)
-        console.print(f"All of it: {root / 'logs' / 'weeks.log'}", soft_wrap=True, highlight=False)
+        log = root / "logs" / "weeks.log"
+        say(f"[red]A week failed:[/] {reason(log)}\nAll of it: {shown(log)}")
         return 1
     _summarise(report, root)
     return 0
@@ -78,11 +82,6 @@ def reason(log: Path) -> str:
 
 
 def _summarise(report: Report, root: Path) -> None:
-    here = Path.cwd()
-
-    def shown(path: Path) -> str:
-        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
     example = f"{shown(Path(sys.argv[0]))} predict --model {shown(root / 'champion')}"
     lines = {
         "": report.headline,
@@ -91,7 +90,17 @@ def _summarise(report: Report, root: Path) -> None:
         "Try it": f"{example} --input reviews.csv --output predictions.parquet",
     }
     for name, words in lines.items():
-        console.print(f"[bold]{name}[/]{': ' if name else ''}{words}", soft_wrap=True, highlight=False)
+        say(f"[bold]{name}[/]{': ' if name else ''}{escape(words)}")
+
+
+def say(words: str) -> None:
+    """One line for people; a long one is left for the terminal to wrap, so that it can be copied."""
+    console.print(words, soft_wrap=True, highlight=False)
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def follow(
@@ -111,7 +120,7 @@ def follow(
                 before, finished = len(finished), collected(ended)
                 for week in finished[before:]:
                     if live is None:
-                        console.print(line(week), soft_wrap=True, highlight=False)
+                        say(escape(line(week)))
             if live is not None:
                 live.update(table(finished, None if code is not None else _now(runs)))
             if code is not None:
@@ -134,11 +143,14 @@ def dag_test(date: str, reviews: str, root: Path) -> int:
         datetime.fromisoformat(date)
     except ValueError:
         raise ConfigurationError(f"{date!r} is no date. Write DATE=2026-01-05.") from None
-    with (
-        _fresh(root),
-        terminated_as_interrupted(),
-        services.running(root, source=source_of(reviews), cache=root.parent / "cache") as running,
-    ):
+    cache = root.parent / "cache"
+    with _fresh(root), terminated_as_interrupted():
+        source = at_hand(source_of(reviews), cache, root / "source")
+        return _dag_test(date, source, root, cache)
+
+
+def _dag_test(date: str, source: str, root: Path, cache: Path) -> int:
+    with services.running(root, source=source, cache=cache) as running:
         for command in (["db", "migrate"], ["dags", "test", DAG_ID, date]):
             code = subprocess.call([sys.executable, "-m", "airflow", *command], env=running.environment)
             if code:

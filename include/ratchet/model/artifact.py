@@ -80,6 +80,8 @@ class Model:
 
     def read(self, titles: list[str], texts: list[str]) -> np.ndarray:
         """Probability of label 1 for raw reviews, shape (n,)."""
+        if not texts:
+            return np.empty(0)
         return self.probabilities(count([document(title, text) for title, text in zip(titles, texts, strict=True)]))
 
     def save(self, folder: Path) -> None:

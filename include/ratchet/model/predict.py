@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,11 @@ from ratchet.settings import Settings
 log = structlog.get_logger()
 
 ROWS = 10_000
+LAYOUTS = {1: ["text"], 2: ["title", "text"], 3: ["class", "title", "text"]}
+UNREADABLE = (
+    pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid,
+    UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error,
+)  # fmt: skip
 PREDICTION = pa.schema([("row", pa.int64()), ("label", pa.int8()), ("probability", pa.float64())])
 
 
@@ -42,6 +47,7 @@ def predict(model: Model, source: Path, output: Path) -> int:
     """Write row number, label and probability for every review of `source`; returns how many. Raises InputError."""
     aside = output.with_name(f".{output.name}.aside")
     rows = 0
+    output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with pq.ParquetWriter(aside, PREDICTION) as writer:
             for frame in reviews(source):
@@ -68,7 +74,7 @@ def reviews(source: Path) -> Iterator[pd.DataFrame]:
                 raise InputError(f"{source} has no column `text`, only {', '.join(map(str, frame.columns))}.")
             titles = frame["title"] if "title" in frame else pd.Series("", index=frame.index)
             yield pd.DataFrame({"title": titles.fillna("").astype(str), "text": frame["text"].fillna("").astype(str)})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowInvalid, EOFError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{source} cannot be read as reviews: {error}.") from error
 
 
@@ -84,12 +90,9 @@ def _frames(source: Path) -> Iterator[pd.DataFrame]:
 
 def _columns(source: Path) -> list[str] | None:
     """Names for a file without a header (Kaggle's layout has none), or None where the first row is one."""
-    opener = gzip.open if source.suffix == ".gz" else open
-    with opener(source, "rt", encoding="utf-8", newline="") as file:
-        first = next(csv.reader(file), [])
+    first = pd.read_csv(source, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
     if "text" in first:
         return None
-    layouts = {1: ["text"], 2: ["title", "text"], 3: ["class", "title", "text"]}
-    if len(first) not in layouts:
+    if len(first) not in LAYOUTS:
         raise InputError(f"{source} has {len(first)} columns and no header. Name them: `title` and `text`.")
-    return layouts[len(first)]
+    return LAYOUTS[len(first)]
