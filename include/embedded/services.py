@@ -22,6 +22,7 @@ MLFLOW_CLIENT = {
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # fail within a minute and with a reason, not after ten
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -108,7 +109,7 @@ def _start_mlflow(children: Children, port: int, database: str, shared: dict[str
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", database, "--artifacts-destination", f"s3://{BUCKET}/mlflow"),
     ]
-    env = {**os.environ, **aws_environment(shared["AWS_ENDPOINT_URL"]), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = {**os.environ, **shared, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     children.start("mlflow", command, env)
 
 

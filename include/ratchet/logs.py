@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
@@ -18,7 +19,7 @@ def configure(*, job: str = "", dag_run: str = "") -> None:
             structlog.processors.format_exc_info,
             structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     structlog.contextvars.bind_contextvars(
         **{key: text for key, text in {"job": job, "dag_run": dag_run}.items() if text}

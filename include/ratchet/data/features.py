@@ -7,19 +7,22 @@ are the sums over its batches. Weighting (sublinear TF-IDF) happens at training 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 import structlog
 from safetensors.numpy import load_file, save_file
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from ratchet import keys
 from ratchet.data.schemas import document
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
 from ratchet.storage import Storage, verified
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import HashingVectorizer
 
 log = structlog.get_logger()
 
@@ -29,6 +32,8 @@ PARTS = ("train", "validation")
 
 def vectorizer() -> HashingVectorizer:
     """The definition of the features: counts of words and word pairs, hashed to 2^22 columns."""
+    from sklearn.feature_extraction.text import HashingVectorizer  # half a second, which a job on stored counts saves
+
     return HashingVectorizer(
         ngram_range=(1, 2), n_features=DIMENSIONS, alternate_sign=False, norm=None, lowercase=True, dtype=np.float32
     )

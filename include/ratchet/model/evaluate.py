@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow.parquet as pq
 import structlog
@@ -16,7 +19,7 @@ from ratchet.ledger import Champion, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model import artifact, probe
 from ratchet.model.artifact import CARD, WEIGHTS, Model
-from ratchet.model.decide import Evidence
+from ratchet.model.decide import EVIDENCE, Evidence
 from ratchet.model.metrics import metrics
 from ratchet.model.registry import Registry
 from ratchet.storage import Storage, verified
@@ -26,7 +29,6 @@ log = structlog.get_logger()
 
 PROBES = 20
 TOLERANCE = 1e-5
-EVIDENCE = "evidence.json"
 
 
 def evaluate(work: Work, window: Window, candidates: list[str], registry: Registry, ledger: Ledger) -> Evidence:
@@ -51,15 +53,14 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
         "validation_rows": best.rows["validation"],
         "lineage_problem": lineage_problem(work.storage, best, window),
     }
-    test = features.load(work.storage, test_made, "test")
+    test, opponent = features.load(work.storage, test_made, "test"), _champion(champion, registry)
+    unmeasured = Evidence(**common, version=None, outcomes=[[[0, 0], [0, 0]]] * 2)
     try:
-        challenger = _challenger(work, best)
+        measured = _measure(work, best, unmeasured, opponent, test)
     except IntegrityError as error:
-        evidence = Evidence(**common, version=None, outcomes=[[[0, 0], [0, 0]]] * 2, artifact_problem=str(error))
+        evidence = unmeasured.model_copy(update={"artifact_problem": str(error)})
     else:
-        evidence = _compare(Evidence(
-            **common, version=registry.register(best), outcomes=[[[0, 0], [0, 0]]] * 2
-        ), challenger, _champion(champion, registry), test)  # fmt: skip
+        evidence = measured.model_copy(update={"version": registry.register(best)})
     path = work.folder / EVIDENCE
     path.write_text(evidence.model_dump_json(indent=2) + "\n")
     work.publish(path, EVIDENCE)
@@ -73,21 +74,28 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
     return evidence
 
 
-def _challenger(work: Work, trained: Manifest) -> Model:
-    """The challenger as its files say, after a fresh process has given the same answers. Raises IntegrityError."""
+def _measure(work: Work, trained: Manifest, evidence: Evidence, champion: Model | None, test: Features) -> Evidence:
+    """Score the challenger as its files say, while a fresh process answers from the same files.
+
+    Raises IntegrityError if the files are not what was trained, or the fresh process cannot load them or disagrees.
+    """
     folder = work.folder / "challenger"
     folder.mkdir()
     for name in (WEIGHTS, CARD):
         with verified(work.storage, f"{trained.room}/{name}", trained.output(name).sha256) as path:
-            (folder / name).write_bytes(path.read_bytes())
+            shutil.copyfile(path, folder / name)
     titles, texts = _probes(work.storage)
-    answered = probe.answers(folder, titles, texts)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        asked = aside.submit(probe.answers, folder, titles, texts)
+        challenger = artifact.load(folder)
+        measured = _compare(evidence, challenger, champion, test)
+        expected = challenger.read(titles, texts)
+    answered = asked.result()
     if isinstance(answered, str):
         raise ArtifactError(answered)
-    model = artifact.load(folder)
-    if np.abs(answered - model.read(titles, texts)).max() > TOLERANCE:
+    if np.abs(answered - expected).max() > TOLERANCE:
         raise ArtifactError("the artifact answers differently in a fresh process")
-    return model
+    return measured
 
 
 def _probes(storage: Storage) -> tuple[list[str], list[str]]:

@@ -8,8 +8,7 @@ from ratchet import keys
 from ratchet.errors import LedgerError
 from ratchet.jobs import Work
 from ratchet.ledger import Champion, Decision, Ledger
-from ratchet.model.decide import Evidence, Policy, Verdict, decide
-from ratchet.model.evaluate import EVIDENCE
+from ratchet.model.decide import EVIDENCE, Evidence, Policy, Verdict, decide
 from ratchet.model.registry import Registry, previous_champion
 from ratchet.settings import Settings
 from ratchet.storage import verified

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import mlflow
 import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
 
 from ratchet.model import artifact
+
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec("string", "title"), ColSpec("string", "text")]),
+    outputs=Schema([ColSpec("long", "label"), ColSpec("double", "probability")]),
+)
+EXAMPLE = pd.DataFrame({"title": ["Great value"], "text": ["It works well and does not cost much."]})
 
 
 class ReviewSentiment:
@@ -25,3 +34,16 @@ class ReviewSentiment:
 def _load_pyfunc(data_path: str) -> ReviewSentiment:
     """Called by MLflow with the folder of the artifact, which is verified before it is used."""
     return ReviewSentiment(artifact.load(Path(data_path)))
+
+
+def log(folder: Path) -> str:
+    """Log the artifact in `folder` as a model of the active MLflow run; returns its URI."""
+    logged = mlflow.pyfunc.log_model(
+        name="model",
+        loader_module=__name__,
+        data_path=str(folder),
+        signature=SIGNATURE,
+        input_example=EXAMPLE,
+        pip_requirements=["ratchet[training]"],
+    )
+    return logged.model_uri

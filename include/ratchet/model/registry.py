@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 import structlog
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, Schema
 
 from ratchet.errors import ArtifactError, ServiceUnavailable
 from ratchet.ledger import Ledger
@@ -34,11 +31,6 @@ log = structlog.get_logger()
 
 DIGEST, FILE, ROOM = "ratchet.model_digest", "ratchet.sha256.", "ratchet.room"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec("string", "title"), ColSpec("string", "text")]),
-    outputs=Schema([ColSpec("long", "label"), ColSpec("double", "probability")]),
-)
-EXAMPLE = pd.DataFrame({"title": ["Great value"], "text": ["It works well and does not cost much."]})
 
 
 class Registry:
@@ -67,6 +59,8 @@ class Registry:
 
         A finished run of the same digest is returned as it is; one that a killed job left RUNNING is closed as KILLED.
         """
+        from ratchet.model import pyfunc  # pandas and mlflow.pyfunc take a second to import, and only training logs
+
         for run in self._runs(f"tags.`{ROOM}` = '{room}'"):
             if run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == digest:
                 return {"run": run.info.run_id, "model_uri": run.data.tags["ratchet.model_uri"]}
@@ -78,16 +72,9 @@ class Registry:
             mlflow.log_metrics(metrics)
             mlflow.log_artifacts(str(pictures), "plots")
             self.client.log_inputs(run.info.run_id, [_dataset(name, sha) for name, sha in trained_on.items()])
-            info = mlflow.pyfunc.log_model(
-                name="model",
-                loader_module="ratchet.model.pyfunc",
-                data_path=str(artifact),
-                signature=SIGNATURE,
-                input_example=EXAMPLE,
-                pip_requirements=["ratchet[training]"],
-            )
-            mlflow.set_tag("ratchet.model_uri", info.model_uri)
-        return {"run": run.info.run_id, "model_uri": info.model_uri}
+            model_uri = pyfunc.log(artifact)
+            mlflow.set_tag("ratchet.model_uri", model_uri)
+        return {"run": run.info.run_id, "model_uri": model_uri}
 
     def register(self, trained: Manifest) -> int:
         """The model version of a training, made unless it exists, and named challenger."""
