@@ -5,6 +5,7 @@ The last lines are the graph. Every task below that names a job is one ECS task 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -13,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration import callbacks
 from orchestration.ecs import RatchetJobOperator
-from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, as_xcom, plan, unfeaturized
+from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.settings import Settings
 
@@ -45,7 +46,7 @@ def plan_week() -> dict:
     """Which window this run trains on; skips the run, with the reason, where its batch has not arrived."""
     context = get_current_context()
     try:
-        return as_xcom(plan(dict(context["params"]), context["dag_run"].logical_date, Settings()))
+        return asdict(plan(dict(context["params"]), context["dag_run"].logical_date, Settings()))
     except NoNewBatch as reason:
         raise AirflowSkipException(str(reason)) from reason
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from ratchet import keys
@@ -37,6 +38,7 @@ class Week:
 def plan(params: dict[str, Any], logical_date: datetime | None, settings: Settings) -> Week:
     """The week that a DAG run is about. Raises NoNewBatch where its batch has not arrived.
 
+    It rests on what was decided before that week, so that a repeated week is planned as it was the first time.
     A week is named by the Param `window_end`, or else by a logical date that begins one. Any other moment is a click
     in the UI and means the week after the last decision.
     """
@@ -53,18 +55,16 @@ def plan(params: dict[str, Any], logical_date: datetime | None, settings: Settin
             f"Batch {number} has not arrived: there is no {keys.incoming(batch)}.csv in {storage.uri}. "
             "Put it there, or trigger with force_retrain to train on the last window again."
         )
+    window = str(Window(number))
+    known = history if params.get("force_retrain") else list(takewhile(lambda row: row.window != window, history))
     return Week(
-        window=str(Window(number)),
+        window=window,
         batch=batch,
         delivery=delivery,
         source=source,
-        candidate=_candidate(params.get("candidate", CHAMPIONS), history),
-        first=not any(decision.action == "promote" for decision in history) or number == 0,
+        candidate=_candidate(params.get("candidate", CHAMPIONS), known),
+        first=number == 0 or not any(decision.action == "promote" for decision in known),
     )
-
-
-def as_xcom(week: Week) -> dict[str, Any]:
-    return asdict(week)
 
 
 def _number(wanted: int | None, logical_date: datetime | None, history: list[Decision], settings: Settings) -> int:

@@ -174,7 +174,7 @@ class Ledger:
         if moved != 1:
             raise LedgerError(
                 f"The champion moved on from epoch {expected.epoch} (version {expected.version}) since this was "
-                "evaluated. Nothing was changed. Evaluate against the present champion and decide again."
+                "evaluated. Nothing was changed. Evaluate with --force and decide again."
             )
 
     def history(self) -> list[Decision]:

@@ -167,7 +167,7 @@ def test_collect_finds_what_a_promotion_rests_on(weeks: FakeWeeks) -> None:
     assert second.difference == pytest.approx(0.075, abs=0.001)
     assert second.interval[0] < second.difference < second.interval[1]
     assert second.reason == "+0.0750 beyond chance"
-    assert len(second.reasons) > 1
+    assert len(second.checks) > 1
 
 
 def test_collect_says_why_a_challenger_was_kept_back(weeks: FakeWeeks) -> None:

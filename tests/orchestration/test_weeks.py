@@ -23,13 +23,15 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(store=str(tmp_path), seed_batches=3)
 
 
-def decided(settings: Settings, window: str, action: str = "promote", version: int = 1) -> None:
+def decided(
+    settings: Settings, window: str, action: str = "promote", version: int = 1, candidate: str = "linear-svc"
+) -> None:
     ledger = Ledger(settings.ledger_url, settings.registered_model)
     champion = ledger.champion()
     ledger.record(
         Decision(
             subject=window, action=action, version=version, previous=champion.version, window=window,
-            candidate="linear-svc", reasons=["for the test"],
+            candidate=candidate, reasons=["for the test"],
         ),
         Champion(epoch=champion.epoch, version=champion.version),
     )  # fmt: skip
@@ -93,6 +95,16 @@ def test_retraining_keeps_the_champions_kind_unless_told(settings: Settings) -> 
     assert plan(PARAMS, monday(1), settings).candidate == "linear-svc"
     other = {**PARAMS, "candidate": "logistic-regression"}
     assert plan(other, monday(1), settings).candidate == "logistic-regression"
+
+
+def test_a_repeated_week_is_planned_as_it_was_the_first_time(settings: Settings) -> None:
+    """What was decided later changes neither the kind of model nor the section."""
+    decided(settings, "0-0")
+    decided(settings, "0-1", "keep", 2)
+    before = plan(PARAMS, monday(1), settings)
+    decided(settings, "0-2", "promote", 3, candidate="logistic-regression")
+    assert plan(PARAMS, monday(1), settings) == before
+    assert plan({**PARAMS, "force_retrain": True}, monday(1), settings).candidate == "logistic-regression"
 
 
 def test_a_databases_password_does_not_travel(settings: Settings) -> None:

@@ -212,13 +212,11 @@ def _decided(decision: Decision) -> dict[str, Any]:
 
 
 def in_short(decision: Decision, verdict: Verdict) -> str:
-    """What settled it: for a promotion the improvement, for a keep all that failed, each up to its colon."""
-    promoted, name = decision.action == "promote", {check.says: check.name for check in verdict.checks}
-    settled = [reason for reason in decision.reasons if not promoted or name[reason] in {"improvement", "champion"}]
-    improvement = f"{verdict.f1_difference:+.4f} {'beyond' if promoted else 'not beyond'} chance"
-    return "; ".join(
-        improvement if name.get(reason) == "improvement" else reason.partition(":")[0] for reason in settled
-    )
+    """The reasons up to their colons, the improvement as its figure."""
+    names = {check.says: check.name for check in verdict.checks}
+    improvement = f"{verdict.f1_difference:+.4f} {'beyond' if decision.action == 'promote' else 'not beyond'} chance"
+    short = (improvement if names.get(says) == "improvement" else says.partition(":")[0] for says in decision.reasons)
+    return "; ".join(short)
 
 
 def headline(weeks: Sequence[WeekReport]) -> str:

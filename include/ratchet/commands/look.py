@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from ratchet import commands
 from ratchet.errors import LedgerError
 from ratchet.ledger import Decision
 from ratchet.settings import Settings
+
+if TYPE_CHECKING:
+    from ratchet.model.decide import Check, Verdict
 
 console = Console()
 panel = {"rich_help_panel": "See what happened"}
@@ -51,14 +54,10 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def replay(decision: Annotated[int, typer.Argument(help="A decision's id.")], store: Store = None) -> None:
         """Compute a verdict again from its stored evidence and compare it with what was recorded."""
-        from ratchet.model.promote import replay as again
-
         recorded = commands.ledger(settings_for(store)).decision(decision)
-        verdict, follows = again(recorded)
+        verdict, follows = replayed(recorded)
         for check in verdict.checks:
-            console.print(
-                f"[{'green' if check.passed else 'red'}]{'pass' if check.passed else 'FAIL'}[/] {escape(check.says)}"
-            )
+            console.print(f"{mark(check)} {escape(check.says)}")
         word = "promote" if verdict.promote else "keep"
         console.print(f"The evidence says {word}; the ledger says {recorded.action}.")
         if not follows:
@@ -98,9 +97,22 @@ def _explain(row: Decision) -> None:
     for name, fact in facts.items():
         table.add_row(name, fact)
     for number, reason in enumerate(row.reasons):
-        table.add_row("reasons" if number == 0 else "", escape(reason))
+        table.add_row("because" if number == 0 else "", escape(reason))
+    for number, check in enumerate(replayed(row)[0].checks if row.evidence else []):
+        table.add_row("checks" if number == 0 else "", f"{mark(check)} {escape(check.says)}")
     console.print(table)
 
 
 def text(version: int | None) -> str:
     return "-" if version is None else str(version)
+
+
+def mark(check: Check) -> str:
+    return "[green]pass[/]" if check.passed else "[red]FAIL[/]"
+
+
+def replayed(row: Decision) -> tuple[Verdict, bool]:
+    """The verdict computed again; imported late, because most commands need no SciPy."""
+    from ratchet.model.promote import replay
+
+    return replay(row)

@@ -28,7 +28,7 @@ class Policy(BaseModel):
     floor: float = Field(0.70, description="Macro-F1 on the test set that any champion has; 0.5 is a coin.")
     slice_margin: float = Field(0.02, description="Macro-F1 that no slice may lose against the champion.")
     slice_rows: int = Field(200, description="Smaller slices say more about chance than about the model.")
-    calibration: float = Field(0.05, description="Largest expected calibration error on the test set.")
+    calibration: float = Field(0.04, description="Largest calibration error on the test set, beyond chance.")
     leak_margin: float = Field(0.05, description="Accuracy on the test set above validation that hints at a leak.")
 
 
@@ -65,6 +65,7 @@ class Check(BaseModel):
     name: str
     passed: bool
     says: str
+    decisive: bool = Field(False, description="Passing it is why a challenger is promoted, not just what it needs.")
 
 
 class Verdict(BaseModel):
@@ -80,8 +81,8 @@ class Verdict(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """Why: all that failed, or, for a promotion, all that passed."""
-        return [check.says for check in self.checks if check.passed == self.promote]
+        """Why: for a promotion what decided it, otherwise all that failed."""
+        return [check.says for check in self.checks if (check.decisive if self.promote else not check.passed)]
 
 
 def decide(evidence: Evidence, policy: Policy) -> Verdict:
@@ -91,7 +92,7 @@ def decide(evidence: Evidence, policy: Policy) -> Verdict:
         return Verdict(promote=False, checks=checks)
     checks += [_floor(evidence, policy), _leak(evidence, policy), _calibration(evidence, policy)]
     if evidence.champion_version is None:
-        checks.append(Check(name="champion", passed=True, says="there is no champion yet"))
+        checks.append(Check(name="champion", passed=True, says="there is no champion yet", decisive=True))
         return Verdict(promote=all(check.passed for check in checks), checks=checks)
     table = np.array(evidence.outcomes)
     difference = macro_f1(table, champion=False) - macro_f1(table, champion=True)
@@ -144,19 +145,18 @@ def _leak(evidence: Evidence, policy: Policy) -> Check:
 
 
 def _calibration(evidence: Evidence, policy: Policy) -> Check:
-    found = evidence.metrics["ece"]
-    passed = found <= policy.calibration
-    word = "within" if passed else "over"
-    return Check(
-        name="calibration", passed=passed, says=f"calibration error {found:.4f} is {word} {policy.calibration}"
-    )
+    """The limit allows for chance: n rows in 15 bins leave even a perfect model a gap of up to 0.4 sqrt(15 / n)."""
+    found, rows = evidence.metrics["ece"], int(np.sum(evidence.outcomes))
+    limit = policy.calibration + 0.4 * float(np.sqrt(15 / rows))
+    word = "within" if found <= limit else "over"
+    return Check(name="calibration", passed=found <= limit, says=f"calibration error {found:.4f} is {word} {limit:.4f}")
 
 
 def _improvement(difference: float, interval: tuple[float, float], p_value: float, policy: Policy) -> Check:
     passed = interval[0] > 0 and p_value <= policy.significance
     word = "an improvement beyond chance" if passed else "no improvement beyond chance"
     says = f"{word}: macro-F1 {difference:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}], McNemar p = {p_value:.2g}"
-    return Check(name="improvement", passed=passed, says=says)
+    return Check(name="improvement", passed=passed, says=says, decisive=True)
 
 
 def _slice(name: str, table: np.ndarray, policy: Policy) -> Check:

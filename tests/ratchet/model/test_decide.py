@@ -40,11 +40,12 @@ def check(verdict: Verdict, name: str) -> Check:
     return next(check for check in verdict.checks if check.name == name)
 
 
-def test_a_better_challenger_is_promoted_and_every_check_is_a_reason() -> None:
-    """The reasons of a promotion are all the checks it passed."""
+def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
+    """Every check passes; the reason is the one that decides, not the twelve that are merely needed."""
     verdict = decide(evidence(), POLICY)
     assert verdict.promote
-    assert verdict.reasons == [check.says for check in verdict.checks]
+    assert verdict.reasons == [check(verdict, "improvement").says]
+    assert all(check.passed for check in verdict.checks)
     assert {check.name for check in verdict.checks} == {
         "artifact", "lineage", "floor", "leak", "calibration", "improvement", "slice with title",
     }  # fmt: skip
@@ -57,7 +58,7 @@ def test_a_better_challenger_is_promoted_and_every_check_is_a_reason() -> None:
         ("lineage", {"lineage_problem": "3 test reviews are also in batch_00"}, "3 test reviews"),
         ("floor", {"metrics": {"macro_f1": 0.69, "accuracy": 0.7, "ece": 0.0}}, "below the floor"),
         ("leak", {"metrics": {"macro_f1": 0.97, "accuracy": 0.97, "ece": 0.02}}, "seen the test set"),
-        ("calibration", {"metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.06}}, "over 0.05"),
+        ("calibration", {"metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.2}}, "is over"),
         ("improvement", {"outcomes": table(400, 40, 41, 19)}, "no improvement beyond chance"),
         ("improvement", {"outcomes": table(370, 60, 20, 50)}, "no improvement beyond chance"),
         ("slice with title", {"slices": {"with title": table(70, 20, 5, 5)}}, "loses more than 0.02"),
@@ -75,7 +76,10 @@ def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any],
     ("name", "changes"),
     [
         ("floor", {"metrics": {"macro_f1": 0.70, "accuracy": 0.86, "ece": 0.02}}),
-        ("calibration", {"metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.05}}),
+        (
+            "calibration",
+            {"metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.04 + 0.4 * (15 / np.sum(GOOD)) ** 0.5}},
+        ),
         ("leak", {"validation": {"accuracy": 0.81}}),
         ("slice with title", {"slices": {"with title": table(78, 11, 10, 1)}}),
         ("slice small", {"slices": {"small": table(10, 80, 5, 4)}}),
