@@ -6,11 +6,13 @@ import os
 import tempfile
 
 _home = tempfile.TemporaryDirectory(prefix="ratchet-tests-airflow-")
+_root = tempfile.TemporaryDirectory(prefix="ratchet-tests-")  # shared with no other session, which would set its mode
 
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "RATCHET_", "MLFLOW_"))]:
     del os.environ[name]
 os.environ |= {
     "AIRFLOW_HOME": _home.name,
+    "PYTEST_DEBUG_TEMPROOT": _root.name,
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "MLFLOW_DISABLE_TELEMETRY": "true",

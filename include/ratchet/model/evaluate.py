@@ -37,45 +37,52 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
         name: work.read(keys.model(window, name), f"ratchet train --window {window} --candidate {name}")
         for name in candidates
     }
-    compared = {name: manifest.metrics["macro_f1"] for name, manifest in trained.items()}
-    best = trained[max(candidates, key=lambda name: compared[name])]
+    best = trained[max(candidates, key=lambda name: trained[name].metrics["macro_f1"])]
     test_made = work.read(keys.features(FEATURIZER, keys.TEST), f"ratchet featurize --batch {keys.TEST}")
     champion = ledger.champion()
-    common = {
-        "window": str(window),
-        "candidate": best.parameters["candidate"],
-        "model_digest": best.digest,
-        "champion_epoch": champion.epoch,
-        "champion_version": champion.version,
-        "test_digest": test_made.digest,
-        "compared": compared,
-        "validation": best.metrics,
-        "validation_rows": best.rows["validation"],
-        "lineage_problem": lineage_problem(work.storage, best, window),
-    }
-    test, opponent = features.load(work.storage, test_made, "test"), _champion(champion, registry)
-    unmeasured = Evidence(**common, version=None, outcomes=[[[0, 0], [0, 0]]] * 2)
+    unmeasured = Evidence(
+        window=str(window),
+        candidate=best.parameters["candidate"],
+        version=None,
+        model_digest=best.digest,
+        champion_epoch=champion.epoch,
+        champion_version=champion.version,
+        test_digest=test_made.digest,
+        outcomes=[[[0, 0], [0, 0]]] * 2,
+        compared={name: manifest.metrics["macro_f1"] for name, manifest in trained.items()},
+        validation=best.metrics,
+        validation_rows=best.rows["validation"],
+        lineage_problem=lineage_problem(work.storage, best, window),
+    )
+    with ThreadPoolExecutor(max_workers=1) as aside:  # a fresh process takes seconds to import, so it works meanwhile
+        probed = aside.submit(_probe, work, best)
+        test, opponent = features.load(work.storage, test_made, "test"), _champion(champion, registry)
     try:
-        measured = _measure(work, best, unmeasured, opponent, test)
+        measured = _compare(unmeasured, probed.result(), opponent, test)
     except IntegrityError as error:
-        evidence = unmeasured.model_copy(update={"artifact_problem": str(error)})
+        says = str(error).replace(f"{work.folder}/challenger", best.room)  # the same evidence on every machine
+        evidence = unmeasured.model_copy(update={"artifact_problem": says})
     else:
         evidence = measured.model_copy(update={"version": registry.register(best)})
+    _publish(work, evidence, registry)
+    work.rows["test"] = len(test.labels)
+    return evidence
+
+
+def _publish(work: Work, evidence: Evidence, registry: Registry) -> None:
+    """The evidence goes into the store and, where there is a version, to the MLflow run that trained it."""
     path = work.folder / EVIDENCE
     path.write_text(evidence.model_dump_json(indent=2) + "\n")
     work.publish(path, EVIDENCE)
     work.metrics.update(evidence.metrics)
-    work.rows["test"] = len(test.labels)
-    work.details.update(version=evidence.version, champion=champion.version)
+    work.details.update(version=evidence.version, champion=evidence.champion_version)
     if evidence.version is not None:
-        registry.note(
-            evidence.version, {}, {f"test_{name}": value for name, value in evidence.metrics.items()}, evidence=path
-        )
-    return evidence
+        figures = {f"test_{name}": value for name, value in evidence.metrics.items()}
+        registry.note(evidence.version, {}, figures, evidence=path)
 
 
-def _measure(work: Work, trained: Manifest, evidence: Evidence, champion: Model | None, test: Features) -> Evidence:
-    """Score the challenger as its files say, while a fresh process answers from the same files.
+def _probe(work: Work, trained: Manifest) -> Model:
+    """The challenger as its files say, once a fresh process has given the same answers from them.
 
     Raises IntegrityError if the files are not what was trained, or the fresh process cannot load them or disagrees.
     """
@@ -85,17 +92,13 @@ def _measure(work: Work, trained: Manifest, evidence: Evidence, champion: Model 
         with verified(work.storage, f"{trained.room}/{name}", trained.output(name).sha256) as path:
             shutil.copyfile(path, folder / name)
     titles, texts = _probes(work.storage)
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        asked = aside.submit(probe.answers, folder, titles, texts)
-        challenger = artifact.load(folder)
-        measured = _compare(evidence, challenger, champion, test)
-        expected = challenger.read(titles, texts)
-    answered = asked.result()
+    answered = probe.answers(folder, titles, texts)
     if isinstance(answered, str):
         raise ArtifactError(answered)
-    if np.abs(answered - expected).max() > TOLERANCE:
+    model = artifact.load(folder)
+    if np.abs(answered - model.read(titles, texts)).max() > TOLERANCE:
         raise ArtifactError("the artifact answers differently in a fresh process")
-    return measured
+    return model
 
 
 def _probes(storage: Storage) -> tuple[list[str], list[str]]:
