@@ -103,6 +103,8 @@ def decide(candidates: str) -> RatchetJobOperator:
         task_id="approve",
         subject=f"May the challenger of window {WINDOW} become champion, if the gate says so?",
         response_timeout=timedelta(days=6),
+        execution_timeout=None,
+        retries=0,  # asking again would outlast the DAG run's timeout
     )
     promote = RatchetJobOperator(
         task_id="promote", job="promote", arguments={"window": WINDOW}, force=FORCE,
@@ -137,6 +139,7 @@ def retraining() -> None:
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(days=7),
+    on_failure_callback=callbacks.tell_run,
     default_args={
         "owner": "ml-platform",
         "retries": 2,

@@ -76,8 +76,8 @@ def _rehearse(weeks: int, source: str, root: Path) -> int:
 
 
 def reason(log: Path) -> str:
-    """What the last job that failed said of itself, as its last line in the log of the weeks."""
-    said = re.findall(r"\bratchet: (.+?)(?: \[airflow\.task.*)?$", log.read_text(errors="replace"), re.MULTILINE)
+    """What the last job that failed said of itself, as Airflow logged its output."""
+    said = re.findall(r"\] ratchet: (.+?)(?: \[airflow\.task.*)?$", log.read_text(errors="replace"), re.MULTILINE)
     return escape(said[-1]) if said else "no job said why; see the log."
 
 

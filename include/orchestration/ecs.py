@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
@@ -41,7 +40,6 @@ class RatchetJobOperator(EcsRunTaskOperator):
         job: str,
         arguments: dict[str, str] | None = None,
         force: str = "False",
-        execution_timeout: timedelta = timedelta(hours=2),
         **kwargs: Any,
     ) -> None:
         infra = ecs_settings()
@@ -57,7 +55,6 @@ class RatchetJobOperator(EcsRunTaskOperator):
             awslogs_fetch_interval=infra.poll_interval,
             container_name=infra.container,  # unless it is named, the operator sleeps 10 s per task to find it out
             waiter_delay=infra.poll_seconds,
-            execution_timeout=execution_timeout,
             do_xcom_push=True,
             **kwargs,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -26,14 +28,13 @@ def extract(settings: Settings, delivery: str) -> str:
     """
     from psycopg import sql
 
-    storage, key = open_storage(settings.store), f"{keys.incoming(delivery)}.csv.gz"
-    if storage.exists(key):
-        return f"{storage.uri}/{key}"
     source = settings.source.get_secret_value()
-    parts = urlsplit(source)
-    table = parse_qs(parts.query).get("table", [""])[0]
+    table = parse_qs(urlsplit(source).query).get("table", [""])[0]
     if not table:
         raise ConfigurationError("A SQL source needs a table: postgresql+psycopg://user@host/database?table=reviews.")
+    storage, key = open_storage(settings.store), f"{keys.incoming(delivery)}-{_identity(source)}.csv.gz"
+    if storage.exists(key):
+        return f"{storage.uri}/{key}"
     hook = PostgresHook(connection=connection_to(source))
     name = sql.Identifier(*table.split("."))
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
@@ -55,13 +56,21 @@ def extract(settings: Settings, delivery: str) -> str:
 def connection_to(source: str) -> Connection:
     """The Airflow connection that a source's URL spells out; `host` in its query is a socket's folder."""
     parts = urlsplit(source)
-    options = parse_qs(parts.query)
+    options = {name: values[0] for name, values in parse_qs(parts.query).items()}
     return Connection(
         conn_id="reviews",
         conn_type="postgres",
-        host=parts.hostname or options.get("host", [""])[0],
+        host=parts.hostname or options.get("host", ""),
         port=parts.port,
         login=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         schema=parts.path.lstrip("/"),
+        extra=json.dumps({name: value for name, value in options.items() if name not in {"host", "table"}}),
     )
+
+
+def _identity(source: str) -> str:
+    """Names a table without its password, so that another table is extracted anew and a new password is not."""
+    parts = urlsplit(source)
+    where = f"{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
+    return hashlib.sha256(where.encode()).hexdigest()[:12]

@@ -7,8 +7,10 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from ratchet import keys
-from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet import catalogue, keys
+from ratchet.batches import present
+from ratchet.candidates import CANDIDATES
+from ratchet.data import layout
 from ratchet.ledger import Decision, Ledger
 from ratchet.settings import Settings
 from ratchet.storage import Storage, open_storage
@@ -49,10 +51,10 @@ def plan(params: dict[str, Any], logical_date: datetime | None, settings: Settin
     delivery = keys.SEED if number < settings.seed_batches else batch
     source = _seed(settings) if delivery == keys.SEED else _arrived(batch, storage)
     if source is None and params.get("force_retrain") and history:
-        return plan({**params, "window_end": Window.parse(history[-1].window).end}, logical_date, settings)
+        return plan({**params, "window_end": _next(history) - 1}, logical_date, settings)
     if source is None:
         raise NoNewBatch(
-            f"Batch {number} has not arrived: there is no {keys.incoming(batch)}.csv in {storage.uri}. "
+            f"Batch {number} has not arrived: there is no {keys.incoming(batch)}.csv (or .csv.gz) in {storage.uri}. "
             "Put it there, or trigger with force_retrain to train on the last window again."
         )
     window = str(Window(number))
@@ -72,8 +74,12 @@ def _number(wanted: int | None, logical_date: datetime | None, history: list[Dec
         return int(wanted)
     if logical_date is not None and _begins_a_week(logical_date, settings):
         return week_of(logical_date, settings.first_week)
-    decided = [Window.parse(decision.window).end for decision in history if decision.window]
-    return max(decided, default=-1) + 1
+    return _next(history)
+
+
+def _next(history: list[Decision]) -> int:
+    """The week after the last one that was decided; a rollback decides on no week."""
+    return max((Window.parse(decision.window).end for decision in history if decision.window), default=-1) + 1
 
 
 def _begins_a_week(moment: datetime, settings: Settings) -> bool:
@@ -88,21 +94,22 @@ def _seed(settings: Settings) -> str:
 
 
 def _arrived(batch: str, storage: Storage) -> str | None:
-    """The URI of a live batch that was dropped into the store, if it is there."""
-    found = storage.list(f"{keys.incoming(batch)}.")
+    """The URI of a live batch that was dropped into the store, if it is there; an upload under way is not."""
+    found = [key for key in storage.list(f"{keys.incoming(batch)}.") if layout.FILE.fullmatch(key)]
     return f"{storage.uri}/{found[0]}" if found else None
 
 
 def _candidate(wanted: str, history: list[Decision]) -> str:
     if wanted != CHAMPIONS:
         return wanted
-    champions = [decision.candidate for decision in history if decision.action == "promote"]
-    return champions[-1] if champions else next(iter(CANDIDATES))
+    champion = history[-1].champion if history else None
+    kinds = [decision.candidate for decision in history if decision.version == champion and decision.candidate]
+    return kinds[-1] if kinds else next(iter(CANDIDATES))
 
 
 def unfeaturized(window: str, settings: Settings) -> list[dict[str, str]]:
-    """Arguments of `featurize` for each batch without features, and always for the newest, so that none is no case."""
-    batches = [keys.TEST, *map(keys.batch_name, Window.parse(window).batches)]
-    made = set(open_storage(settings.store).list(f"features/{FEATURIZER}/"))
-    missing = [name for name in batches if keys.manifest(keys.features(FEATURIZER, name)) not in made]
+    """Arguments of `featurize` for each batch whose features are missing or stale; the newest, if there are none."""
+    storage = open_storage(settings.store)
+    batches = [keys.TEST, *present(storage, Window.parse(window))]
+    missing = [name for name in batches if catalogue.featurize(name).result(storage) is None]
     return [{"batch": name} for name in missing or batches[-1:]]

@@ -7,16 +7,18 @@ import signal
 import sys
 from typing import Annotated, NoReturn
 
+import structlog
 import typer
 
 from ratchet import catalogue, commands
-from ratchet.errors import RatchetError
+from ratchet.errors import ConfigurationError, RatchetError
 from ratchet.jobs import Job, Work
 from ratchet.logs import configure
 from ratchet.manifests import Manifest
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
 
+log = structlog.get_logger()
 app = typer.Typer(
     help="Weekly model retraining that only moves forward.",
     no_args_is_help=True,
@@ -39,9 +41,13 @@ def settings_for(store: str | None) -> Settings:
 
 
 def run(job: Job, make, settings: Settings, *, force: bool = False) -> Manifest:
-    """Run one job against the store of the settings, its logs marked with its name."""
+    """Run one job against the store of the settings, its logs marked with its name; a failure is an event of them."""
     configure(job=job.name, dag_run=settings.dag_run)
-    return job.run(make, open_storage(settings.store), settings, force=force)
+    try:
+        return job.run(make, open_storage(settings.store), settings, force=force)
+    except RatchetError as error:
+        log.error("job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error))
+        raise
 
 
 @app.command(**jobs_panel)
@@ -58,6 +64,8 @@ def ingest(
 
     settings = settings_for(store)
     origin = source or settings.source.get_secret_value()
+    if origin.startswith("postgresql"):  # refused here, because a job tells its parameters to log and manifest
+        raise ConfigurationError("A SQL table is extracted by Airflow's Postgres hook: run it through the DAG.")
     run(
         catalogue.ingest(origin, delivery),
         lambda work: make(work, origin, delivery, settings.cache.expanduser()),

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
+PASSWORD = re.compile(r"://[^/\s]*@")
+
 
 class RatchetError(Exception):
     """Base of every error that a person is meant to read. Exit codes from 2 on say the kind; see NEEDS_A_PERSON."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message; whoever wrote it, and whatever a library put into it, no URL in it keeps its password."""
+        return PASSWORD.sub("://***@", super().__str__())
 
 
 class ConfigurationError(RatchetError):

@@ -42,7 +42,12 @@ class Work:
         return manifest
 
     def publish(self, path: Path, name: str, key: str | None = None) -> None:
-        """Put a finished file into the store as the output `name`, under the room unless a key is given."""
+        """Put a finished file into the store as the output `name`, under the room unless a key is given.
+
+        The first one takes an older manifest away: from then on it would speak of outputs that are being replaced.
+        """
+        if not self.outputs:
+            self.storage.delete(keys.manifest(self.room))
         self.outputs[name] = Output(sha256=sha256_of(path), size=path.stat().st_size)
         self.storage.upload(path, key or f"{self.room}/{name}")
 

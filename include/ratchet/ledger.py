@@ -44,6 +44,11 @@ _LOCK = {
     "sqlite": "BEGIN IMMEDIATE",
 }
 
+_REMEDY = {
+    "postgresql": "Is Postgres up?",
+    "sqlite": "Can its folder be written to, and does no other process hold the file?",
+}
+
 _FORBID_CHANGE = {
     "postgresql": [
         """CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
@@ -122,7 +127,8 @@ class Ledger:
                 yield connection
         except OperationalError as error:
             where = self.engine.url.render_as_string(hide_password=True)
-            raise ServiceUnavailable(f"The ledger at {where} did not answer: {error.orig}. Is Postgres up?") from error
+            remedy = _REMEDY[self.engine.dialect.name]
+            raise ServiceUnavailable(f"The ledger at {where} did not answer: {error.orig}. {remedy}") from error
 
     def champion(self) -> Champion:
         """Who serves now; epoch 0 without a version before the first promotion."""

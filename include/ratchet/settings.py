@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,14 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ratchet.errors import ConfigurationError
+
+
+def installed_version() -> str:
+    """The version of the installed package; `unknown` where its source alone is on the path, as in Airflow's image."""
+    try:
+        return metadata.version("ratchet")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 class Settings(BaseSettings):
@@ -21,8 +30,9 @@ class Settings(BaseSettings):
     ledger: SecretStr | None = Field(
         None, description="SQLAlchemy URL of the ledger; without one, a SQLite file inside a folder store."
     )
-    tracking: str | None = Field(
-        None, description="MLflow's tracking URI; without one, a SQLite file inside a folder store."
+    tracking: SecretStr | None = Field(
+        None,
+        description="MLflow's tracking URI, maybe with a password; without one, a SQLite file inside a folder store.",
     )
     registered_model: str = Field("review-sentiment", description="Name of the registered model in MLflow.")
     source: SecretStr = Field(
@@ -31,7 +41,10 @@ class Settings(BaseSettings):
     seed_batches: int = Field(10, ge=1, le=100, description="How many weekly batches the seed archive is split into.")
     first_week: date = Field(date(2026, 1, 5), description="The Monday on which week 0 begins.")
     cache: Path = Field(Path("~/.cache/ratchet"), description="Where downloads are kept, so that they resume.")
-    code_version: str = Field("unknown", description="The commit the code was built from; it goes into every manifest.")
+    code_version: str = Field(
+        default_factory=installed_version,
+        description="The commit the code was built from, or else the installed version; it goes into every manifest.",
+    )
     launch: str = Field("", description="Token of the launch (DAG run and task) that this job belongs to.")
     dag_run: str = Field("", description="The DAG run that launched this job, for lineage.")
 
@@ -41,9 +54,9 @@ class Settings(BaseSettings):
         return self.ledger or SecretStr(f"sqlite:///{self._beside_the_data('RATCHET_LEDGER')}/ledger.db")
 
     @property
-    def tracking_uri(self) -> str:
+    def tracking_uri(self) -> SecretStr:
         """MLflow's tracking URI. Raises ConfigurationError if the store is a bucket and none is set."""
-        return self.tracking or f"sqlite:///{self._beside_the_data('RATCHET_TRACKING')}/mlflow.db"
+        return self.tracking or SecretStr(f"sqlite:///{self._beside_the_data('RATCHET_TRACKING')}/mlflow.db")
 
     def _beside_the_data(self, variable: str) -> Path:
         if urlsplit(self.store).scheme not in {"", "file"}:

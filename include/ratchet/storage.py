@@ -35,6 +35,10 @@ class Storage(Protocol):
     def download(self, key: str, path: Path) -> None: ...
     def list(self, prefix: str) -> list[str]: ...
 
+    def delete(self, key: str) -> None:
+        """Remove `key`; one that is not there is gone already."""
+        ...
+
     def local(self, key: str) -> Iterator[Path]:
         """Context manager: the bytes of `key` as a file, to be read only, for as long as the block runs."""
         ...
@@ -71,6 +75,9 @@ class FolderStorage:
     def download(self, key: str, path: Path) -> None:
         with self.local(key) as source:
             shutil.copyfile(source, path)
+
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> list[str]:
         keys = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
@@ -140,6 +147,10 @@ class BucketStorage:
     def download(self, key: str, path: Path) -> None:
         with _s3_errors(self.uri, key):
             self.client.download_file(self.bucket, self._key(key), str(path))
+
+    def delete(self, key: str) -> None:
+        with _s3_errors(self.uri, key):
+            self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
     def list(self, prefix: str) -> list[str]:
         with _s3_errors(self.uri, prefix):

@@ -14,7 +14,19 @@ WALLS = {
     "dags": DATA_LIBRARIES | {"embedded"},
     "include/orchestration": DATA_LIBRARIES | {"embedded"},
 }
-LIGHT = ("windows", "keys", "catalogue", "candidates", "manifests", "jobs", "storage", "ledger", "settings", "errors")
+LIGHT = (
+    "windows",
+    "keys",
+    "catalogue",
+    "candidates",
+    "manifests",
+    "jobs",
+    "storage",
+    "ledger",
+    "settings",
+    "errors",
+    "batches",
+)
 
 
 def imports(path: Path) -> set[str]:

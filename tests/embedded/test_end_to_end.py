@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from embedded.report import collect
 from embedded.services import Services
 from ratchet import keys, manifests
 from ratchet.candidates import FEATURIZER
+from ratchet.data import synthetic
 from ratchet.ledger import Ledger
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
@@ -158,8 +160,19 @@ def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: Serv
     assert states == ["skipped"]
 
 
+def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: Services, tmp_path: Path) -> None:
+    """Week 11's batch is dropped into the store; week 10 brought none, and is a gap, not an obstacle."""
+    files = synthetic.write(synthetic.Parameters.parse("rows=6000&weeks=12"), "batch_11", tmp_path)
+    storage = open_storage(Settings().store)
+    storage.upload(files["train"], f"{keys.incoming('batch_11')}.csv")
+    run_weeks(three_weeks, "2026-03-23", 1)
+    trained = manifests.find(storage, storage.list("models/0-11/")[0].rpartition("/")[0])
+    batches = [f"batch_{number:02d}" for number in (*range(10), 11)]
+    assert sorted(trained.inputs) == [keys.features(FEATURIZER, name) for name in batches]
+
+
 def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Services) -> None:
-    """The ledger's URL reaches a job through Secrets Manager only."""
+    """The ledger's URL reaches a job through Secrets Manager only, and no job prints it."""
     import boto3
 
     ecs = boto3.client("ecs")
@@ -169,3 +182,7 @@ def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Services) -> No
     assert "RATCHET_LEDGER" not in {entry["name"] for entry in definition["environment"]}
     assert [entry["name"] for entry in definition["secrets"]] == ["RATCHET_LEDGER"]
     assert os.environ["RATCHET_LEDGER"] not in str(definition)
+    logs = boto3.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/ratchet/jobs")
+    messages = [event["message"] for page in logs for event in page["events"]]
+    assert len(messages) > 50
+    assert not [message for message in messages if os.environ["RATCHET_LEDGER"] in message]

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from embedded import postgres
-from orchestration.extract import extract
+from orchestration.extract import connection_to, extract
 from ratchet.data.ingest import ingest
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import Work
@@ -59,6 +59,21 @@ def test_extracting_again_keeps_the_file_that_stands(database: str, tmp_path: Pa
     with psycopg.connect(database.replace("+psycopg", "")) as connection:
         connection.execute("INSERT INTO reviews VALUES (1, 'late', 'too late')")
     assert Path(extract(settings, "seed")).read_bytes() == before
+
+
+def test_another_table_is_extracted_anew(database: str, tmp_path: Path) -> None:
+    """The file is named after the table it came from."""
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        connection.execute("CREATE TABLE others AS SELECT 1 AS label, 'x' AS title, 'y' AS text")
+    first = extract(settings_for(f"{database}&table=reviews", tmp_path), "seed")
+    assert extract(settings_for(f"{database}&table=others", tmp_path), "seed") != first
+
+
+def test_options_of_the_connection_are_kept_and_the_password_is_not_in_the_name(tmp_path: Path) -> None:
+    """`sslmode=require` must not be lost on the way."""
+    connection = connection_to("postgresql+psycopg://me:hunter2@db:5433/shop?table=reviews&sslmode=require")
+    assert (connection.host, connection.port, connection.schema) == ("db", 5433, "shop")
+    assert connection.extra_dejson == {"sslmode": "require"}
 
 
 def test_a_source_without_a_table_is_refused(database: str, tmp_path: Path) -> None:

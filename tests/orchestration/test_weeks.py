@@ -9,9 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, Week, plan, unfeaturized
-from ratchet import keys
-from ratchet.candidates import FEATURIZER
+from ratchet import keys, manifests
+from ratchet.catalogue import featurize, split
+from ratchet.errors import MissingInput
+from ratchet.jobs import Job
 from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.manifests import Manifest, Output
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
 
@@ -115,20 +118,71 @@ def test_a_databases_password_does_not_travel(settings: Settings) -> None:
     assert "hunter2" not in repr(week)
 
 
-def test_only_batches_without_features_are_featurized(settings: Settings) -> None:
+def finished(
+    settings: Settings, job: Job, inputs: tuple[Job, ...] = (), outputs: tuple[str, ...] = (), made: str = ""
+) -> None:
+    """Leave the manifest that a job leaves."""
+    storage = open_storage(settings.store)
+    upstream = {each.room: manifests.find(storage, each.room).digest for each in inputs}
+    files = {name: Output(sha256=made, size=0) for name in outputs}
+    manifest = Manifest(job=job.name, room=job.room, parameters=job.parameters, inputs=upstream, outputs=files)
+    storage.write(keys.manifest(job.room), manifest.model_dump_json().encode())
+
+
+@pytest.fixture
+def seeded(settings: Settings) -> Settings:
+    """A store whose seed made three batches and a test set, of which test and batch 0 have features."""
+    names = ("test.parquet", *(f"batch_{number:02d}.parquet" for number in range(3)))
+    finished(settings, split(batches="3"), outputs=names)
+    for batch in ("test", "batch_00"):
+        finished(settings, featurize(batch), (split(batches="3"),))
+    return settings
+
+
+def test_only_batches_without_features_are_featurized(seeded: Settings) -> None:
     """Each batch is featurized once, in the first week that needs it."""
-    storage = open_storage(settings.store)
-    for name in ("test", "batch_00"):
-        storage.write(keys.manifest(keys.features(FEATURIZER, name)), b"{}")
-    assert unfeaturized("0-2", settings) == [{"batch": "batch_01"}, {"batch": "batch_02"}]
+    assert unfeaturized("0-2", seeded) == [{"batch": "batch_01"}, {"batch": "batch_02"}]
 
 
-def test_when_all_are_featurized_the_newest_is_looked_at_again(settings: Settings) -> None:
+def test_when_all_are_featurized_the_newest_is_looked_at_again(seeded: Settings) -> None:
     """Mapping over nothing would skip everything behind it."""
-    storage = open_storage(settings.store)
-    for name in ("test", "batch_00", "batch_01"):
-        storage.write(keys.manifest(keys.features(FEATURIZER, name)), b"{}")
-    assert unfeaturized("0-1", settings) == [{"batch": "batch_01"}]
+    assert unfeaturized("0-0", seeded) == [{"batch": "batch_00"}]
+
+
+def test_features_of_other_reviews_are_made_again(seeded: Settings) -> None:
+    """Replacing the source makes everything behind it stale by itself."""
+    names = ("test.parquet", "batch_00.parquet")
+    finished(seeded, split(batches="3"), outputs=names, made="of other reviews")
+    assert unfeaturized("0-0", seeded) == [{"batch": "test"}, {"batch": "batch_00"}]
+
+
+def test_a_week_in_which_no_batch_came_blocks_no_later_week(seeded: Settings) -> None:
+    """Batch 3 never arrived and batch 4 did: window 0-4 trains on what there is."""
+    finished(seeded, split(delivery="batch_04"), outputs=("batch_04.parquet",))
+    assert [entry["batch"] for entry in unfeaturized("0-4", seeded)] == ["batch_01", "batch_02", "batch_04"]
+
+
+def test_a_window_without_its_newest_batch_is_no_window(seeded: Settings) -> None:
+    """The window is named after it."""
+    with pytest.raises(MissingInput, match="batch_03"):
+        unfeaturized("0-3", seeded)
+
+
+def test_after_a_rollback_the_kind_is_that_of_who_serves(settings: Settings) -> None:
+    """Not of the one that was rolled back from; and forcing still finds the last week."""
+    decided(settings, "0-0")
+    decided(settings, "0-1", "promote", 2, candidate="logistic-regression")
+    decided(settings, "", "rollback", 1, candidate="")
+    assert plan(PARAMS, monday(2), settings).candidate == "linear-svc"
+    forced = plan({**PARAMS, "force_retrain": True}, monday(3), settings)
+    assert (forced.window, forced.candidate) == ("0-1", "linear-svc")
+
+
+def test_an_upload_under_way_is_no_batch(settings: Settings) -> None:
+    """Only a name that promises reviews is a delivery."""
+    open_storage(settings.store).write("incoming/batch_03.csv.gz.partial", b"")
+    with pytest.raises(NoNewBatch):
+        plan(PARAMS, monday(3), settings)
 
 
 def test_a_week_fits_into_xcom(settings: Settings) -> None:

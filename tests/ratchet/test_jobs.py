@@ -148,6 +148,20 @@ def test_a_forced_run_that_fails_leaves_the_old_result_standing(kitchen: Kitchen
     assert job.result(store) == before
 
 
+def test_a_forced_run_that_fails_after_it_published_leaves_no_manifest(kitchen: Kitchen, store: FolderStorage) -> None:
+    """The old manifest would speak of bytes that are no longer there, so it went before the first of them."""
+    kitchen.flour()
+
+    def fail(work: Work) -> None:
+        write(work, "half")
+        raise RuntimeError("the oven is out")
+
+    job = Job("flour", "flour", {"kind": "rye"})
+    with pytest.raises(RuntimeError):
+        job.run(fail, store, Settings(), force=True)
+    assert job.result(store) is None
+
+
 def test_the_work_folder_is_gone_afterwards(store: FolderStorage) -> None:
     """A job cleans up after itself, whether it succeeds or fails."""
     folders = []

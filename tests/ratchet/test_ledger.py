@@ -220,3 +220,10 @@ def test_a_ledger_that_does_not_answer_says_where_and_hides_the_password() -> No
     with pytest.raises(ServiceUnavailable, match="Is Postgres up") as raised:
         Ledger(SecretStr("postgresql+psycopg://me:hush@127.0.0.1:9/ledger"), "model")
     assert "hush" not in str(raised.value)
+
+
+def test_a_sqlite_ledger_that_does_not_answer_does_not_send_anybody_to_postgres(tmp_path: Path) -> None:
+    """The remedy fits the database."""
+    with pytest.raises(ServiceUnavailable, match="Can its folder be written to") as raised:
+        Ledger(SecretStr(f"sqlite:///{tmp_path}/missing/ledger.db"), "model")
+    assert "Postgres" not in str(raised.value)

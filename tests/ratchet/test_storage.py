@@ -55,6 +55,15 @@ def test_writing_again_replaces_and_leaves_nothing_aside(store: FolderStorage) -
     assert (store.root / "key").stat().st_mode & 0o777 == 0o644
 
 
+def test_what_is_deleted_is_gone(store: FolderStorage) -> None:
+    """Alone, and as often as one likes."""
+    store.write("room/key", b"1")
+    store.write("room/other", b"2")
+    store.delete("room/key")
+    store.delete("room/key")
+    assert store.list("") == ["room/other"]
+
+
 def test_a_missing_key_is_named(store: FolderStorage, tmp_path: Path) -> None:
     """Whatever reads it raises MissingInput with the key and the store."""
     reads = (store.read, lambda key: store.download(key, tmp_path / "out"), lambda key: store.local(key).__enter__())

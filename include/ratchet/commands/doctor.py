@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ratchet import commands, keys, manifests
-from ratchet.errors import RatchetError
+from ratchet.errors import RatchetError, ServiceUnavailable
+from ratchet.ledger import Champion
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
+
+if TYPE_CHECKING:
+    from ratchet.model.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -22,30 +28,17 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Store, data, ledger, MLflow, and whether the aliases agree with the ledger."""
+    """Store, ledger, MLflow and, on AWS, ECS, each whatever the others say; then what takes two of them."""
     yield _store(settings)
-    try:
-        ledger = commands.ledger(settings)
-        champion = ledger.champion()
-        rows = len(ledger.history())
-    except RatchetError as error:
-        yield Finding(False, "ledger", str(error), "Start Postgres, or correct RATCHET_LEDGER.")
-        return
-    says = f"{rows} decisions; champion is version {champion.version}" if rows else "empty: nothing was decided yet"
-    yield Finding(True, "ledger", says)
-    try:
-        registry = commands.registry(settings)
-        aliases = registry.aliases()
-    except RatchetError as error:
-        yield Finding(False, "MLflow", str(error), "Start its server, or correct RATCHET_TRACKING.")
-        return
-    yield Finding(True, "MLflow", f"answers at {settings.tracking_uri.split('@')[-1]}")
-    if champion.version is None:
-        return
-    agrees = aliases.get("champion") == champion.version
-    says = f"alias champion is version {aliases.get('champion')}, the ledger says {champion.version}"
-    yield Finding(agrees, "aliases", says, "" if agrees else "Run `ratchet reconcile`.")
-    yield _artifact(registry, champion.version)
+    champion, finding = _ledger(settings)
+    yield finding
+    registry, finding = _mlflow(settings)
+    yield finding
+    if champion and registry and champion.version is not None:
+        yield _aliases(registry, champion.version)
+        yield _artifact(registry, champion.version)
+    if settings.store.startswith("s3://"):
+        yield from _ecs()
 
 
 def _store(settings: Settings) -> Finding:
@@ -59,12 +52,65 @@ def _store(settings: Settings) -> Finding:
     return Finding(True, "store", f"{storage.uri} answers; {made.parameters['batches']} batches")
 
 
-def _artifact(registry, version: int) -> Finding:
+def _ledger(settings: Settings) -> tuple[Champion | None, Finding]:
+    try:
+        ledger = commands.ledger(settings)
+        champion, rows = ledger.champion(), len(ledger.history())
+    except RatchetError as error:
+        return None, Finding(False, "ledger", str(error), "Start its database, or correct RATCHET_LEDGER.")
+    says = f"{rows} decisions; champion is version {champion.version}" if rows else "empty: nothing was decided yet"
+    return champion, Finding(True, "ledger", says)
+
+
+def _mlflow(settings: Settings) -> tuple[Registry | None, Finding]:
+    try:
+        registry = commands.registry(settings)
+        where = settings.tracking_uri.get_secret_value().rpartition("@")[2]
+    except RatchetError as error:
+        return None, Finding(False, "MLflow", str(error), "Start its server, or correct RATCHET_TRACKING.")
+    return registry, Finding(True, "MLflow", f"answers at {where}")
+
+
+def _aliases(registry: Registry, version: int) -> Finding:
+    try:
+        found = registry.aliases().get("champion")
+    except RatchetError as error:
+        return Finding(False, "aliases", str(error), "Start MLflow's server.")
+    says = f"alias champion is version {found}, the ledger says {version}"
+    return Finding(found == version, "aliases", says, "" if found == version else "Run `ratchet reconcile`.")
+
+
+def _artifact(registry: Registry, version: int) -> Finding:
     from ratchet.model import artifact
 
     try:
         with registry.artifact(version) as folder:
             artifact.load(folder)
     except RatchetError as error:
-        return Finding(False, "champion", str(error), "Run `ratchet rollback`.")
+        away = isinstance(error, ServiceUnavailable)
+        return Finding(False, "champion", str(error), "Start MLflow's server." if away else "Run `ratchet rollback`.")
     return Finding(True, "champion", f"version {version} loads, and its bytes are what was trained")
+
+
+def _ecs() -> Iterator[Finding]:
+    """The cluster, the task definition and the log group that Airflow's operator uses, by the names it reads."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    cluster = os.environ.get("RATCHET_ECS_CLUSTER", "ratchet")
+    definition = os.environ.get("RATCHET_ECS_TASK_DEFINITION", "ratchet-training")
+    group = os.environ.get("RATCHET_ECS_LOG_GROUP", "/ratchet/jobs")
+    asked = {
+        f"cluster {cluster}": lambda: boto3.client("ecs").describe_clusters(clusters=[cluster])["clusters"],
+        f"task definition {definition}": lambda: boto3.client("ecs").describe_task_definition(
+            taskDefinition=definition
+        )["taskDefinition"],
+        f"log group {group}": lambda: boto3.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"],
+    }
+    for name, ask in asked.items():
+        try:
+            says = "" if ask() else "there is none of this name"
+        except (BotoCoreError, ClientError) as error:
+            says = str(error)
+        remedy = "Create it, or correct RATCHET_ECS_…: see docs/settings.md." if says else ""
+        yield Finding(not says, "ECS", f"{name}: {says or 'answers'}", remedy)

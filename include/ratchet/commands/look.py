@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet import commands
+from ratchet import commands, keys, manifests
 from ratchet.errors import LedgerError
 from ratchet.ledger import Decision
 from ratchet.settings import Settings
+from ratchet.storage import Storage, open_storage
+from ratchet.windows import Window
 
 if TYPE_CHECKING:
+    from ratchet.commands.doctor import Finding
     from ratchet.model.decide import Check, Verdict
 
 console = Console()
@@ -27,63 +30,81 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def history(store: Store = None) -> None:
         """Who was champion when, and every decision with its reasons."""
-        table = Table("id", "when (UTC)", "window", "action", "version", "champion", "by", "reasons", title="Decisions")
-        for row in commands.ledger(settings_for(store)).history():
-            table.add_row(
-                str(row.id),
-                row.decided_at[:19].replace("T", " "),
-                row.window,
-                f"[{'green' if row.action == 'promote' else 'yellow'}]{row.action}",
-                text(row.version),
-                text(row.champion),
-                row.decided_by,
-                escape("; ".join(row.reasons)),
-            )
-        console.print(table)
+        console.print(_told(commands.ledger(settings_for(store)).history()))
 
     @app.command(**panel)
     def explain(version: Annotated[int, typer.Argument(help="A model version.")], store: Store = None) -> None:
         """Why a version was promoted or kept back, on what data, and by which DAG run."""
         settings = settings_for(store)
-        rows = [row for row in commands.ledger(settings).history() if row.version == version]
+        rows = [row for row in commands.ledger(settings).history() if version in (row.version, _left(row))]
         if not rows:
             raise LedgerError(f"No decision names version {version}. `ratchet history` lists all of them.")
+        storage = open_storage(settings.store)
         for row in rows:
-            _explain(row)
+            console.print(_explained(row, storage))
 
     @app.command(**panel)
     def replay(decision: Annotated[int, typer.Argument(help="A decision's id.")], store: Store = None) -> None:
         """Compute a verdict again from its stored evidence and compare it with what was recorded."""
-        recorded = commands.ledger(settings_for(store)).decision(decision)
-        verdict, follows = replayed(recorded)
-        for check in verdict.checks:
-            console.print(f"{mark(check)} {escape(check.says)}")
-        word = "promote" if verdict.promote else "keep"
-        console.print(f"The evidence says {word}; the ledger says {recorded.action}.")
-        if not follows:
-            raise LedgerError(
-                f"Decision {decision} does not follow from its evidence. Was the ledger or the gate changed?"
-            )
+        _replay(commands.ledger(settings_for(store)).decision(decision))
 
     @app.command(**panel)
     def doctor(store: Store = None) -> None:
         """What is up, what is wrong, and what to do."""
         from ratchet.commands.doctor import examine
 
-        settings = settings_for(store)
-        table = Table("", "part", "finding", "what to do", title="Ratchet's doctor")
-        findings = list(examine(settings))
-        for finding in findings:
-            table.add_row("[green]ok" if finding.well else "[red]ill", finding.part, finding.says, finding.remedy)
-        console.print(table)
+        findings = list(examine(settings_for(store)))
+        console.print(_diagnosed(findings))
         if not all(finding.well for finding in findings):
             raise typer.Exit(1)
 
 
-def _explain(row: Decision) -> None:
+def _told(history: list[Decision]) -> Table:
+    table = Table("id", "when (UTC)", "window", "action", "version", "champion", "by", "reasons", title="Decisions")
+    for row in history:
+        table.add_row(
+            str(row.id),
+            row.decided_at[:19].replace("T", " "),
+            row.window,
+            f"[{'green' if row.action == 'promote' else 'yellow'}]{row.action}",
+            text(row.version),
+            text(row.champion),
+            row.decided_by,
+            escape("; ".join(row.reasons)),
+        )
+    return table
+
+
+def _replay(recorded: Decision) -> None:
+    verdict, follows = replayed(recorded)
+    for check in verdict.checks:
+        console.print(f"{mark(check)} {escape(check.says)}")
+    word = "promote" if verdict.promote else "keep"
+    console.print(f"The evidence says {word}; the ledger says {recorded.action}.")
+    if not follows:
+        raise LedgerError(
+            f"Decision {recorded.id} does not follow from its evidence. Was the ledger or the gate changed?"
+        )
+
+
+def _diagnosed(findings: list[Finding]) -> Table:
+    table = Table("", "part", "finding", "what to do", title="Ratchet's doctor")
+    for finding in findings:
+        table.add_row(
+            "[green]ok" if finding.well else "[red]ill", finding.part, escape(finding.says), escape(finding.remedy)
+        )
+    return table
+
+
+def _left(row: Decision) -> int | None:
+    """The version that a rollback moved away from."""
+    return row.previous if row.action == "rollback" else None
+
+
+def _explained(row: Decision, storage: Storage) -> Table:
     found = row.evidence.get("evidence", {})
     facts = {
-        "decision": f"{row.id}, {row.action}, {row.decided_at[:19]} UTC, by {row.decided_by}",
+        "decision": f"{row.action} version {text(row.version)}, {row.decided_at[:19]} UTC, by {row.decided_by}",
         "window": row.window or "-",
         "candidate": row.candidate or "-",
         "champion": f"before: {text(row.previous)}, after: {text(row.champion)}",
@@ -93,14 +114,39 @@ def _explain(row: Decision) -> None:
         "test set": found.get("test_digest", "-")[:16],
         "model": found.get("model_digest", "-")[:16],
     }
-    table = Table("", "", title=f"Version {text(row.version)}", show_header=False)
+    table = Table("", "", title=f"Decision {row.id}", show_header=False)
     for name, fact in facts.items():
         table.add_row(name, fact)
-    for number, reason in enumerate(row.reasons):
-        table.add_row("because" if number == 0 else "", escape(reason))
-    for number, check in enumerate(replayed(row)[0].checks if row.evidence else []):
-        table.add_row("checks" if number == 0 else "", f"{mark(check)} {escape(check.says)}")
-    console.print(table)
+    _add(table, "trained on", _trained_on(row, storage) if row.evidence else [])
+    _add(table, "because", [escape(reason) for reason in row.reasons])
+    _add(table, "checks", [f"{mark(check)} {escape(check.says)}" for check in _checks(row)])
+    return table
+
+
+def _add(table: Table, name: str, lines: list[str]) -> None:
+    for number, line in enumerate(lines):
+        table.add_row("" if number else name, line)
+
+
+def _checks(row: Decision) -> list[Check]:
+    """The gate's checks as they were recorded; none for a decision by hand."""
+    from ratchet.model.decide import Check
+
+    return [Check(**check) for check in row.evidence.get("verdict", {"checks": []})["checks"]]
+
+
+def _trained_on(row: Decision, storage: Storage) -> list[str]:
+    """The batches of the version's training with their digests and rows, as far as the store still has them."""
+    trained = manifests.find(storage, keys.model(Window.parse(row.window), row.candidate))
+    if trained is None or trained.digest != row.evidence["evidence"]["model_digest"]:
+        return ["the store no longer has this training"]
+    lines = []
+    for room, digest in trained.inputs.items():
+        made = manifests.find(storage, room)
+        known = made is not None and made.digest == digest
+        rows = f"{sum(made.rows.values()):,} reviews" if known else "the store no longer has these bytes"
+        lines.append(f"{room.rpartition('/')[2]} {digest[:16]}, {rows}")
+    return [*lines, ", ".join(f"{part}: {count:,}" for part, count in trained.rows.items())]
 
 
 def text(version: int | None) -> str:

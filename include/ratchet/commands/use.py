@@ -1,4 +1,4 @@
-"""Use a model outside the service: `predict` a file of reviews, `export` to plain scikit-learn."""
+"""Use a model outside the service: `predict` a file of reviews, `export` it."""
 
 from __future__ import annotations
 
@@ -36,20 +36,25 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
 
     @app.command(**panel)
     def export(
-        output: Annotated[Path, typer.Option(help="Where to write the pipeline, as .joblib.")],
+        output: Annotated[Path, typer.Option(help="The folder to write; with --sklearn, the .joblib file.")],
         model: ModelOption = CHAMPION,
         sklearn: Annotated[
-            bool, typer.Option("--sklearn", help="As a scikit-learn Pipeline, the one form there is.")
-        ] = True,
+            bool, typer.Option("--sklearn", help="As a plain Pipeline that needs nothing of Ratchet to predict.")
+        ] = False,
         store: Store = None,
     ) -> None:
-        """Write a model as a plain scikit-learn Pipeline that needs nothing of Ratchet to predict."""
-        import joblib
-
-        from ratchet.model.export import pipeline
+        """Write a model's weights and card into a folder, or the model as a scikit-learn Pipeline."""
         from ratchet.model.predict import opened
 
         with opened(model, settings_for(store)) as loaded:
+            if not sklearn:
+                loaded.save(output)
+                console.print(f"{output}: give it to `ratchet predict --model`.")
+                return
+            import joblib
+
+            from ratchet.model.export import pipeline
+
             joblib.dump(pipeline(loaded), output, compress=3)
         console.print(
             f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."

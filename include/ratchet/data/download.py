@@ -12,6 +12,7 @@ import structlog
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
 from ratchet.errors import ServiceUnavailable
+from ratchet.storage import sha256_of
 
 log = structlog.get_logger()
 
@@ -22,8 +23,9 @@ TRIES = 5  # connections in a row that may bring nothing
 def fetch(client: Any, bucket: str, key: str, cache: Path) -> Path:
     """The object as a file in the cache, named as the key ends. Only bytes that are missing there are asked for.
 
-    The ETag is part of the path: a changed object starts over, and the old version's bytes are removed. Raises
-    ServiceUnavailable if S3 refuses, or if the connection breaks `TRIES` times in a row with nothing gained.
+    The ETag is part of the path: a changed object starts over, and the old version's bytes are removed. The file's
+    SHA-256 lies beside it, and a file that no longer has it is fetched anew. Raises ServiceUnavailable if S3 refuses,
+    if the connection breaks `TRIES` times in a row with nothing gained, or if what arrived is not what S3 holds.
     """
     uri = f"s3://{bucket}/{key}"
     try:
@@ -37,14 +39,32 @@ def fetch(client: Any, bucket: str, key: str, cache: Path) -> Path:
             shutil.rmtree(other)
     version.mkdir(parents=True, exist_ok=True)
     target = version / key.rpartition("/")[2]
+    record = target.with_name(f"{target.name}.sha256")
     if target.exists():
-        log.info("already downloaded", source=uri)
-        return target
+        if record.exists() and record.read_text() == sha256_of(target):
+            log.info("already downloaded", source=uri)
+            return target
+        log.warning("the cached file was altered, downloading again", source=uri)
+        target.unlink()
     partial = target.with_name(f"{target.name}.partial")
     with partial.open("ab") as file:
         _complete(client, {"Bucket": bucket, "Key": key, "IfMatch": head["ETag"]}, uri, file, head["ContentLength"])
+    _check(partial, head, uri)
+    record.write_text(sha256_of(partial))
     partial.replace(target)
     return target
+
+
+def _check(partial: Path, head: dict[str, Any], uri: str) -> None:
+    """Compare with the ETag where that is an MD5: not with a dash (uploaded in parts), nor encrypted with a KMS key."""
+    etag = head["ETag"].strip('"')
+    if "-" in etag or head.get("ServerSideEncryption", "AES256") != "AES256":
+        return
+    with partial.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != etag:
+        partial.unlink()
+        raise ServiceUnavailable(f"{uri} arrived damaged: its MD5 is {found}, not {etag}. Run again: it starts over.")
 
 
 def _complete(client: Any, request: dict[str, str], uri: str, file: IO[bytes], size: int) -> None:

@@ -6,6 +6,7 @@ are the sums over its batches. Weighting (sublinear TF-IDF) happens at training 
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import structlog
 from safetensors.numpy import load_file, save_file
 
 from ratchet import keys
+from ratchet.batches import delivery_of
 from ratchet.data.schemas import document
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DIMENSIONS = 1 << 22
+CHUNK = 20_000  # documents between two looks at the clock: about a second
 PARTS = ("train", "validation")
 
 
@@ -40,12 +43,18 @@ def vectorizer() -> HashingVectorizer:
 
 
 def count(documents: list[str]) -> sp.csr_matrix:
-    """Counts of n documents: a CSR matrix of shape (n, 2^22), float32."""
-    return vectorizer().transform(documents)
+    """Counts of n documents: a CSR matrix of shape (n, 2^22), float32. Every row is counted for itself."""
+    hashing, chunks, said = vectorizer(), [], time.monotonic()
+    for start in range(0, len(documents), CHUNK):
+        chunks.append(hashing.transform(documents[start : start + CHUNK]))
+        if time.monotonic() - said >= 5:
+            said = time.monotonic()
+            log.info("featurizing", rows=min(start + CHUNK, len(documents)), of=len(documents))
+    return sp.vstack(chunks, format="csr")
 
 
 class Features:
-    """Counts and labels of some reviews. `counts` has shape (n, 2^22), `labels` and `strata` shape (n,)."""
+    """Counts and labels of some reviews. `counts` has shape (n, 2^22); `labels`, `lengths` and `titled` shape (n,)."""
 
     def __init__(self, counts: sp.csr_matrix, labels: np.ndarray, lengths: np.ndarray, titled: np.ndarray) -> None:
         self.counts, self.labels, self.lengths, self.titled = counts, labels, lengths, titled
@@ -103,11 +112,6 @@ def featurize(work: Work, batch: str) -> None:
         work.publish(path, path.name)
         work.rows[part] = len(rows)
     work.metrics["terms"] = float(counts.nnz)
-
-
-def delivery_of(storage: Storage, batch: str) -> str:
-    """Which delivery a batch came in: its own, if it arrived alone, or the seed."""
-    return batch if storage.exists(keys.manifest(keys.split(batch))) else keys.SEED
 
 
 def load(storage: Storage, made_by: Manifest, part: str) -> Features:

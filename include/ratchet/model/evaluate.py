@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet import keys
-from ratchet.candidates import FEATURIZER
+from ratchet import catalogue, keys
+from ratchet.batches import features_of, present
 from ratchet.data import features
 from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, IntegrityError
@@ -38,7 +39,7 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
         for name in candidates
     }
     best = trained[max(candidates, key=lambda name: trained[name].metrics["macro_f1"])]
-    test_made = work.read(keys.features(FEATURIZER, keys.TEST), f"ratchet featurize --batch {keys.TEST}")
+    test_made = features_of(work, keys.TEST)
     champion = ledger.champion()
     unmeasured = Evidence(
         window=str(window),
@@ -57,19 +58,20 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
     with ThreadPoolExecutor(max_workers=1) as aside:  # a fresh process takes seconds to import, so it works meanwhile
         probed = aside.submit(_probe, work, best)
         test, opponent = features.load(work.storage, test_made, "test"), _champion(champion, registry)
+    pictures = work.folder / "plots"
     try:
-        measured = _compare(unmeasured, probed.result(), opponent, test)
+        measured = _compare(unmeasured, probed.result(), opponent, test, pictures)
     except IntegrityError as error:
         says = str(error).replace(f"{work.folder}/challenger", best.room)  # the same evidence on every machine
         evidence = unmeasured.model_copy(update={"artifact_problem": says})
     else:
         evidence = measured.model_copy(update={"version": registry.register(best)})
-    _publish(work, evidence, registry)
+    _publish(work, evidence, registry, pictures)
     work.rows["test"] = len(test.labels)
     return evidence
 
 
-def _publish(work: Work, evidence: Evidence, registry: Registry) -> None:
+def _publish(work: Work, evidence: Evidence, registry: Registry, pictures: Path) -> None:
     """The evidence goes into the store and, where there is a version, to the MLflow run that trained it."""
     path = work.folder / EVIDENCE
     path.write_text(evidence.model_dump_json(indent=2) + "\n")
@@ -79,6 +81,8 @@ def _publish(work: Work, evidence: Evidence, registry: Registry) -> None:
     if evidence.version is not None:
         figures = {f"test_{name}": value for name, value in evidence.metrics.items()}
         registry.note(evidence.version, {}, figures, evidence=path)
+        run = registry.client.get_model_version(registry.name, str(evidence.version)).run_id
+        registry.client.log_artifacts(run, str(pictures), "plots/test")
 
 
 def _probe(work: Work, trained: Manifest) -> Model:
@@ -115,9 +119,12 @@ def _champion(champion: Champion, registry: Registry) -> Model | None:
         return artifact.load(folder)
 
 
-def _compare(evidence: Evidence, challenger: Model, champion: Model | None, test: Features) -> Evidence:
-    """Add figures and the tables of outcomes, over all of the test set and by slice."""
+def _compare(evidence: Evidence, challenger: Model, champion: Model | None, test: Features, pictures: Path) -> Evidence:
+    """Add figures and the tables of outcomes, over all of the test set and by slice; draw the challenger's plots."""
+    from ratchet.model import plots  # matplotlib takes 0.3 s to import, and only this needs it
+
     probabilities = challenger.probabilities(test.counts)
+    plots.draw(test.labels, probabilities, pictures)
     against = champion.probabilities(test.counts) if champion else probabilities
     answers, before = (probabilities >= 0.5).astype(int), (against >= 0.5).astype(int)
 
@@ -146,16 +153,18 @@ def slices(test: Features) -> dict[str, np.ndarray]:
 
 
 def lineage_problem(storage: Storage, trained: Manifest, window: Window) -> str:
-    """Why the training data are not batches 0..k alone, free of test reviews; empty when all is well."""
-    wanted = {keys.features(FEATURIZER, keys.batch_name(number)) for number in window.batches}
-    if set(trained.inputs) != wanted:
-        odd = ", ".join(sorted(set(trained.inputs) ^ wanted))
-        return f"it was not trained on batches {window} alone: {odd} differ"
+    """Why the training data are not the window's batches as they are, free of test reviews; empty when all is well."""
+    batches = present(storage, window)
+    wanted = {job.room: job.result(storage) for job in map(catalogue.featurize, batches)}
+    if odd := set(trained.inputs) ^ set(wanted):
+        return f"it was not trained on batches {window} alone: {', '.join(sorted(odd))} differ"
+    for room, current in wanted.items():
+        if current is None or current.digest != trained.inputs[room]:
+            return f"it was trained on {room} as it was before its reviews changed"
     tested = set(_ids(storage, keys.TEST))
-    for number in window.batches:
-        shared = tested.intersection(_ids(storage, keys.batch_name(number)))
-        if shared:
-            return f"{len(shared)} test reviews are also in {keys.batch_name(number)}"
+    for batch in batches:
+        if shared := tested.intersection(_ids(storage, batch)):
+            return f"{len(shared)} test reviews are also in {batch}"
     return ""
 
 
@@ -166,7 +175,7 @@ def _ids(storage: Storage, batch: str) -> list[str]:
 
 def score(work: Work, batch: str, registry: Registry, ledger: Ledger) -> None:
     """The prequential score: the champion on a batch that it has not trained on."""
-    made = work.read(keys.features(FEATURIZER, batch), f"ratchet featurize --batch {batch}")
+    made = features_of(work, batch)
     champion = ledger.champion()
     if champion.version is None:
         raise IntegrityError("There is no champion to score yet. Train and promote window 0-0 first.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ def opened(model: str, settings: Settings) -> Iterator[Model]:
 def predict(model: Model, source: Path, output: Path) -> int:
     """Write row number, label and probability for every review of `source`; returns how many. Raises InputError."""
     aside = output.with_name(f".{output.name}.aside")
-    rows = 0
+    rows, said = 0, time.monotonic()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with pq.ParquetWriter(aside, PREDICTION) as writer:
@@ -57,7 +58,9 @@ def predict(model: Model, source: Path, output: Path) -> int:
                 columns = [numbers, label, probability.astype(np.float64)]
                 writer.write_table(pa.table(columns, schema=PREDICTION))
                 rows += len(frame)
-                log.debug("predicted", rows=rows)
+                if time.monotonic() - said >= 5:
+                    said = time.monotonic()
+                    log.info("predicting", rows=rows)
         aside.replace(output)
     finally:
         aside.unlink(missing_ok=True)

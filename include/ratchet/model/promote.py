@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import structlog
 
 from ratchet import keys
@@ -9,7 +11,7 @@ from ratchet.errors import LedgerError
 from ratchet.jobs import Work
 from ratchet.ledger import Champion, Decision, Ledger
 from ratchet.model.decide import EVIDENCE, Evidence, Policy, Verdict, decide
-from ratchet.model.registry import Registry, previous_champion
+from ratchet.model.registry import CHAMPION, Registry
 from ratchet.settings import Settings
 from ratchet.storage import verified
 from ratchet.windows import Window
@@ -48,40 +50,78 @@ def _record(
     known = ledger.find(subject)
     if known:
         return known
-    same = evidence.version is not None and evidence.version == evidence.champion_version
+    withdrawn = _withdrawn(ledger, evidence.version)
+    action, reasons = _concluded(evidence, verdict, withdrawn)
     decision = Decision(
         subject=subject,
-        action="promote" if verdict.promote and not same else "keep",
+        action=action,
         version=evidence.version,
         previous=evidence.champion_version,
         window=evidence.window,
         candidate=evidence.candidate,
-        reasons=["it already is the champion"] if same else verdict.reasons,
-        evidence={"evidence": evidence.model_dump(mode="json"), "policy": policy.model_dump(mode="json")},
+        reasons=reasons,
+        evidence={
+            "evidence": evidence.model_dump(mode="json"),
+            "policy": policy.model_dump(mode="json"),
+            "verdict": verdict.model_dump(mode="json"),
+            "withdrawn": withdrawn,
+        },
         dag_run=settings.dag_run,
         code_version=settings.code_version,
     )
     measured_against = Champion(epoch=evidence.champion_epoch, version=evidence.champion_version)
     try:
         return ledger.record(decision, measured_against)
-    except LedgerError as moved:
+    except LedgerError:
         log.warning("champion moved since the evaluation", evaluated_against=measured_against.version)
         present = ledger.champion()
-        reasons = [f"{moved}".split(".")[0] + ": the evidence is about the past"]
-        stale = decision.model_copy(update={"action": "keep", "previous": present.version, "reasons": reasons})
-        return ledger.record(stale, present)
+        late = {"action": "keep", "previous": present.version, "reasons": _late(evidence)}
+        return ledger.record(decision.model_copy(update=late), present)
+
+
+def _withdrawn(ledger: Ledger, version: int | None) -> int | None:
+    """The rollback that moved away from a version, unless a later one went back to it."""
+    found = None
+    for decision in ledger.history():
+        if decision.action == "rollback" and version in (decision.version, decision.previous):
+            found = decision.id if version == decision.previous else None
+    return found
+
+
+def _concluded(
+    evidence: Evidence, verdict: Verdict, withdrawn: int | None
+) -> tuple[Literal["promote", "keep"], list[str]]:
+    """What a verdict comes to, and why: nobody is promoted twice, nor after a person took it out of service."""
+    if evidence.version is not None and evidence.version == evidence.champion_version:
+        return "keep", ["it already is the champion"]
+    if verdict.promote and withdrawn is not None:
+        return "keep", [f"version {evidence.version} was withdrawn in decision {withdrawn}"]
+    return "promote" if verdict.promote else "keep", verdict.reasons
+
+
+def _late(evidence: Evidence) -> list[str]:
+    return [
+        f"The champion moved on from epoch {evidence.champion_epoch} (version {evidence.champion_version}) since this "
+        "was evaluated: the evidence is about the past"
+    ]
 
 
 def rollback(ledger: Ledger, registry: Registry, settings: Settings, *, to: int | None, by: str) -> Decision:
-    """Make an earlier champion champion again: the given version, or the one before the present.
+    """Make an earlier champion champion again: the given version, or the one that the present champion replaced.
 
+    So rollbacks walk backwards through the promotions. One that was killed before MLflow followed is finished first.
     Raises LedgerError if there is none, or if the version was never champion; ArtifactError if it does not load.
     """
-    champion = ledger.champion()
-    once = {decision.version for decision in ledger.history() if decision.action == "promote"}
-    version = to if to is not None else previous_champion(ledger)
+    history, champion = ledger.history(), ledger.champion()
+    if CHAMPION in registry.reconcile(ledger) and history[-1].action == "rollback" and to in (None, champion.version):
+        return history[-1]
+    once = {decision.version: decision.previous for decision in history if decision.action == "promote"}
+    version = to if to is not None else once.get(champion.version)
     if version is None:
-        raise LedgerError("There is no earlier champion to roll back to. `ratchet history` lists all of them.")
+        raise LedgerError(
+            f"Version {champion.version} replaced no other champion, so there is none to roll back to. "
+            "Name one with --to: `ratchet history` lists all of them."
+        )
     if version not in once:
         raise LedgerError(f"Version {version} was never champion. Choose one of: {', '.join(map(str, sorted(once)))}.")
     if version == champion.version:
@@ -105,14 +145,16 @@ def rollback(ledger: Ledger, registry: Registry, settings: Settings, *, to: int 
 
 
 def replay(decision: Decision) -> tuple[Verdict, bool]:
-    """Compute the verdict again from what the ledger keeps, and whether the decision follows from it.
+    """Compute the verdict again from what the ledger keeps, and whether checks, action and reasons follow from it.
 
-    A verdict to promote was rightly kept back if the champion had moved on since. Raises LedgerError without evidence.
+    The figures are only kept: another processor may differ in their last digit. Raises LedgerError without evidence.
     """
-    if not decision.evidence:
-        raise LedgerError(f"Decision {decision.id} was made by hand and has no evidence to replay.")
+    if "verdict" not in decision.evidence:
+        raise LedgerError(f"Decision {decision.id} has no evidence to replay: it was made by hand, or before 0.1.")
     evidence = Evidence(**decision.evidence["evidence"])
     verdict = decide(evidence, Policy(**decision.evidence["policy"]))
+    then = Verdict(**decision.evidence["verdict"])
+    concluded = _concluded(evidence, verdict, decision.evidence["withdrawn"])
     if decision.action == "keep" and decision.epoch != evidence.champion_epoch:
-        return verdict, True
-    return verdict, verdict.promote == (decision.action == "promote")
+        concluded = "keep", _late(evidence)
+    return verdict, (then.checks, decision.action, decision.reasons) == (verdict.checks, *concluded)

@@ -17,6 +17,7 @@ from typing import Any
 import mlflow
 import structlog
 from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -33,24 +34,42 @@ DIGEST, FILE, ROOM = "ratchet.model_digest", "ratchet.sha256.", "ratchet.room"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 
+@contextmanager
+def _answering() -> Iterator[None]:
+    """MLflow's errors as ours: what it does not hold is an ArtifactError, anything else is worth another try."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:  # of the file store and of requests; both are OSErrors
+        if _is_absence(error):
+            raise ArtifactError(f"MLflow does not hold what was asked for: {error}. See `ratchet doctor`.") from error
+        raise ServiceUnavailable(f"MLflow did not answer: {error}. Is it up? See `ratchet doctor`.") from error
+
+
+def _is_absence(error: MlflowException | OSError) -> bool:
+    return isinstance(error, FileNotFoundError) or getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+
+
 class Registry:
     """The registered model, its versions, and the runs that trained them."""
 
     def __init__(self, settings: Settings) -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it would break up the JSON logs
-        mlflow.set_tracking_uri(settings.tracking_uri)
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the URL may hold a password
+        uri = settings.tracking_uri.get_secret_value()
+        mlflow.set_tracking_uri(uri)
         self.name = settings.registered_model
         self.client = MlflowClient()
-        with _answering(settings.tracking_uri):
-            self.experiment = self._experiment(settings.tracking_uri)
+        self.experiment = self._experiment(uri)
 
+    @_answering()
     def _experiment(self, uri: str) -> str:
         """The experiment's id. Artifacts lie beside a SQLite file; MLflow would take the working folder."""
         if (file := uri.removeprefix("sqlite:///")) != uri and not self.client.get_experiment_by_name(self.name):
             return self.client.create_experiment(self.name, artifact_location=f"{Path(file).parent}/mlruns")
         return mlflow.set_experiment(self.name).experiment_id
 
+    @_answering()
     def log_training(
         self, *, room: str, digest: str, artifact: Path, pictures: Path, parameters: dict[str, Any],
         metrics: dict[str, float], trained_on: dict[str, str], tags: dict[str, str],
@@ -76,12 +95,11 @@ class Registry:
             mlflow.set_tag("ratchet.model_uri", model_uri)
         return {"run": run.info.run_id, "model_uri": model_uri}
 
+    @_answering()
     def register(self, trained: Manifest) -> int:
         """The model version of a training, made unless it exists, and named challenger."""
         digest, run = trained.digest, trained.details["mlflow"]["run"]
-        try:
-            self.client.get_registered_model(self.name)
-        except MlflowException:
+        if self._model() is None:
             self.client.create_registered_model(
                 self.name, description="Positive or negative? Champion and challengers."
             )
@@ -107,21 +125,19 @@ class Registry:
 
         Raises ArtifactError when the version is unknown, or a file of it is not the one its training published.
         """
-        try:
-            registered = self.client.get_model_version(self.name, str(version))
-        except MlflowException as error:
-            raise ArtifactError(f"MLflow knows no version {version} of {self.name}: {error.message}") from error
         with tempfile.TemporaryDirectory(prefix="ratchet-model-") as folder:
-            try:
-                source = f"models:/{self.name}/{version}/data/model"
-                files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
-            except (MlflowException, OSError) as error:
-                raise ArtifactError(f"Version {version} of {self.name} cannot be downloaded: {error}") from error
-            for name in (WEIGHTS, CARD):
-                if sha256_of(files / name) != registered.tags.get(f"{FILE}{name}"):
-                    raise ArtifactError(f"{name} of version {version} of {self.name} is not what its training wrote.")
-            yield files
+            yield self._download(version, folder)
 
+    @_answering()
+    def _download(self, version: int, folder: str) -> Path:
+        registered = self.client.get_model_version(self.name, str(version))
+        files = Path(mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version}/data/model", dst_path=folder))
+        for name in (WEIGHTS, CARD):
+            if sha256_of(files / name) != registered.tags.get(f"{FILE}{name}"):
+                raise ArtifactError(f"{name} of version {version} of {self.name} is not what its training wrote.")
+        return files
+
+    @_answering()
     def reconcile(self, ledger: Ledger) -> dict[str, int]:
         """Make the aliases `champion` and `previous` say what the ledger says; returns those that were moved."""
         champion = ledger.champion().version
@@ -135,13 +151,11 @@ class Registry:
             self.client.set_registered_model_alias(self.name, alias, str(version))
         return moved
 
+    @_answering()
     def aliases(self) -> dict[str, int]:
         """Which version each alias names; empty before the first registration."""
-        try:
-            found = self.client.get_registered_model(self.name).aliases
-        except MlflowException:
-            return {}
-        return {alias: int(version) for alias, version in found.items()}
+        model = self._model()
+        return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
 
     def version_of(self, uri: str) -> int:
         """The version that `models:/name@alias` or `models:/name/version` names. Raises ArtifactError without one."""
@@ -155,6 +169,7 @@ class Registry:
         except KeyError:
             raise ArtifactError(f"{self.name} has no alias {found['alias']!r} yet. Promote a model first.") from None
 
+    @_answering()
     def note(self, version: int, tags: dict[str, str], metrics: dict[str, float], evidence: Path | None = None) -> None:
         """Add what an evaluation or a decision found to the version and to the run that trained it."""
         run = self.client.get_model_version(self.name, str(version)).run_id
@@ -164,6 +179,14 @@ class Registry:
             self.client.log_metric(run, key, value)
         if evidence:
             self.client.log_artifact(run, str(evidence), "evidence")
+
+    def _model(self) -> RegisteredModel | None:
+        try:
+            return self.client.get_registered_model(self.name)
+        except MlflowException as error:
+            if _is_absence(error):
+                return None
+            raise
 
     def _runs(self, query: str) -> list[mlflow.entities.Run]:
         return list(self.client.search_runs([self.experiment], filter_string=query))
@@ -184,13 +207,3 @@ def previous_champion(ledger: Ledger) -> int | None:
 def _dataset(name: str, digest: str) -> DatasetInput:
     dataset = Dataset(name=name, digest=digest[:16], source_type="ratchet", source=f'{{"batch": "{name}"}}')
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
-
-
-@contextmanager
-def _answering(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        raise ServiceUnavailable(
-            f"MLflow at {uri} did not answer: {error}. Is its server up? See `ratchet doctor`."
-        ) from error

@@ -12,10 +12,14 @@ from ratchet.windows import Window
 
 
 def train_and_log(work: Work, job: Job, registry: Registry, settings: Settings) -> None:
-    """The train job: the artifact goes into the store, the run into MLflow, its id into the manifest."""
+    """The train job: the artifact goes into the store, the run into MLflow, its id into the manifest.
+
+    Figures and plots here are of the validation part, on which Platt's sigmoid was fitted, so calibration looks its
+    best; `evaluate` adds those of the test set to the same run.
+    """
     window = Window.parse(job.parameters["window"])
     model, figures, validation = train(work, window, job.parameters["candidate"])
-    plots.draw(validation.labels, model.probabilities(validation.counts), work.folder / "plots")
+    plots.draw(validation.labels, model.probabilities(validation.counts), work.folder / "plots" / "validation")
     unsealed = Manifest(job=job.name, room=job.room, parameters=job.parameters, outputs=work.outputs)
     work.details["mlflow"] = registry.log_training(
         room=job.room,

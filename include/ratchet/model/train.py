@@ -7,8 +7,8 @@ import structlog
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from ratchet import keys
-from ratchet.candidates import CANDIDATES, FEATURIZER, Candidate
+from ratchet.batches import features_of, present
+from ratchet.candidates import CANDIDATES, Candidate
 from ratchet.data import features
 from ratchet.data.features import DIMENSIONS, Features
 from ratchet.jobs import Work
@@ -52,16 +52,11 @@ def _calibrated(model: Model, validation: Features) -> Model:
 
 
 def train(work: Work, window: Window, candidate: str) -> tuple[Model, dict[str, float], Features]:
-    """Train on batches 0..k and publish the artifact. Returns the model and its validation figures, for MLflow.
+    """Train on the batches of a window and publish the artifact. Returns it and its validation figures, for MLflow.
 
-    Raises MissingInput if a batch of the window has no features yet.
+    Raises MissingInput if a batch of the window has no features yet, or only those of other reviews.
     """
-    made = {
-        keys.batch_name(number): work.read(
-            keys.features(FEATURIZER, keys.batch_name(number)), f"ratchet featurize --batch {keys.batch_name(number)}"
-        )
-        for number in window.batches
-    }
+    made = {name: features_of(work, name) for name in present(work.storage, window)}
     training = Features.stack([features.load(work.storage, manifest, "train") for manifest in made.values()])
     validation = Features.stack([features.load(work.storage, manifest, "validation") for manifest in made.values()])
     log.info("fit starts", window=str(window), candidate=candidate, reviews=len(training.labels))

@@ -114,7 +114,9 @@ def test_a_changed_object_starts_over(bucket: str, tmp_path: Path) -> None:
     client = Unsteady()
     assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
     assert client.asked == ["all"]
-    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "train.csv.gz", "train.csv.gz.sha256",
+    ]  # fmt: skip
 
 
 def test_an_object_replaced_meanwhile_is_refused(bucket: str, tmp_path: Path, no_waiting: None) -> None:
@@ -139,6 +141,39 @@ def test_bytes_with_a_wrong_checksum_are_thrown_away(bucket: str, tmp_path: Path
     client = Unsteady(FlexibleChecksumError(error_msg="wrong"))
     assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
     assert client.asked == ["all", "all"]
+
+
+def test_a_resumed_download_with_bad_bytes_is_thrown_away(bucket: str, tmp_path: Path) -> None:
+    """A first half that the disk altered has the right length but not the ETag's MD5; the next run starts over."""
+    put(bucket, DATA)
+    with pytest.raises(Killed):
+        download.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
+    next(tmp_path.rglob("*.partial")).write_bytes(bytes(1_500_000))
+    with pytest.raises(ServiceUnavailable, match=r"arrived damaged: its MD5 is .*starts over"):
+        download.fetch(Unsteady(), bucket, KEY, tmp_path)
+    client = Unsteady()
+    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert client.asked == ["all"]
+
+
+@pytest.mark.parametrize("changes", [{"ETag": '"abc-2"'}, {"ETag": '"abc"', "ServerSideEncryption": "aws:kms"}])
+def test_an_etag_that_is_no_md5_is_not_compared(changes: dict[str, str], tmp_path: Path) -> None:
+    """Objects uploaded in parts, or encrypted by KMS, have ETags of another kind."""
+    (tmp_path / "x").write_bytes(b"x")
+    download._check(tmp_path / "x", changes, "s3://b/x")
+    with pytest.raises(ServiceUnavailable, match="arrived damaged"):
+        download._check(tmp_path / "x", {"ETag": '"abc"', "ServerSideEncryption": "AES256"}, "s3://b/x")
+
+
+@pytest.mark.parametrize("name", ["train.csv.gz", "train.csv.gz.sha256"])
+def test_an_altered_cache_is_fetched_anew(name: str, bucket: str, tmp_path: Path) -> None:
+    """A cached file that no longer has the SHA-256 beside it is not trusted, whichever of the two was altered."""
+    put(bucket, DATA)
+    path = download.fetch(Unsteady(), bucket, KEY, tmp_path)
+    path.with_name(name).write_bytes(bytes(64))
+    client = Unsteady()
+    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert client.asked == ["all"]
 
 
 def test_an_unreachable_s3_is_named(tmp_path: Path, bucket: str) -> None:

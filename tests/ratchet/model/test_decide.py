@@ -30,7 +30,8 @@ def evidence(**changes: Any) -> Evidence:
     well: dict[str, Any] = {
         "window": "0-1", "candidate": "linear-svc", "version": 2, "model_digest": "m", "champion_epoch": 1,
         "champion_version": 1, "test_digest": "t", "outcomes": GOOD, "slices": {"with title": GOOD},
-        "metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.02}, "champion_metrics": {"macro_f1": 0.78},
+        "metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.02},
+        "champion_metrics": {"macro_f1": 0.78, "accuracy": 0.78},
         "validation": {"accuracy": 0.85}, "validation_rows": 500,
     }  # fmt: skip
     return Evidence(**{**well, **changes})
@@ -61,7 +62,7 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
         ("calibration", {"metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.2}}, "is over"),
         ("improvement", {"outcomes": table(400, 40, 41, 19)}, "no improvement beyond chance"),
         ("improvement", {"outcomes": table(370, 60, 20, 50)}, "no improvement beyond chance"),
-        ("slice with title", {"slices": {"with title": table(70, 20, 5, 5)}}, "loses more than 0.02"),
+        ("slice with title", {"slices": {"with title": table(70, 20, 5, 5)}}, "loses more than 0.02 beyond chance"),
     ],
 )
 def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any], says: str) -> None:
@@ -97,6 +98,36 @@ def test_chance_alone_is_no_leak() -> None:
     verdict = decide(evidence(validation={"accuracy": 0.76}, validation_rows=60), POLICY)
     assert check(verdict, "leak").passed
     assert not check(decide(evidence(validation={"accuracy": 0.76}, validation_rows=6000), POLICY), "leak").passed
+
+
+@pytest.mark.parametrize(
+    ("champion", "passed", "says"),
+    [(0.86, True, "the test set seems easier"), (0.85, True, "seems easier"), (0.80, False, "seen the test set")],
+)
+def test_far_above_validation_is_a_leak_only_if_the_champion_is_not(champion: float, passed: bool, says: str) -> None:
+    """Ten points above validation: so is any honest model on an easier test set, but a leaky one is alone up there."""
+    changes = {"champion_metrics": {"macro_f1": champion, "accuracy": champion}, "validation": {"accuracy": 0.76}}
+    verdict = decide(evidence(**changes, validation_rows=6000), POLICY)
+    assert (check(verdict, "leak").passed, verdict.promote) == (passed, passed)
+    assert says in check(verdict, "leak").says
+
+
+def test_without_a_champion_far_above_validation_is_a_leak() -> None:
+    """The first challenger has nobody beside it who could show that the test set is easier."""
+    first = {"champion_version": None, "champion_epoch": 0, "champion_metrics": {}, "slices": {}}
+    verdict = decide(evidence(**first, validation={"accuracy": 0.76}, validation_rows=6000), POLICY)
+    assert not verdict.promote
+    assert "seen the test set" in verdict.reasons[0]
+
+
+def test_a_slice_may_lose_by_chance_but_not_beyond() -> None:
+    """Three points lost on 200 reviews, 34 of them in dispute, are chance; the same shares of 4,000 are not."""
+    few = table(both=82, champion=10, challenger=7, neither=1)
+    many = (20 * np.array(few)).tolist()
+    assert decide(evidence(slices={"with title": few}), POLICY).promote
+    verdict = decide(evidence(slices={"with title": many}), POLICY)
+    assert not verdict.promote
+    assert "loses more than 0.02 beyond chance: macro-F1 -0.0300" in verdict.reasons[0]
 
 
 def test_a_broken_artifact_is_judged_without_figures() -> None:

@@ -10,19 +10,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import mlflow
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 
 from behaviour.bench import BOTH, Bench
 from ratchet import keys
 from ratchet.candidates import FEATURIZER, Candidate
 from ratchet.data import features
 from ratchet.data.features import Features
-from ratchet.errors import LedgerError
+from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
 from ratchet.ledger import Decision
 from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
+from ratchet.model.promote import replay
 from ratchet.storage import FolderStorage, sha256_of
 from ratchet.windows import Window
 
@@ -141,7 +144,7 @@ def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -
     def biased(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
         test = test_set(bench)
         dice = np.random.default_rng(0).random(len(test.labels))
-        rows = np.where(test.titled, dice < 0.4, dice < 0.2)
+        rows = np.where(test.titled, dice < 0.4, dice < 0.3)
         hurt = Features(
             test.counts[rows],
             np.where(test.titled, test.labels, 1 - test.labels)[rows],
@@ -289,6 +292,8 @@ def test_a_champion_that_moved_on_keeps_the_challenger_back(moving: Bench) -> No
 
 def test_rollback_moves_ledger_and_alias(moving: Bench) -> None:
     """A rollback is a decision like others: champion, alias and history agree, and the artifact is back."""
+    if moving.ledger.champion().version != 2:
+        moving.ratchet("rollback", "--to", "2")
     before = moving.ledger.champion()
     said = moving.ratchet("rollback", "--by", "a tester")
     after, aliases = moving.ledger.champion(), moving.registry.aliases()
@@ -297,6 +302,34 @@ def test_rollback_moves_ledger_and_alias(moving: Bench) -> None:
     assert (aliases["champion"], aliases["previous"]) == (after.version, before.version)
     last = moving.ledger.history()[-1]
     assert (last.action, last.decided_by, last.champion) == ("rollback", "a tester", after.version)
+
+
+def test_a_second_rollback_does_not_bring_the_bad_version_back(moving: Bench) -> None:
+    """Rollbacks walk backwards: version 1 replaced nobody, so there is nowhere to go, and nothing is written."""
+    history = moving.ledger.history()
+    assert moving.ledger.champion().version == 1
+    with pytest.raises(LedgerError, match="Version 1 replaced no other champion"):
+        moving.ratchet("rollback")
+    assert moving.ledger.history() == history
+
+
+def test_a_rollback_that_was_killed_before_mlflow_followed_is_finished(moving: Bench) -> None:
+    """Run again, it moves the alias and decides nothing more."""
+    history, registry = moving.ledger.history(), moving.registry
+    registry.client.set_registered_model_alias(registry.name, "champion", "2")
+    moving.ratchet("rollback")
+    assert registry.aliases()["champion"] == moving.ledger.champion().version == 1
+    assert moving.ledger.history() == history
+
+
+def test_a_withdrawn_version_is_not_promoted_again(moving: Bench) -> None:
+    """However good the evidence: a person took version 2 out of service, and the gate says in which decision."""
+    withdrawal = moving.ledger.history()[-1].id
+    decision = moving.week("0-1", FORCE)
+    assert decision.evidence["verdict"]["promote"]
+    assert (decision.action, decision.version, decision.champion) == ("keep", 2, 1)
+    assert decision.reasons == [f"version 2 was withdrawn in decision {withdrawal}"]
+    moving.ratchet("replay", str(decision.id))
 
 
 @pytest.mark.parametrize("version", ["3", "99"])
@@ -312,8 +345,10 @@ def test_history_and_explain_tell_the_story(moving: Bench) -> None:
     """Both name the window, the action and the reasons; a version without a decision is a clear error."""
     assert "promote" in moving.ratchet("history")
     told = moving.ratchet("explain", "2")
-    for word in ("promote", "0-1", "linear-svc", "by hand", "beyond chance"):
+    for word in ("promote", "0-1", "linear-svc", "by hand", "beyond chance", "rollback", "batch_01"):
         assert word in told
+    counted = moving.manifest(keys.features(FEATURIZER, "batch_01"))
+    assert f"batch_01 {counted.digest[:16]}, {sum(counted.rows.values())} reviews" in told
     with pytest.raises(LedgerError, match="No decision names version 99"):
         moving.ratchet("explain", "99")
 
@@ -327,6 +362,48 @@ def test_replay_gives_the_recorded_verdict(moving: Bench) -> None:
             moving.ratchet("replay", str(decision.id))
     with pytest.raises(LedgerError, match="holds no decision 999"):
         moving.ratchet("replay", "999")
+
+
+@pytest.mark.parametrize("change", [{"reasons": ["somebody said so"]}, {"action": "keep"}])
+def test_replay_finds_a_decision_that_was_altered(moving: Bench, change: dict[str, object]) -> None:
+    """Action and reasons must be those that the evidence leads to, word by word."""
+    decision = moving.ledger.history()[1]
+    assert replay(decision)[1]
+    assert not replay(decision.model_copy(update=change))[1]
+
+
+def test_replay_finds_a_gate_that_was_altered(moving: Bench) -> None:
+    """The checks of then are kept, so a gate that asks other questions today is noticed."""
+    decision = moving.ledger.history()[1]
+    verdict = decision.evidence["verdict"]
+    other = {**decision.evidence, "verdict": {**verdict, "checks": verdict["checks"][1:]}}
+    assert not replay(decision.model_copy(update={"evidence": other}))[1]
+
+
+def test_an_outage_of_mlflow_is_no_tampering(moving: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is worth another try; a version that does not exist is not."""
+    with pytest.raises(ArtifactError), moving.registry.artifact(99):
+        pass
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    registry = moving.registry
+    registry.client = MlflowClient("http://me:hunter2@127.0.0.1:9")
+    trained = moving.manifest(ROOM)
+    asked = (
+        registry.aliases, lambda: registry.register(trained), lambda: registry.artifact(1).__enter__(),
+        lambda: registry.version_of(f"models:/{registry.name}@champion"), lambda: registry.note(1, {}, {}),
+    )  # fmt: skip
+    for ask in asked:
+        with pytest.raises(ServiceUnavailable) as raised:
+            ask()
+        assert "hunter2" not in str(raised.value)
+
+
+def test_export_writes_the_artifact_or_a_pipeline(moving: Bench, tmp_path: Path) -> None:
+    """The folder holds the bytes of the champion; with --sklearn it is a file that scikit-learn alone reads."""
+    moving.ratchet("export", "--model", "models:/review-sentiment/2", "--output", str(tmp_path / "model"))
+    moving.ratchet("export", "--sklearn", "--model", str(tmp_path / "model"), "--output", str(tmp_path / "it.joblib"))
+    assert sha256_of(tmp_path / "model" / WEIGHTS) == sha256_of(moving.store / ROOM / WEIGHTS)
+    assert joblib.load(tmp_path / "it.joblib").predict(["a b"]).shape == (1,)
 
 
 def test_doctor_finds_and_reconcile_repairs_a_wandering_alias(moving: Bench) -> None:

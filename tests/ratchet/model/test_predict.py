@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from structlog.testing import capture_logs
 
 from ratchet.data.features import count
 from ratchet.errors import InputError
@@ -53,6 +56,21 @@ def test_parquet_is_read_in_chunks(model: Model, tmp_path: Path, monkeypatch: py
     assert predict(model, tmp_path / "in.parquet", tmp_path / "out.parquet") == 60
     found = pq.read_table(tmp_path / "out.parquet").to_pydict()
     assert (found["row"], found["label"]) == (list(range(60)), [1, 0, 0] * 20)
+
+
+def test_long_work_says_how_far_it_is(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line about every five seconds with the rows done, and none for what is short."""
+    monkeypatch.setattr(module, "ROWS", 7)
+    pd.DataFrame({"text": ["good"] * 20}).to_parquet(tmp_path / "in.parquet")
+    with capture_logs() as quiet:
+        predict(model, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=itertools.count(step=5).__next__))
+    with capture_logs() as said:
+        predict(model, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    assert quiet == []
+    assert [(line["event"], line["log_level"], line["rows"]) for line in said] == [
+        ("predicting", "info", rows) for rows in (7, 14, 20)
+    ]
 
 
 def test_a_header_alone_gives_an_empty_file(model: Model, tmp_path: Path) -> None:

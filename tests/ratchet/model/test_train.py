@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import log_loss
+from structlog.testing import capture_logs
 
 from ratchet.candidates import CANDIDATES
-from ratchet.data import synthetic
+from ratchet.data import features, synthetic
 from ratchet.data.features import DIMENSIONS, Features, count
 from ratchet.data.schemas import document
+from ratchet.jobs import Work
+from ratchet.model import evaluate
 from ratchet.model.artifact import CARD, WEIGHTS, Model, spread, weigh
+from ratchet.model.decide import Evidence
 from ratchet.model.export import pipeline
 from ratchet.model.train import fit
+from ratchet.storage import FolderStorage
 
 ODD = [
     ("", ""),
@@ -50,6 +58,48 @@ def parts(reviews: list[tuple[int, str, str]]) -> list[Features]:
 @pytest.fixture(scope="module", params=sorted(CANDIDATES))
 def model(request: pytest.FixtureRequest, parts: list[Features]) -> Model:
     return fit(CANDIDATES[request.param], parts[0], parts[1], "0-0")
+
+
+def test_counting_in_chunks_is_counting_at_once(
+    reviews: list[tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of 7 give the bytes that one call of scikit-learn's vectorizer gives."""
+    monkeypatch.setattr(features, "CHUNK", 7)
+    documents = [document(title, text) for title, text in [pair[1:] for pair in reviews[:100]] + ODD]
+    rows = np.zeros(len(documents))
+    for name, counts in (("chunks", count(documents)), ("once", features.vectorizer().transform(documents))):
+        Features(counts, rows, rows, rows).save(tmp_path / name)
+    assert (tmp_path / "chunks").read_bytes() == (tmp_path / "once").read_bytes()
+
+
+def test_long_counting_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line about every five seconds, with rows done and rows in all; nothing for what is short."""
+    monkeypatch.setattr(features, "CHUNK", 2)
+    with capture_logs() as quiet:
+        count(["good"] * 5)
+    monkeypatch.setattr(features, "time", SimpleNamespace(monotonic=itertools.count(step=3).__next__))
+    with capture_logs() as said:
+        count(["good"] * 5)
+    assert quiet == []
+    assert [(line["event"], line["rows"], line["of"]) for line in said] == [("featurizing", 4, 5)]
+
+
+def test_the_run_gets_plots_of_the_test_set(model: Model, parts: list[Features], tmp_path: Path) -> None:
+    """What `evaluate` measures is drawn, too, and logged to the run that trained the challenger."""
+    unmeasured = Evidence(
+        window="0-0", candidate="linear-svc", version=1, model_digest="m", champion_epoch=0, champion_version=None,
+        test_digest="t", outcomes=[],
+    )  # fmt: skip
+    measured = evaluate._compare(unmeasured, model, None, parts[2], tmp_path / "plots")
+    logged: dict[str, list[str]] = {}
+    client = SimpleNamespace(
+        get_model_version=lambda name, version: SimpleNamespace(run_id=f"{name}/{version}"),
+        log_artifacts=lambda run, folder, to: logged.update({f"{run}/{to}": sorted(os.listdir(folder))}),
+    )
+    registry = SimpleNamespace(name="model", client=client, note=lambda *_, **__: None)
+    work = Work(FolderStorage(tmp_path / "store"), "evaluations/0-0", tmp_path)
+    evaluate._publish(work, measured, registry, tmp_path / "plots")  # type: ignore[arg-type]
+    assert logged == {"model/1/plots/test": ["confusion_matrix.png", "precision_recall.png", "reliability.png"]}
 
 
 def test_weighing_is_scikit_learns(parts: list[Features]) -> None:

@@ -1,0 +1,40 @@
+"""Which batches there are: the seed's, and later ones as they arrive. A week in which none arrived leaves a gap."""
+
+from __future__ import annotations
+
+from ratchet import catalogue, keys, manifests
+from ratchet.errors import MissingInput
+from ratchet.jobs import Work
+from ratchet.manifests import Manifest
+from ratchet.storage import Storage
+from ratchet.windows import Window
+
+
+def delivery_of(storage: Storage, batch: str) -> str:
+    """Which delivery a batch came in: its own, if it arrived alone, or the seed."""
+    return batch if storage.exists(keys.manifest(keys.split(batch))) else keys.SEED
+
+
+def present(storage: Storage, window: Window) -> list[str]:
+    """The batches of a window that have been split off, in their order.
+
+    Raises MissingInput if the newest, which gives the window its name, is not among them.
+    """
+    seed = manifests.find(storage, keys.split(keys.SEED))
+    named = [keys.batch_name(number) for number in window.batches]
+    alone = {key.split("/")[1] for key in storage.list("batches/") if key.endswith(f"/{keys.MANIFEST}")}
+    found = [name for name in named if name in alone or (seed and f"{name}.parquet" in seed.outputs)]
+    if named[-1] not in found:
+        raise MissingInput(
+            f"{named[-1]} is not in the store {storage.uri}. Run `ratchet split` for its delivery first."
+        )
+    return found
+
+
+def features_of(work: Work, batch: str) -> Manifest:
+    """The manifest of a batch's features, noted as an input. Raises MissingInput where they are missing or stale."""
+    job = catalogue.featurize(batch)
+    remedy = f"ratchet featurize --batch {batch}"
+    if job.result(work.storage) is None:
+        raise MissingInput(f"{job.room} is missing, or was made from other reviews. Run `{remedy}` first.")
+    return work.read(job.room, remedy)
