@@ -80,9 +80,7 @@ def _publish(work: Work, evidence: Evidence, registry: Registry, pictures: Path)
     work.details.update(version=evidence.version, champion=evidence.champion_version)
     if evidence.version is not None:
         figures = {f"test_{name}": value for name, value in evidence.metrics.items()}
-        registry.note(evidence.version, {}, figures, evidence=path)
-        run = registry.client.get_model_version(registry.name, str(evidence.version)).run_id
-        registry.client.log_artifacts(run, str(pictures), "plots/test")
+        registry.note(evidence.version, {}, figures, {"evidence": path, "plots/test": pictures})
 
 
 def _probe(work: Work, trained: Manifest) -> Model:

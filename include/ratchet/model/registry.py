@@ -170,15 +170,18 @@ class Registry:
             raise ArtifactError(f"{self.name} has no alias {found['alias']!r} yet. Promote a model first.") from None
 
     @_answering()
-    def note(self, version: int, tags: dict[str, str], metrics: dict[str, float], evidence: Path | None = None) -> None:
-        """Add what an evaluation or a decision found to the version and to the run that trained it."""
+    def note(
+        self, version: int, tags: dict[str, str], metrics: dict[str, float], artifacts: dict[str, Path] | None = None
+    ) -> None:
+        """Add findings: tags to the version, figures and files (by their folder) to the run that trained it."""
         run = self.client.get_model_version(self.name, str(version)).run_id
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(version), key, value[:4900])
         for key, value in metrics.items():
             self.client.log_metric(run, key, value)
-        if evidence:
-            self.client.log_artifact(run, str(evidence), "evidence")
+        for folder, path in (artifacts or {}).items():
+            log_files = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+            log_files(run, str(path), folder)
 
     def _model(self) -> RegisteredModel | None:
         try:

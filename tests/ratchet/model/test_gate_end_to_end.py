@@ -104,6 +104,22 @@ def test_week_0_keeps_the_better_of_two_candidates(bench: Bench) -> None:
     assert "there is no champion yet" in decision.reasons
 
 
+def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
+    """Plots of validation come with the training, plots of the test set and the evidence with the evaluation."""
+    client = bench.registry.client
+    run = client.get_run(client.get_model_version(bench.registry.name, "1").run_id)
+    folders = ("plots/validation", "plots/test", "evidence")
+    logged = {each.path for folder in folders for each in client.list_artifacts(run.info.run_id, folder)}
+    pictures = ("confusion_matrix.png", "precision_recall.png", "reliability.png")
+    assert logged == {f"plots/{part}/{name}" for part in ("validation", "test") for name in pictures} | {
+        "evidence/evidence.json"
+    }
+    named = ("accuracy", "precision", "recall", "macro_f1", "roc_auc", "log_loss", "ece")
+    assert {f"{part}{name}" for part in ("", "test_") for name in named} <= set(run.data.metrics)
+    assert {"ratchet.window", "ratchet.batches", "ratchet.dag_run", "ratchet.code_version"} <= set(run.data.tags)
+    assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["batch_00"]
+
+
 def test_worse(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that learned from shuffled labels falls below the floor and improves on nothing."""
 

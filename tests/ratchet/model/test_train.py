@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,13 +18,9 @@ from ratchet.candidates import CANDIDATES
 from ratchet.data import features, synthetic
 from ratchet.data.features import DIMENSIONS, Features, count
 from ratchet.data.schemas import document
-from ratchet.jobs import Work
-from ratchet.model import evaluate
 from ratchet.model.artifact import CARD, WEIGHTS, Model, spread, weigh
-from ratchet.model.decide import Evidence
 from ratchet.model.export import pipeline
 from ratchet.model.train import fit
-from ratchet.storage import FolderStorage
 
 ODD = [
     ("", ""),
@@ -82,24 +77,6 @@ def test_long_counting_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> No
         count(["good"] * 5)
     assert quiet == []
     assert [(line["event"], line["rows"], line["of"]) for line in said] == [("featurizing", 4, 5)]
-
-
-def test_the_run_gets_plots_of_the_test_set(model: Model, parts: list[Features], tmp_path: Path) -> None:
-    """What `evaluate` measures is drawn, too, and logged to the run that trained the challenger."""
-    unmeasured = Evidence(
-        window="0-0", candidate="linear-svc", version=1, model_digest="m", champion_epoch=0, champion_version=None,
-        test_digest="t", outcomes=[],
-    )  # fmt: skip
-    measured = evaluate._compare(unmeasured, model, None, parts[2], tmp_path / "plots")
-    logged: dict[str, list[str]] = {}
-    client = SimpleNamespace(
-        get_model_version=lambda name, version: SimpleNamespace(run_id=f"{name}/{version}"),
-        log_artifacts=lambda run, folder, to: logged.update({f"{run}/{to}": sorted(os.listdir(folder))}),
-    )
-    registry = SimpleNamespace(name="model", client=client, note=lambda *_, **__: None)
-    work = Work(FolderStorage(tmp_path / "store"), "evaluations/0-0", tmp_path)
-    evaluate._publish(work, measured, registry, tmp_path / "plots")  # type: ignore[arg-type]
-    assert logged == {"model/1/plots/test": ["confusion_matrix.png", "precision_recall.png", "reliability.png"]}
 
 
 def test_weighing_is_scikit_learns(parts: list[Features]) -> None:
