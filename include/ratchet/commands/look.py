@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -59,18 +60,22 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
             raise typer.Exit(1)
 
 
-def _told(history: list[Decision]) -> Table:
-    table = Table("id", "when (UTC)", "window", "action", "version", "champion", "by", "reasons", title="Decisions")
-    for row in history:
+def _told(rows: list[Decision]) -> Table:
+    """The ledger as a table that fits 80 columns: the reasons take what the short columns leave."""
+    table = Table(title="Decisions", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("id", "when (UTC)", "window", "decision", "champion"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("because", ratio=1)
+    for row in rows:
+        colour = "green" if row.action == "promote" else "yellow"
+        who = "" if row.decided_by == "the gate" else f" ({row.decided_by})"
         table.add_row(
             str(row.id),
-            row.decided_at[:19].replace("T", " "),
+            row.decided_at[:16].replace("T", " "),
             row.window,
-            f"[{'green' if row.action == 'promote' else 'yellow'}]{row.action}",
-            text(row.version),
+            f"[{colour}]{row.action} {text(row.version)}",
             text(row.champion),
-            row.decided_by,
-            escape("; ".join(row.reasons)),
+            escape("; ".join(row.reasons) + who),
         )
     return table
 

@@ -56,6 +56,5 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
             from ratchet.model.export import pipeline
 
             joblib.dump(pipeline(loaded), output, compress=3)
-        console.print(
-            f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."
-        )
+        words = f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."
+        console.print(words, markup=False, highlight=False)
