@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,18 +95,21 @@ def test_a_job_whose_result_stands_is_not_launched(aws: str, behaviour: Path) ->
 
 
 def test_a_job_that_is_on_its_way_is_waited_for(aws: str, behaviour: Path) -> None:
-    """The worker died while the task ran; the retry launches nothing beside it."""
-    week = Week(behaviour, "batch_03")
-    first = threading.Thread(target=week.run, args=("wait manifest",))
-    first.start()
-    ecs, launch = boto3.client("ecs"), launch_token(week.context)
-    while not ecs.list_tasks(cluster=provision.CLUSTER, startedBy=launch)["taskArns"] or not week.launches:
-        assert first.is_alive()
-    second = threading.Thread(target=week.run, args=("wait manifest",))
-    second.start()
-    (behaviour / "go").touch()
-    first.join(30)
-    second.join(30)
+    """The worker died after RunTask; the retry finds its task, waits for it, and launches nothing beside it."""
+
+    class Retry(RatchetJobOperator):
+        def _wait_for_task_ended(self) -> None:
+            (behaviour / "go").touch()  # the job cannot end before somebody waits for it
+            super()._wait_for_task_ended()
+
+    week, launch = Week(behaviour, "batch_03"), launch_token(Week(behaviour, "batch_03").context)
+    (behaviour / "do").write_text("wait manifest")
+    retry = Retry(task_id="featurize", job="featurize", arguments={"batch": "batch_03"})
+    overrides = retry.overrides_for(week.context["ti"], launch, forced=False)
+    infra = {"cluster": provision.CLUSTER, "taskDefinition": provision.FAMILY}
+    (task,) = boto3.client("ecs").run_task(**infra, overrides=overrides, startedBy=launch)["tasks"]
+    retry.execute(week.context)
+    assert retry.arn == task["taskArn"]
     assert week.launches == 1
 
 
