@@ -87,12 +87,9 @@ def relabelled(part: Features, labels: np.ndarray) -> Features:
     return Features(part.counts, labels, part.lengths, part.titled)
 
 
-def test_set(bench: Bench) -> Features:
+def held_out(bench: Bench) -> Features:
     made = bench.manifest(keys.features(FEATURIZER, keys.TEST))
     return features.load(FolderStorage(bench.store), made, "test")
-
-
-test_set.__test__ = False
 
 
 def test_week_0_keeps_the_better_of_two_candidates(bench: Bench) -> None:
@@ -149,7 +146,7 @@ def test_leaky(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that learned the test set by heart gives itself away: it is far better there than on validation."""
 
     def cheating(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-        return fit(candidate, Features.stack([training, test_set(bench)]), validation, window)
+        return fit(candidate, Features.stack([training, held_out(bench)]), validation, window)
 
     assert "it seems to have seen the test set" in refused(bench, planted(cheating))
 
@@ -158,7 +155,7 @@ def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -
     """A model that is better over all, but worse on reviews without a title, is kept back for that alone."""
 
     def biased(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-        test = test_set(bench)
+        test = held_out(bench)
         dice = np.random.default_rng(0).random(len(test.labels))
         rows = np.where(test.titled, dice < 0.4, dice < 0.3)
         hurt = Features(
