@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ratchet import keys
-from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet.candidates import CANDIDATES, FEATURIZER, LAYOUT
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import Job
 from ratchet.windows import Window
@@ -27,7 +27,7 @@ def split(delivery: str = keys.SEED, batches: str = "10") -> Job:
 
 
 def featurize(batch: str) -> Job:
-    return Job("featurize", keys.features(FEATURIZER, batch), {"featurizer": FEATURIZER})
+    return Job("featurize", keys.features(FEATURIZER, batch), {"featurizer": FEATURIZER, "layout": LAYOUT})
 
 
 def score(batch: str) -> Job:

@@ -121,7 +121,7 @@ def score(batch: Batch, store: Store = None, force: Force = False) -> None:
 @app.command(**jobs_panel)
 def train(
     window: WindowOption,
-    candidate: Annotated[str, typer.Option(help="What to fit: logistic-regression or linear-svc.")] = "linear-svc",
+    candidate: Annotated[str, typer.Option(help="logistic-regression, linear-svc or nb-svm.")] = "linear-svc",
     store: Store = None,
     force: Force = False,
 ) -> None:

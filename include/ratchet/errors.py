@@ -49,6 +49,12 @@ class ArtifactError(IntegrityError):
     """A model's artifact is incomplete, altered, or of a format this code does not read."""
 
 
+class FitError(RatchetError):
+    """The training does not come to an end that can be trusted."""
+
+    exit_code = 3
+
+
 class LedgerError(RatchetError):
     """The ledger refuses, or does not hold what was asked for."""
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-DATA_LIBRARIES = {"pandas", "sklearn", "mlflow", "numpy", "scipy", "pyarrow", "pandera", "safetensors", "matplotlib"}
+DATA_LIBRARIES = {
+    "pandas", "sklearn", "mlflow", "numpy", "numba", "scipy", "pyarrow", "pandera", "safetensors", "matplotlib",
+}  # fmt: skip
 WALLS = {
     "include/ratchet": {"airflow", "orchestration"},
     "dags": DATA_LIBRARIES | {"embedded"},

@@ -8,17 +8,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from scipy.special import expit
 
 from ratchet.candidates import FEATURIZER
-from ratchet.data.features import DIMENSIONS, count
+from ratchet.data.counting import DIMENSIONS, Counts
+from ratchet.data.features import count
 from ratchet.data.schemas import document
 from ratchet.errors import ArtifactError
+from ratchet.model import scoring
 from ratchet.storage import sha256_of
+from ratchet.tensors import mapped
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
@@ -50,7 +52,7 @@ class Card(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """A linear model on sublinear TF-IDF.
+    """A linear model on TF-IDF with 1 + ln(count), rows of length 1: `TfidfTransformer(sublinear_tf=True)`.
 
     `columns`, `idf`, `coefficients` have shape (m,): the m columns of 2^22 seen at least twice in the window.
     """
@@ -61,20 +63,17 @@ class Model:
     coefficients: np.ndarray
 
     @cached_property
-    def dense_idf(self) -> np.ndarray:
-        """idf by column, shape (2^22,); 0 for a column that was pruned, which takes it out of score and norm alike."""
-        return spread(self.columns, self.idf)
+    def table(self) -> np.ndarray:
+        """idf and coefficient by column, shape (2^22, 2). idf 0 takes a pruned column out of score and norm alike."""
+        table = np.zeros((DIMENSIONS, 2), np.float32)
+        table[self.columns, 0], table[self.columns, 1] = self.idf, self.coefficients
+        return table
 
-    @cached_property
-    def dense_coefficients(self) -> np.ndarray:
-        return spread(self.columns, self.coefficients)
-
-    def scores(self, counts: sp.csr_matrix) -> np.ndarray:
+    def scores(self, counts: Counts) -> np.ndarray:
         """Distance from the decision boundary, shape (n,); positive means label 1."""
-        weighted = weigh(counts, self.dense_idf)
-        return weighted @ self.dense_coefficients + self.card.intercept
+        return scoring.scores(counts, self.table, self.card.intercept)
 
-    def probabilities(self, counts: sp.csr_matrix) -> np.ndarray:
+    def probabilities(self, counts: Counts) -> np.ndarray:
         """Calibrated probability of label 1, shape (n,), by Platt's sigmoid fitted on the validation part."""
         return expit(self.card.slope * self.scores(counts) + self.card.offset)
 
@@ -103,7 +102,7 @@ def load(folder: Path) -> Model:
     if card.seal(weights) != card.sha256:
         raise ArtifactError(f"{folder} does not have the SHA-256 that {CARD} names: it was altered. Do not serve it.")
     try:
-        found = load_file(weights)
+        found = mapped(weights)
     except SafetensorError as error:
         raise ArtifactError(f"{weights} is no safetensors file: {error}.") from error
     model = Model(card, *(_tensor(found, name, kind, weights) for name, kind in TENSORS.items()))
@@ -140,24 +139,3 @@ def _check(model: Model, path: Path) -> None:
         raise ArtifactError(f"The columns of {path} do not ascend, or one lies beyond {DIMENSIONS}.")
     if not (np.isfinite(model.idf).all() and np.isfinite(model.coefficients).all()):
         raise ArtifactError(f"{path} has weights that are not finite.")
-
-
-def spread(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values by column, shape (2^22,) float32, 0 elsewhere."""
-    dense = np.zeros(DIMENSIONS, dtype=np.float32)
-    dense[columns] = values
-    return dense
-
-
-def weigh(counts: sp.csr_matrix, idf: np.ndarray) -> sp.csr_matrix:
-    """Sublinear TF-IDF, rows of length 1: what `TfidfTransformer(sublinear_tf=True)` does, for a dense `idf`.
-
-    `counts` has shape (n, 2^22), `idf` shape (2^22,). A row without any known column stays 0.
-    """
-    data = (1.0 + np.log(counts.data)) * idf[counts.indices]
-    weighted = sp.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
-    squares = sp.csr_matrix((data * data, counts.indices, counts.indptr), shape=counts.shape)
-    lengths = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
-    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    weighted.data *= np.repeat(scale, np.diff(weighted.indptr)).astype(weighted.data.dtype)
-    return weighted

@@ -8,7 +8,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from ratchet.data.features import DIMENSIONS, vectorizer
+from ratchet.data.counting import DIMENSIONS
+from ratchet.data.features import vectorizer
 from ratchet.model.artifact import Model
 
 
@@ -20,11 +21,11 @@ def pipeline(model: Model) -> Pipeline:
     """
     weighting = TfidfTransformer(sublinear_tf=True)
     weighting.fit(sp.csr_matrix((1, DIMENSIONS), dtype=np.float32))
-    weighting.idf_ = model.dense_idf
+    weighting.idf_ = model.table[:, 0].copy()
     card = model.card
     classifier = LogisticRegression()
     classifier.classes_ = np.array([0, 1])
-    classifier.coef_ = card.slope * model.dense_coefficients.reshape(1, -1)
+    classifier.coef_ = card.slope * model.table[:, 1].reshape(1, -1)
     classifier.intercept_ = np.array([card.slope * card.intercept + card.offset])
     classifier.n_features_in_ = DIMENSIONS
     return Pipeline([("counts", vectorizer()), ("tfidf", weighting), ("model", classifier)])

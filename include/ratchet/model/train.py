@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import structlog
+from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 
+from ratchet import keys, manifests
 from ratchet.batches import features_of, present
-from ratchet.candidates import CANDIDATES, Candidate
+from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.data import features
-from ratchet.data.features import DIMENSIONS, Features
+from ratchet.data.counting import DIMENSIONS
+from ratchet.data.features import Features
 from ratchet.jobs import Work
-from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, spread, weigh
+from ratchet.manifests import Manifest
+from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
+from ratchet.model.descent import Optimum, examples, optimum
 from ratchet.model.metrics import metrics
+from ratchet.storage import verified
+from ratchet.tensors import mapped
 from ratchet.windows import Window
 
 log = structlog.get_logger()
 
+Array = np.ndarray[Any, Any]
+
 MIN_DOCUMENTS = 2
 """A term of a single review cannot generalise; dropping those leaves about a sixth of the columns and the same F1."""
 
+SMOOTHING = 1.0  # reviews of each class in which a column is taken to occur beside those seen
 
-def fit(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-    """Fit a candidate on the training part and calibrate it on the validation part. Deterministic.
+DUALS = "duals.safetensors"
 
-    idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1.
+
+def fit(
+    candidate: Candidate,
+    training: list[Features],
+    validation: Features,
+    window: str,
+    duals: list[Array | None] | None = None,
+) -> tuple[Model, Optimum]:
+    """Fit a candidate on the training parts and calibrate it on the validation part. Deterministic.
+
+    idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1. `duals` are where the descent begins, a dual
+    variable for each review of a part, or None for a part that it has not seen yet.
     """
-    documents, frequencies = training.counts.shape[0], np.bincount(training.counts.indices, minlength=DIMENSIONS)
-    columns = np.flatnonzero(frequencies >= MIN_DOCUMENTS)
-    idf = (np.log((1 + documents) / (1 + frequencies[columns])) + 1).astype(np.float32)
-    weighted = weigh(training.counts, spread(columns, idf))[:, columns]
-    classifier = _classifier(candidate).fit(weighted, training.labels)
-    card = Card(candidate=candidate.name, window=window, intercept=float(classifier.intercept_[0]))
-    model = Model(card, columns, idf, classifier.coef_[0].astype(np.float32))
-    return _calibrated(model, validation)
+    reviews = np.zeros((DIMENSIONS, 2), np.uint32)
+    for part in training:
+        columns, numbers = part.frequencies
+        reviews[columns] += numbers
+    frequency = reviews.sum(axis=1)
+    columns = np.flatnonzero(frequency >= MIN_DOCUMENTS)
+    idf = (np.log((1 + sum(len(part.labels) for part in training)) / (1 + frequency[columns])) + 1).astype(np.float32)
+    ratio = None if candidate.floor is None else candidate.floor + np.abs(log_count_ratio(reviews[columns]))
+    labels = np.concatenate([part.labels for part in training])
+    given = examples([part.counts for part in training], labels, columns, idf, frequency[columns], ratio)
+    found = optimum(given, candidate.loss, candidate.C, GAP, *_begin(training, duals))
+    card = Card(candidate=candidate.name, window=window, intercept=found.intercept)
+    return _calibrated(Model(card, columns, idf, (found.u / idf).astype(np.float32)), validation), found
 
 
-def _classifier(candidate: Candidate) -> LogisticRegression | LinearSVC:
-    if candidate.loss == "logistic":
-        return LogisticRegression(C=candidate.C, solver="liblinear", random_state=0)
-    return LinearSVC(C=candidate.C, random_state=0)
+def log_count_ratio(reviews: Array) -> Array:
+    """Naive Bayes' evidence of every column: the log of how much more of the positive class it makes up. Shape (m,).
+
+    Wang & Manning, ACL 2012, on which columns occur: r = ln((p / |p|) / (q / |q|)), p and q the smoothed numbers of
+    `reviews`, shape (m, 2), by class. Its sign makes no difference to a linear model, so NB-SVM scales by |r|. They go
+    some way back to a model without r; a floor under |r| does so too, and gained 0.4 points of validation accuracy.
+    """
+    smoothed = reviews + SMOOTHING
+    negative, positive = np.log(smoothed / smoothed.sum(axis=0)).T
+    return positive - negative
+
+
+def _begin(training: list[Features], duals: list[Array | None] | None) -> tuple[Array, Array]:
+    """A dual variable for every review, 0 where none is known, and whether that is so. Shapes (n,)."""
+    known = duals or [None] * len(training)
+    begin = [np.zeros(len(part.labels)) if dual is None else dual for part, dual in zip(training, known, strict=True)]
+    new = [np.full(len(part.labels), dual is None) for part, dual in zip(training, known, strict=True)]
+    return np.concatenate(begin).astype(np.float64), np.concatenate(new)
 
 
 def _calibrated(model: Model, validation: Features) -> Model:
@@ -54,18 +95,47 @@ def _calibrated(model: Model, validation: Features) -> Model:
 def train(work: Work, window: Window, candidate: str) -> tuple[Model, dict[str, float], Features]:
     """Train on the batches of a window and publish the artifact. Returns it and its validation figures, for MLflow.
 
-    Raises MissingInput if a batch of the window has no features yet, or only those of other reviews.
+    The descent begins where the last window's ended. Raises MissingInput if a batch of the window has no features yet,
+    or only those of other reviews.
     """
     made = {name: features_of(work, name) for name in present(work.storage, window)}
-    training = Features.stack([features.load(work.storage, manifest, "train") for manifest in made.values()])
+    training = [features.load(work.storage, manifest, "train") for manifest in made.values()]
     validation = Features.stack([features.load(work.storage, manifest, "validation") for manifest in made.values()])
-    log.info("fit starts", window=str(window), candidate=candidate, reviews=len(training.labels))
-    model = fit(CANDIDATES[candidate], training, validation, str(window))
+    duals = known_duals(work, window, candidate, made)
+    log.info("fit starts", window=str(window), candidate=candidate, reviews=sum(len(part.labels) for part in training))
+    model, found = fit(CANDIDATES[candidate], training, validation, str(window), [duals.get(name) for name in made])
     card = model.card.model_copy(update={"trained_on": {name: manifest.digest for name, manifest in made.items()}})
     model = Model(card, model.columns, model.idf, model.coefficients)
     model.save(work.folder / "model")
     for name in (WEIGHTS, CARD):
         work.publish(work.folder / "model" / name, name)
-    work.rows.update(train=len(training.labels), validation=len(validation.labels))
+    ends = np.cumsum([len(part.labels) for part in training])[:-1]
+    save_file(dict(zip(made, np.split(found.duals.astype(np.float32), ends), strict=True)), work.folder / DUALS)
+    work.publish(work.folder / DUALS, DUALS)
+    work.rows.update(train=len(found.duals), validation=len(validation.labels))
     work.metrics.update(metrics(validation.labels, model.probabilities(validation.counts)))
+    work.metrics.update(objective=found.objective, duality_gap=found.gap, passes=float(found.passes))
     return model, work.metrics, validation
+
+
+def known_duals(work: Work, window: Window, candidate: str, made: Mapping[str, Manifest]) -> dict[str, Array]:
+    """Dual variables by batch, from the last earlier window on which this candidate was trained, noted as an input.
+
+    A batch whose features are no longer those of then is left out. See docs/decisions/0012-warm-start.md.
+    """
+    for end in range(window.end - 1, -1, -1):
+        room = keys.model(Window(end), candidate)
+        earlier = manifests.find(work.storage, room)
+        if earlier is None or DUALS not in earlier.outputs:
+            continue
+        work.inputs[room] = earlier.digest
+        with verified(work.storage, f"{room}/{DUALS}", earlier.output(DUALS).sha256) as path:
+            found = mapped(path)
+        return {
+            name: found[name]
+            for name, features_made in made.items()
+            if name in found
+            and earlier.inputs.get(features_made.room) == features_made.digest
+            and len(found[name]) == features_made.rows["train"]
+        }
+    return {}

@@ -25,6 +25,7 @@ from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
 from ratchet.ledger import Decision
 from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
+from ratchet.model.descent import Optimum
 from ratchet.model.promote import replay
 from ratchet.storage import FolderStorage, sha256_of
 from ratchet.windows import Window
@@ -33,7 +34,8 @@ SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&see
 ROOM = keys.model(Window(1), "linear-svc")
 FORCE = "--force"
 
-Fit = Callable[[Candidate, Features, Features, str], Model]
+Fitted = tuple[Model, Optimum]
+Fit = Callable[..., Fitted]
 fit: Fit = train.fit
 
 
@@ -120,9 +122,9 @@ def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
 def test_worse(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that learned from shuffled labels falls below the floor and improves on nothing."""
 
-    def shuffled(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-        labels = np.random.default_rng(0).permutation(training.labels)
-        return fit(candidate, relabelled(training, labels), validation, window)
+    def shuffled(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
+        dice = np.random.default_rng(0)
+        return fit(candidate, [relabelled(part, dice.permutation(part.labels)) for part in training], *rest)
 
     reasons = refused(bench, planted(shuffled))
     assert "below the floor" in reasons
@@ -132,10 +134,11 @@ def test_worse(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
 def test_no_better(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that learned from a third of the reviews is well in itself, but no improvement."""
 
-    def idle(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-        few = slice(0, len(training.labels) // 3)
-        part = Features(training.counts[few], training.labels[few], training.lengths[few], training.titled[few])
-        return fit(candidate, part, validation, window)
+    def idle(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
+        whole = Features.stack(training)
+        few = slice(0, len(whole.labels) // 3)
+        part = Features(whole.counts[few], whole.labels[few], whole.lengths[few], whole.titled[few])
+        return fit(candidate, [part], *rest[:2])
 
     decision = planted(idle)
     assert "no improvement beyond chance" in refused(bench, decision)
@@ -145,8 +148,8 @@ def test_no_better(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
 def test_leaky(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that learned the test set by heart gives itself away: it is far better there than on validation."""
 
-    def cheating(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-        return fit(candidate, Features.stack([training, held_out(bench)]), validation, window)
+    def cheating(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
+        return fit(candidate, [*training, held_out(bench)], *rest[:2])
 
     assert "it seems to have seen the test set" in refused(bench, planted(cheating))
 
@@ -154,7 +157,7 @@ def test_leaky(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
 def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that is better over all, but worse on reviews without a title, is kept back for that alone."""
 
-    def biased(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
+    def biased(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
         test = held_out(bench)
         dice = np.random.default_rng(0).random(len(test.labels))
         rows = np.where(test.titled, dice < 0.4, dice < 0.3)
@@ -164,7 +167,7 @@ def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -
             test.lengths[rows],
             test.titled[rows],
         )
-        return fit(candidate, Features.stack([training, hurt]), validation, window)
+        return fit(candidate, [*training, hurt], *rest[:2])
 
     decision = planted(biased)
     assert decision.evidence["evidence"]["metrics"]["macro_f1"] > 0.86
@@ -175,9 +178,9 @@ def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -
 def test_not_calibrated(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
     """A model that is far too sure of its (good) answers is kept back for that alone."""
 
-    def boastful(candidate: Candidate, training: Features, validation: Features, window: str) -> Model:
-        model = fit(candidate, training, validation, window)
-        return replace(model, card=model.card.model_copy(update={"slope": 20 * model.card.slope}))
+    def boastful(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
+        model, found = fit(candidate, training, *rest)
+        return replace(model, card=model.card.model_copy(update={"slope": 20 * model.card.slope})), found
 
     decision = planted(boastful)
     assert "calibration error" in refused(bench, decision)

@@ -23,7 +23,7 @@ from ratchet.model.predict import predict
 @pytest.fixture(scope="module")
 def model() -> Model:
     """Likes the word `good` and nothing else."""
-    columns = count(["good"]).indices
+    columns = count(["good"]).columns
     ones = np.ones(len(columns), np.float32)
     return Model(Card(candidate="linear-svc", window="0-0", intercept=-0.5), columns, ones, ones)
 

@@ -1,0 +1,346 @@
+"""Counts of words and word pairs, hashed to 2^22 columns: scikit-learn's `HashingVectorizer`, compiled.
+
+A word is two or more letters, digits or underscores of the lower-cased text. It and every pair of neighbours, joined
+by one blank, are hashed as scikit-learn's `FeatureHasher` does: MurmurHash3_x86_32 (Appleby 2011) of the UTF-8 bytes
+with seed 0, of which the absolute value modulo 2^22 is the column. Text in ASCII is read where it lies in Arrow's
+buffers. What lower case is elsewhere only Python knows (İ becomes two characters, Σ depends on its place in the word),
+so other reviews are lowered there first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ratchet.compiled import compiled, in_slices
+from ratchet.data.schemas import document
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+BITS = 22
+DIMENSIONS = 1 << BITS
+MOST = (1 << (32 - BITS)) - 1  # the highest count that fits beside a column
+ROWS = 4096  # of one slice: about 2 MB of text, a few milliseconds
+
+u4 = np.uint32
+COLUMN = u4(DIMENSIONS - 1)
+LOWER = np.zeros(256, np.uint8)  # what a byte of ASCII becomes inside a word; 0: it is in none
+for _byte in b"abcdefghijklmnopqrstuvwxyz0123456789_":
+    LOWER[_byte] = LOWER[ord(chr(_byte).upper())] = _byte
+Array = np.ndarray[Any, Any]
+
+
+def _bytes(buffer: Any) -> Array:
+    """Text as an array. It is never writable, so that kernels are compiled for one kind of array only."""
+    found = np.frombuffer(buffer, np.uint8)
+    found.flags.writeable = False
+    return found
+
+
+NOTHING = _bytes(b"")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of n reviews, 4 bytes a term, as they lie on disk.
+
+    `starts` (n + 1,) int64 says where each review's terms begin in `terms` (t,) uint32, which ascend by column within a
+    review: the low 22 bits are the column, the others the count. Where the count is too high for them they are 0, and
+    it is found in `high` (h,) uint32, for the place in `terms` that `high_at` (h,) int64 names.
+    """
+
+    starts: Array
+    terms: Array
+    high_at: Array
+    high: Array
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def columns(self) -> Array:
+        """The column of every term, shape (t,)."""
+        return self.terms & COLUMN
+
+    @property
+    def values(self) -> Array:
+        """The count of every term, shape (t,)."""
+        values = self.terms >> BITS
+        values[self.high_at] = self.high
+        return values
+
+    def csr(self) -> sp.csr_matrix:
+        """The same as scikit-learn gives it: shape (n, 2^22), float32."""
+        import scipy.sparse as sp
+
+        return sp.csr_matrix(
+            (self.values.astype(np.float32), self.columns.astype(np.int32), self.starts), (len(self), DIMENSIONS)
+        )
+
+    def __getitem__(self, rows: Any) -> Counts:
+        """Some reviews: a slice, a mask of shape (n,), or row numbers."""
+        rows = np.arange(len(self))[rows]
+        lengths = (self.starts[1:] - self.starts[:-1])[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(self.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+        high_at = np.flatnonzero(self.terms[places] >> BITS == 0)
+        high = self.high[np.searchsorted(self.high_at, places[high_at])]
+        return Counts(starts, self.terms[places], high_at, high)
+
+    @classmethod
+    def stack(cls, parts: Sequence[Counts], terms: Array | None = None) -> Counts:
+        """All parts under one another, in their order; with other `terms`, if they were laid out elsewhere."""
+        before = np.cumsum([0, *(len(part.terms) for part in parts)])[:-1].tolist()
+        shifted = list(zip(parts, before, strict=True))
+        return cls(
+            np.concatenate([[0], *(part.starts[1:] + shift for part, shift in shifted)]),
+            np.concatenate([np.empty(0, u4), *(part.terms for part in parts)]) if terms is None else terms,
+            np.concatenate([np.empty(0, np.int64), *(part.high_at + shift for part, shift in shifted)]),
+            np.concatenate([np.empty(0, u4), *(part.high for part in parts)]),
+        )
+
+
+def count(documents: Sequence[str]) -> Counts:
+    """Counts of n documents. Every one is counted for itself."""
+    rows = len(documents)
+    texts = _joined(map(_encoded, documents))
+    wide = NOTHING if all(map(str.isascii, documents)) else letters()
+    return _count(np.zeros(rows + 1, np.int64), NOTHING, *texts, np.full(rows, -1), *_joined([]), wide)
+
+
+def count_reviews(titles: pa.StringArray, texts: pa.StringArray) -> Counts:
+    """Counts of n reviews, `document(title, text)` each, without making Python strings of those in ASCII."""
+    title_at, title = _buffers(titles)
+    text_at, text = _buffers(texts)
+    other_of = np.full(len(texts), -1)
+    foreign = np.flatnonzero(_beyond_ascii(title_at, title) | _beyond_ascii(text_at, text))
+    other_of[foreign] = np.arange(len(foreign))
+    others = _joined(_encoded(document(titles[row].as_py(), texts[row].as_py())) for row in foreign.tolist())
+    return _count(title_at, title, text_at, text, other_of, *others, letters() if len(foreign) else NOTHING)
+
+
+def frequencies(counts: Counts, labels: Array) -> tuple[Array, Array]:
+    """In how many negative and positive reviews each column occurs: the columns (c,), ascending, and numbers (c, 2)."""
+    reviews = np.zeros((DIMENSIONS, 2), np.uint32)
+    _tally(counts.starts, counts.terms, labels.astype(np.int64), reviews)
+    columns = np.flatnonzero(reviews.any(axis=1)).astype(np.uint32)
+    return columns, reviews[columns]
+
+
+@compiled
+def _tally(starts, terms, labels, reviews):
+    for row in range(len(labels)):
+        for place in range(starts[row], starts[row + 1]):
+            reviews[terms[place] & COLUMN, labels[row]] += u4(1)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode() if text.isascii() else text.lower().encode("utf-8", "surrogatepass")
+
+
+def _joined(texts: Any) -> tuple[Array, Array]:
+    """Where each text begins, shape (n + 1,), and the bytes of all."""
+    encoded = list(texts)
+    starts = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(each) for each in encoded], out=starts[1:])
+    return starts, _bytes(b"".join(encoded))
+
+
+def _buffers(texts: pa.StringArray) -> tuple[Array, Array]:
+    """Where each text begins in Arrow's buffer, shape (n + 1,), and the buffer."""
+    _, offsets, data = texts.buffers()
+    starts = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    return starts, _bytes(data or b"")
+
+
+@cache
+def letters() -> Array:
+    r"""Whether each character is one of a word, as `\w` says: 1 or 0. There are none beyond U+3FFFF."""
+    return _bytes(bytes(map(str.isalnum, map(chr, range(0x40000)))))
+
+
+def _count(
+    title_at: Array, title: Array, text_at: Array, text: Array, other_of: Array, other_at: Array, *rest: Array
+) -> Counts:
+    def counted(first: int, last: int) -> Counts:
+        taken = other_of[first:last]
+        size = title_at[last] - title_at[first] + text_at[last] - text_at[first]
+        size += (other_at[1:] - other_at[:-1])[taken[taken >= 0]].sum()
+        most = 2 * (int(size) // 3 + 2 * (last - first))  # a word takes 3 bytes with its blank, and makes two terms
+        starts, terms = np.zeros(last - first + 1, np.int64), np.empty(most, u4)
+        high_at, high = np.empty(most // MOST + 1, np.int64), np.empty(most // MOST + 1, u4)
+        highs = _hash_rows(
+            first, last, title_at, title, text_at, text, other_of, other_at, *rest, LOWER, starts, terms, high_at, high
+        )
+        return Counts(starts, terms[: starts[-1]], high_at[:highs], high[:highs])
+
+    parts = in_slices(counted, len(text_at) - 1, ROWS)
+    return parts[0] if len(parts) == 1 else Counts.stack(parts)
+
+
+@compiled
+def _beyond_ascii(starts, text):
+    """Whether each text has a byte beyond ASCII, shape (n,)."""
+    found = np.empty(len(starts) - 1, np.bool_)
+    for row in range(len(found)):
+        bits = np.uint8(0)
+        for byte in text[starts[row] : starts[row + 1]]:
+            bits |= byte
+        found[row] = bits >= 0x80
+    return found
+
+
+@compiled
+def _hash_rows(
+    first, last, title_at, title, text_at, text, other_of, other_at, other, letters, lower, starts, terms, high_at, high
+):
+    """Fill `starts`, `terms` and both of `high` with the counts of rows first to last; returns how many are high."""
+    longest = 0
+    for row in range(first, last):
+        longest = max(longest, title_at[row + 1] - title_at[row] + text_at[row + 1] - text_at[row])
+        if other_of[row] >= 0:
+            longest = max(longest, other_at[other_of[row] + 1] - other_at[other_of[row]])
+    words = np.empty(longest + 2, np.uint8)  # the words of a row, a blank after each
+    most = longest // 3 + 2
+    ends = np.empty(most, np.int64)
+    columns, sorted_columns, places = np.empty(2 * most, u4), np.empty(2 * most, u4), np.empty(512, np.int32)
+    out, highs = 0, 0
+    for row in range(first, last):
+        if other_of[row] >= 0:
+            start, stop = other_at[other_of[row]], other_at[other_of[row] + 1]
+            _, found = _split(other, start, stop, lower, letters, words, 0, ends, 0)
+        else:
+            size, found = _split(title, title_at[row], title_at[row + 1], lower, letters, words, 0, ends, 0)
+            _, found = _split(text, text_at[row], text_at[row + 1], lower, letters, words, size, ends, found)
+        hashed = _hash(words, ends, found, columns)
+        _sort(columns, sorted_columns, hashed, places)
+        at = 0
+        while at < hashed:
+            column, begin = sorted_columns[at], at
+            while at < hashed and sorted_columns[at] == column:
+                at += 1
+            times = at - begin
+            if times > MOST:
+                high_at[highs], high[highs] = out, times
+                highs, times = highs + 1, 0
+            terms[out] = column | u4(u4(times) << u4(BITS))
+            out += 1
+        starts[row - first + 1] = out
+    return highs
+
+
+@compiled
+def _split(text, at, stop, lower, letters, words, size, ends, found):
+    """Append the words of text[at:stop] to `words`, and where each ends to `ends`; returns how full both are then."""
+    begin, characters = size, 0
+    while at < stop:
+        byte = text[at]
+        if lower[byte]:
+            words[size] = lower[byte]
+            size, characters, at = size + 1, characters + 1, at + 1
+            continue
+        width = 1
+        if byte >= 0x80:
+            width = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            character = np.int64(byte) & (0xFF >> (width + 1))
+            for k in range(1, width):
+                character = character << 6 | np.int64(text[at + k]) & 0x3F
+            if character < len(letters) and letters[character]:
+                for k in range(width):
+                    words[size + k] = text[at + k]
+                size, characters, at = size + width, characters + 1, at + width
+                continue
+        if characters > 1:
+            ends[found], words[size] = size, 32
+            found, size = found + 1, size + 1
+        else:
+            size = begin
+        begin, characters, at = size, 0, at + width
+    if characters > 1:
+        ends[found], words[size] = size, 32
+        return size + 1, found + 1
+    return begin, found
+
+
+@compiled
+def _hash(words, ends, found, columns):
+    """The columns of all words and pairs. A pair's hash goes on from where its first word's was after whole blocks."""
+    made, start = 0, 0
+    state, before, done = u4(0), 0, 0  # of the word before: its hash, where it starts, how far it was hashed
+    for word in range(found):
+        end = ends[word]
+        if word:
+            state, done = _blocks(state, words, done, end)
+            columns[made] = _column(state, words, done, end, end - before)
+            made += 1
+        state, done = _blocks(u4(0), words, start, end)
+        columns[made] = _column(state, words, done, end, end - start)
+        made, before, start = made + 1, start, end + 1
+    return made
+
+
+@compiled
+def _scrambled(block):
+    block = u4(block * u4(0xCC9E2D51))
+    return u4((block << u4(15) | block >> u4(17)) * u4(0x1B873593))
+
+
+@compiled
+def _blocks(state, words, at, end):
+    """Hash whole blocks of 4 bytes; returns the state and where the rest begins."""
+    while at + 4 <= end:
+        low, high = u4(words[at]) | u4(words[at + 1]) << u4(8), u4(words[at + 2]) | u4(words[at + 3]) << u4(8)
+        state = u4(state ^ _scrambled(u4(low | high << u4(16))))
+        state = u4(u4(state << u4(13) | state >> u4(19)) * u4(5) + u4(0xE6546B64))
+        at += 4
+    return state, at
+
+
+@compiled
+def _column(state, words, at, end, length):
+    """Hash the last 0 to 3 bytes and finish: the column of what is `length` bytes long."""
+    rest, left = u4(0), end - at
+    if left > 2:
+        rest = u4(words[at + 2]) << u4(16)
+    if left > 1:
+        rest |= u4(words[at + 1]) << u4(8)
+    if left > 0:
+        rest |= u4(words[at])
+    state = u4(state ^ _scrambled(rest) ^ u4(length))
+    state = u4((state ^ state >> u4(16)) * u4(0x85EBCA6B))
+    state = u4((state ^ state >> u4(13)) * u4(0xC2B2AE35))
+    state = u4(state ^ state >> u4(16))
+    return u4(u4(-state) & COLUMN) if state >> u4(31) else u4(state & COLUMN)
+
+
+@compiled
+def _sort(keys, out, size, places):
+    """Sort keys[:size] into `out` by 8, 7 and 7 bits, lowest first (radix sort); `keys` is overwritten."""
+    places[:] = 0
+    for k in range(size):
+        key = keys[k]
+        places[key & u4(0xFF)] += 1
+        places[256 + (key >> u4(8) & u4(0x7F))] += 1
+        places[384 + (key >> u4(15))] += 1
+    for start, stop in ((0, 256), (256, 384), (384, 512)):
+        total = 0
+        for digit in range(start, stop):
+            total, places[digit] = total + places[digit], total
+    for k in range(size):
+        digit = keys[k] & u4(0xFF)
+        out[places[digit]] = keys[k]
+        places[digit] += 1
+    for k in range(size):
+        digit = 256 + (out[k] >> u4(8) & u4(0x7F))
+        keys[places[digit]] = out[k]
+        places[digit] += 1
+    for k in range(size):
+        digit = 384 + (keys[k] >> u4(15))
+        out[places[digit]] = keys[k]
+        places[digit] += 1

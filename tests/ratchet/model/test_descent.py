@@ -1,0 +1,186 @@
+"""Dual coordinate descent: it ends at liblinear's optimum, as near as it says, wherever it began."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+from ratchet.candidates import CANDIDATES, GAP, Candidate
+from ratchet.data import synthetic
+from ratchet.data.counting import MOST
+from ratchet.data.features import Features, count
+from ratchet.data.schemas import document
+from ratchet.errors import FitError
+from ratchet.model import descent, train
+from ratchet.model.descent import Examples, Loss, Optimum, examples, optimum
+
+CASES: list[tuple[Loss, float]] = [
+    ("squared_hinge", 0.5),
+    ("logistic", 10.0),
+    ("squared_hinge", 50.0),
+    ("logistic", 0.1),
+]
+
+
+def features(documents: list[str], labels: list[int]) -> Features:
+    nothing = np.zeros(len(labels), np.int32)
+    return Features(count(documents), np.array(labels, np.int8), nothing, nothing.astype(bool))
+
+
+@pytest.fixture(scope="module")
+def parts() -> list[Features]:
+    """Two batches of 400 synthetic reviews; in the first, one has no word at all and one has a word 3,000 times."""
+    lines = (line.decode() for line in synthetic.test_rows(synthetic.Parameters(test_rows=800)))
+    rows = [(document(title, text), int(label) - 1) for label, title, text in csv.reader(lines)]
+    documents, labels = map(list, zip(*rows, strict=True))
+    documents[3:5] = ["", "very " * (3 * MOST) + "good"]
+    return [features(documents[:400], labels[:400]), features(documents[400:], labels[400:])]
+
+
+@pytest.fixture(scope="module")
+def columns(parts: list[Features]) -> np.ndarray:
+    """Nine of ten columns that occur; the others are to be left out."""
+    seen = np.unique(np.concatenate([part.counts.columns for part in parts]))
+    return seen[seen % 10 > 0]
+
+
+@pytest.fixture(scope="module")
+def matrix(parts: list[Features], columns: np.ndarray) -> sp.csr_matrix:
+    """What scikit-learn makes of the same reviews and columns."""
+    counts = sp.vstack([part.counts.csr() for part in parts], format="csr")[:, columns]
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts.astype(np.float64))
+
+
+@pytest.fixture(scope="module")
+def labels(parts: list[Features]) -> np.ndarray:
+    return np.concatenate([part.labels for part in parts])
+
+
+@pytest.fixture(scope="module")
+def arranged(parts: list[Features], columns: np.ndarray, labels: np.ndarray) -> Examples:
+    frequency = np.bincount(np.concatenate([part.counts.columns for part in parts]), minlength=1 << 22)[columns]
+    idf = np.log((1 + len(labels)) / (1 + frequency)) + 1
+    return examples([part.counts for part in parts], labels, columns, idf.astype(np.float32), frequency)
+
+
+def solved(given: Examples, loss: Loss, C: float, target: float, **begin: Any) -> Optimum:
+    fresh = replace(given, weights=given.weights.copy())
+    return optimum(fresh, loss, C, target, **{"duals": np.zeros(len(given.sign)), **begin})
+
+
+def coefficients(given: Examples, found: Optimum) -> np.ndarray:
+    """w of an optimum: u / d."""
+    squares = np.empty(len(given.order))
+    squares[given.order] = given.weights[:-1, 1]
+    return found.u / np.sqrt(squares)
+
+
+def primal(matrix: sp.csr_matrix, labels: np.ndarray, loss: Loss, C: float, w: np.ndarray, b: float) -> float:
+    margins = np.where(labels, 1.0, -1.0) * (matrix @ w + b)
+    losses = np.logaddexp(0, -margins) if loss == "logistic" else np.maximum(0, 1 - margins) ** 2
+    return float((w @ w + b * b) / 2 + C * losses.sum())
+
+
+@pytest.mark.parametrize(("loss", "C"), CASES)
+def test_the_optimum_is_liblinears(
+    arranged: Examples, matrix: sp.csr_matrix, labels: np.ndarray, loss: Loss, C: float
+) -> None:
+    """Objective and coefficients agree with scikit-learn's, on its own matrix of the same reviews."""
+    if loss == "logistic":
+        theirs = LogisticRegression(C=C, solver="liblinear", tol=1e-8, max_iter=10_000).fit(matrix, labels)
+    else:
+        theirs = LinearSVC(C=C, dual=True, tol=1e-8, max_iter=100_000, random_state=0).fit(matrix, labels)
+    best = primal(matrix, labels, loss, C, theirs.coef_[0], theirs.intercept_[0])
+    found = solved(arranged, loss, C, 1e-6)
+    ours = coefficients(arranged, found)
+    assert found.objective == pytest.approx(best, rel=3e-6)
+    assert primal(matrix, labels, loss, C, ours, found.intercept) == pytest.approx(best, rel=3e-6)
+    assert np.abs(ours - theirs.coef_[0]).max() < 0.01 * np.abs(theirs.coef_[0]).max()
+    assert np.linalg.norm(ours - theirs.coef_[0]) < 0.01 * np.linalg.norm(theirs.coef_[0])
+
+
+@pytest.mark.parametrize(("loss", "C"), CASES)
+def test_the_gap_is_a_promise(
+    arranged: Examples, matrix: sp.csr_matrix, labels: np.ndarray, loss: Loss, C: float
+) -> None:
+    """The objective is at most the stated part above the best that is known, and the duals make up the weights."""
+    best = solved(arranged, loss, C, 1e-6).objective
+    for target in (1e-2, 1e-4):
+        found = solved(arranged, loss, C, target)
+        assert found.gap <= target
+        assert best * (1 - 1e-5) <= found.objective <= best / (1 - target)
+        ours = matrix.T @ (found.duals * np.where(labels, 1.0, -1.0))
+        np.testing.assert_allclose(coefficients(arranged, found), ours, atol=1e-4 * np.abs(ours).max())
+
+
+@pytest.mark.parametrize(("loss", "C"), CASES)
+def test_a_warm_start_ends_where_a_cold_one_does(arranged: Examples, loss: Loss, C: float) -> None:
+    """From duals of half the reviews, from those of another C, or from nonsense: the same optimum within the gap."""
+    cold = solved(arranged, loss, C, GAP)
+    fresh = np.arange(len(cold.duals)) >= 400
+    begins = {
+        "half": np.where(fresh, 0.0, cold.duals),
+        "another C": solved(arranged, loss, 10 * C, GAP).duals,
+        "nonsense": np.random.default_rng(0).normal(size=len(cold.duals)) * 10 * C,
+    }
+    for duals in begins.values():
+        warm = solved(arranged, loss, C, GAP, duals=duals, fresh=fresh)
+        assert warm.gap <= GAP
+        assert warm.objective == pytest.approx(cold.objective, rel=GAP)
+        difference = coefficients(arranged, warm) - coefficients(arranged, cold)
+        apart = difference @ difference + (warm.intercept - cold.intercept) ** 2
+        assert apart <= 8 * GAP * cold.objective  # strong convexity: |w - w*|^2 <= 2 (P - P*) for each of both
+    again = solved(arranged, loss, C, GAP, duals=cold.duals)
+    assert again.passes == 1
+
+
+def test_the_same_seed_gives_the_same_bytes(arranged: Examples) -> None:
+    """Another seed visits in another order, and ends elsewhere within the gap."""
+    first, again, other = (solved(arranged, "squared_hinge", 0.5, GAP, seed=seed) for seed in (0, 0, 1))
+    assert first.u.tobytes() == again.u.tobytes()
+    assert first.duals.tobytes() == again.duals.tobytes()
+    assert first.u.tobytes() != other.u.tobytes()
+    assert first.objective == pytest.approx(other.objective, rel=GAP)
+
+
+def test_the_number_of_cores_changes_nothing(arranged: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One core or eight, in small slices: the same bytes."""
+    monkeypatch.setattr(descent, "ROWS", 50)
+    found = []
+    for cores in (1, 8):
+        monkeypatch.setattr("ratchet.compiled.cpu_count", lambda cores=cores: cores)
+        found.append(solved(arranged, "logistic", 1.0, GAP))
+    assert found[0].u.tobytes() == found[1].u.tobytes()
+    assert found[0].objective == found[1].objective
+
+
+def test_a_descent_without_an_end_is_an_error(arranged: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to change, and gives no half-fitted model."""
+    monkeypatch.setattr(descent, "MOST_PASSES", 2)
+    with pytest.raises(FitError, match="smaller C"):
+        solved(arranged, "squared_hinge", 50.0, 1e-6)
+
+
+def test_nb_svm_is_an_svm_on_scaled_features(parts: list[Features]) -> None:
+    """scikit-learn's LinearSVC on TF-IDF times the floor and the log-count ratio is the same model."""
+    candidate: Candidate = CANDIDATES["nb-svm"]
+    model, _ = train.fit(candidate, parts, parts[1], "0-1")
+    counts = sp.vstack([part.counts.csr() for part in parts], format="csr").astype(np.float64)
+    labels = np.concatenate([part.labels for part in parts])
+    counts = counts[:, model.columns]
+    weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
+    p, q = (1 + (counts[labels == label] > 0).sum(axis=0).A1 for label in (1, 0))
+    scaling = sp.diags(candidate.floor + np.abs(np.log((p / p.sum()) / (q / q.sum()))))
+    theirs = LinearSVC(C=candidate.C, dual=True, tol=1e-8, max_iter=100_000, random_state=0)
+    theirs.fit(weighting.transform(counts) @ scaling, labels)
+    scores = theirs.decision_function(weighting.transform(counts) @ scaling)
+    np.testing.assert_allclose(model.scores(Features.stack(parts).counts), scores, atol=0.03)
+    assert np.corrcoef(model.coefficients, scaling @ theirs.coef_[0])[0, 1] > 0.999
