@@ -129,8 +129,7 @@ def frequencies(counts: Counts, labels: Array) -> tuple[Array, Array]:
     """In how many negative and positive reviews each column occurs: the columns (c,), ascending, and numbers (c, 2)."""
     reviews = np.zeros((DIMENSIONS, 2), np.uint32)
     _tally(counts.starts, counts.terms, labels.astype(np.int64), reviews)
-    columns = np.flatnonzero(reviews.any(axis=1)).astype(np.uint32)
-    return columns, reviews[columns]
+    return _often(reviews, 1)
 
 
 @compiled
@@ -138,6 +137,35 @@ def _tally(starts, terms, labels, reviews):
     for row in range(len(labels)):
         for place in range(starts[row], starts[row + 1]):
             reviews[terms[place] & COLUMN, labels[row]] += u4(1)
+
+
+def add_up(parts: Sequence[tuple[Array, Array]], least: int) -> tuple[Array, Array]:
+    """The frequencies of several batches together, of the columns that occur in at least `least` of all reviews."""
+    reviews = np.zeros((DIMENSIONS, 2), np.uint32)
+    for columns, numbers in parts:
+        _add(columns, numbers, reviews)
+    return _often(reviews, least)
+
+
+@compiled
+def _add(columns, numbers, reviews):
+    for k in range(len(columns)):
+        reviews[columns[k], 0] += numbers[k, 0]
+        reviews[columns[k], 1] += numbers[k, 1]
+
+
+@compiled
+def _often(reviews, least):
+    many = 0
+    for column in range(len(reviews)):
+        many += reviews[column, 0] + reviews[column, 1] >= least
+    columns, numbers = np.empty(many, np.uint32), np.empty((many, 2), np.uint32)
+    k = 0
+    for column in range(len(reviews)):
+        if reviews[column, 0] + reviews[column, 1] >= least:
+            columns[k], numbers[k, 0], numbers[k, 1] = column, reviews[column, 0], reviews[column, 1]
+            k += 1
+    return columns, numbers
 
 
 def _encoded(text: str) -> bytes:

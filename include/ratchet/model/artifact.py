@@ -65,9 +65,7 @@ class Model:
     @cached_property
     def table(self) -> np.ndarray:
         """idf and coefficient by column, shape (2^22, 2). idf 0 takes a pruned column out of score and norm alike."""
-        table = np.zeros((DIMENSIONS, 2), np.float32)
-        table[self.columns, 0], table[self.columns, 1] = self.idf, self.coefficients
-        return table
+        return scoring.table(self.columns, self.idf, self.coefficients)
 
     def scores(self, counts: Counts) -> np.ndarray:
         """Distance from the decision boundary, shape (n,); positive means label 1."""

@@ -7,21 +7,35 @@ from typing import Any
 import numpy as np
 
 from ratchet.compiled import compiled, in_slices
-from ratchet.data.counting import BITS, COLUMN, MOST, Counts
+from ratchet.data.counting import BITS, COLUMN, DIMENSIONS, MOST, Counts
 
 ROWS = 2048  # of one slice: about a millisecond
 TF = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, MOST + 1))])
 
 
-def scores(counts: Counts, table: np.ndarray[Any, Any], intercept: float) -> np.ndarray[Any, Any]:
+def scores(counts: Counts, weights: np.ndarray[Any, Any], intercept: float) -> np.ndarray[Any, Any]:
     """Score of every review, shape (n,): its TF-IDF, scaled to length 1, times the coefficients, plus the intercept.
 
-    `table` has shape (2^22, 2): idf and coefficient by column. A column of idf 0 is in neither score nor length.
+    `weights` has shape (2^22, 2): idf and coefficient by column. A column of idf 0 is in neither score nor length.
     """
     found = np.empty(len(counts))
     stored = counts.starts, counts.terms, counts.high_at, counts.high
-    in_slices(lambda first, last: _score(first, last, *stored, table, intercept, found), len(counts), ROWS)
+    in_slices(lambda first, last: _score(first, last, *stored, weights, intercept, found), len(counts), ROWS)
     return found
+
+
+def table(columns: np.ndarray[Any, Any], *values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Values by column, shape (2^22, number of values), 0 elsewhere."""
+    found = np.zeros((DIMENSIONS, len(values)), np.float32)
+    _spread(columns, np.stack(values, axis=1), found)
+    return found
+
+
+@compiled
+def _spread(columns, values, found):
+    for k in range(len(columns)):
+        for each in range(values.shape[1]):
+            found[columns[k], each] = values[k, each]
 
 
 @compiled
@@ -34,12 +48,12 @@ def tf(terms, place, high_at, high):
 
 
 @compiled
-def _score(first, last, starts, terms, high_at, high, table, intercept, found):
+def _score(first, last, starts, terms, high_at, high, weights, intercept, found):
     for row in range(first, last):
         score, squares = 0.0, 0.0
         for place in range(starts[row], starts[row + 1]):
             column = terms[place] & COLUMN
-            value = tf(terms, place, high_at, high) * table[column, 0]
+            value = tf(terms, place, high_at, high) * weights[column, 0]
             squares += value * value
-            score += value * table[column, 1]
+            score += value * weights[column, 1]
         found[row] = intercept + (score / np.sqrt(squares) if squares else 0.0)

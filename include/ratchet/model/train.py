@@ -13,8 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from ratchet import keys, manifests
 from ratchet.batches import features_of, present
 from ratchet.candidates import CANDIDATES, GAP, Candidate
-from ratchet.data import features
-from ratchet.data.counting import DIMENSIONS
+from ratchet.data import counting, features
 from ratchet.data.features import Features
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
@@ -49,16 +48,11 @@ def fit(
     idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1. `duals` are where the descent begins, a dual
     variable for each review of a part, or None for a part that it has not seen yet.
     """
-    reviews = np.zeros((DIMENSIONS, 2), np.uint32)
-    for part in training:
-        columns, numbers = part.frequencies
-        reviews[columns] += numbers
-    frequency = reviews.sum(axis=1)
-    columns = np.flatnonzero(frequency >= MIN_DOCUMENTS)
-    idf = (np.log((1 + sum(len(part.labels) for part in training)) / (1 + frequency[columns])) + 1).astype(np.float32)
-    ratio = None if candidate.floor is None else candidate.floor + np.abs(log_count_ratio(reviews[columns]))
-    labels = np.concatenate([part.labels for part in training])
-    given = examples([part.counts for part in training], labels, columns, idf, frequency[columns], ratio)
+    columns, reviews = counting.add_up([part.frequencies for part in training], MIN_DOCUMENTS)
+    labels, frequency = np.concatenate([part.labels for part in training]), reviews.sum(axis=1)
+    idf = (np.log((1 + len(labels)) / (1 + frequency)) + 1).astype(np.float32)
+    ratio = None if candidate.floor is None else candidate.floor + np.abs(log_count_ratio(reviews))
+    given = examples([part.counts for part in training], labels, columns, idf, frequency, ratio)
     found = optimum(given, candidate.loss, candidate.C, GAP, *_begin(training, duals))
     card = Card(candidate=candidate.name, window=window, intercept=found.intercept)
     return _calibrated(Model(card, columns, idf, (found.u / idf).astype(np.float32)), validation), found
