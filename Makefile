@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 WEEKS   ?= 10
+ROUNDS  ?= 1
 REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dag-test lint lock clean
+.PHONY: help demo test dag-test bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -22,6 +23,11 @@ test: $(READY) ## everything there is to test
 
 dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"
+
+bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz
+	@$(BIN)/pip install --quiet --no-deps --require-hashes --target var/bench -r bench/requirements.txt || \
+	  echo "fastText has no wheel for this machine: its row is left out."
+	@PYTHONPATH=.:var/bench $(BIN)/python -m bench --reviews "$(REVIEWS)" --weeks $(WEEKS) --rounds $(ROUNDS) --write
 
 lint: $(READY) ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
