@@ -135,8 +135,8 @@ def report(costs: Costs, source: str, rows: int, speeds: tuple[float, float], on
     weeks, rounds = len(seconds(costs[OURS])), len(costs[OURS])
     lines = [
         f"`make bench REVIEWS={source}`: {rows:,} training reviews in {weeks} growing windows, {rounds} round(s), "
-        f"{os.cpu_count()} cores, Python {platform.python_version()}. Seconds are of featurizing and fitting; Ratchet's "
-        "are of its jobs, with reading, calibration, validation and published files.\n",
+        f"{os.cpu_count()} cores, Python {platform.python_version()}. Seconds are of featurizing and fitting; "
+        "Ratchet's are of its jobs, with reading, calibration, validation and published files.\n",
         "| way | all weeks, s | first | last | times ours | peak, GiB | accuracy | macro-F1 |",
         "|---|---|---|---|---|---|---|---|",
     ]

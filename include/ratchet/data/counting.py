@@ -30,6 +30,7 @@ ROWS = 4096  # of one slice: about 2 MB of text, a few milliseconds
 
 u4 = np.uint32
 COLUMN = u4(DIMENSIONS - 1)
+FEW = u4(31)
 LOWER = np.zeros(256, np.uint8)  # what a byte of ASCII becomes inside a word; 0: it is in none
 for _byte in b"abcdefghijklmnopqrstuvwxyz0123456789_":
     LOWER[_byte] = LOWER[ord(chr(_byte).upper())] = _byte
@@ -125,11 +126,23 @@ def count_reviews(titles: pa.StringArray, texts: pa.StringArray) -> Counts:
     return _count(title_at, title, text_at, text, other_of, *others, letters() if len(foreign) else NOTHING)
 
 
-def frequencies(counts: Counts, labels: Array) -> tuple[Array, Array]:
-    """In how many negative and positive reviews each column occurs: the columns (c,), ascending, and numbers (c, 2)."""
-    reviews = np.zeros((DIMENSIONS, 2), np.uint32)
-    _tally(counts.starts, counts.terms, labels.astype(np.int64), reviews)
-    return _often(reviews, 1)
+@dataclass(frozen=True)
+class Frequencies:
+    """In how many negative and positive reviews of a batch each column occurs; 4 bytes for a column that is rare.
+
+    `rare` (r,) uint32: the column in the low 22 bits, then 5 bits for either class. `often` (o,) uint32 are the columns
+    for which that is too little, with their numbers in `reviews` (o, 2) uint32.
+    """
+
+    rare: Array
+    often: Array
+    reviews: Array
+
+    @classmethod
+    def of(cls, counts: Counts, labels: Array) -> Frequencies:
+        reviews = np.zeros((DIMENSIONS, 2), np.uint32)
+        _tally(counts.starts, counts.terms, labels.astype(np.int64), reviews)
+        return cls(*_packed(*_from(reviews, 1)))
 
 
 @compiled
@@ -139,23 +152,41 @@ def _tally(starts, terms, labels, reviews):
             reviews[terms[place] & COLUMN, labels[row]] += u4(1)
 
 
-def add_up(parts: Sequence[tuple[Array, Array]], least: int) -> tuple[Array, Array]:
-    """The frequencies of several batches together, of the columns that occur in at least `least` of all reviews."""
+def add_up(parts: Sequence[Frequencies], least: int) -> tuple[Array, Array]:
+    """The columns (c,) that occur in at least `least` reviews of all batches, and in how many by class (c, 2)."""
     reviews = np.zeros((DIMENSIONS, 2), np.uint32)
-    for columns, numbers in parts:
-        _add(columns, numbers, reviews)
-    return _often(reviews, least)
+    for part in parts:
+        _add(part.rare, part.often, part.reviews, reviews)
+    return _from(reviews, least)
 
 
 @compiled
-def _add(columns, numbers, reviews):
+def _add(rare, often, numbers, reviews):
+    for each in rare:
+        reviews[each & COLUMN, 0] += each >> u4(BITS) & FEW
+        reviews[each & COLUMN, 1] += each >> u4(BITS + 5)
+    for k in range(len(often)):
+        reviews[often[k], 0] += numbers[k, 0]
+        reviews[often[k], 1] += numbers[k, 1]
+
+
+@compiled
+def _packed(columns, reviews):
+    rare = (reviews[:, 0] <= FEW) & (reviews[:, 1] <= FEW)
+    packed, often, numbers = np.empty(rare.sum(), u4), np.empty((~rare).sum(), u4), np.empty(((~rare).sum(), 2), u4)
+    r, o = 0, 0
     for k in range(len(columns)):
-        reviews[columns[k], 0] += numbers[k, 0]
-        reviews[columns[k], 1] += numbers[k, 1]
+        if rare[k]:
+            packed[r] = columns[k] | reviews[k, 0] << u4(BITS) | reviews[k, 1] << u4(BITS + 5)
+            r += 1
+        else:
+            often[o], numbers[o, 0], numbers[o, 1] = columns[k], reviews[k, 0], reviews[k, 1]
+            o += 1
+    return packed, often, numbers
 
 
 @compiled
-def _often(reviews, least):
+def _from(reviews, least):
     many = 0
     for column in range(len(reviews)):
         many += reviews[column, 0] + reviews[column, 1] >= least

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from ratchet import keys
 from ratchet.batches import delivery_of
 from ratchet.data import counting
-from ratchet.data.counting import DIMENSIONS, Counts
+from ratchet.data.counting import DIMENSIONS, Counts, Frequencies
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
 from ratchet.storage import Storage, verified
@@ -36,6 +36,7 @@ Chunk = TypeVar("Chunk", Counts, pa.RecordBatch)
 
 CHUNK = 20_000  # documents between two looks at the clock: a tenth of a second
 PARTS = ("train", "validation")
+FREQUENCIES = ("rare", "often", "reviews")
 
 
 def vectorizer() -> HashingVectorizer:
@@ -73,9 +74,9 @@ class Features:
         self.counts, self.labels, self.lengths, self.titled = counts, labels, lengths, titled
 
     @cached_property
-    def frequencies(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """In how many negative and positive reviews a column occurs: columns (c,), ascending, and numbers (c, 2)."""
-        return counting.frequencies(self.counts, self.labels)
+    def frequencies(self) -> Frequencies:
+        """In how many negative and positive reviews each column occurs."""
+        return Frequencies.of(self.counts, self.labels)
 
     @classmethod
     def stack(cls, parts: list[Features]) -> Features:
@@ -87,16 +88,18 @@ class Features:
             np.concatenate([part.titled for part in parts]),
         )
 
-    def save(self, path: Path) -> None:
-        """Write as safetensors, to be mapped into memory: the same features are the same bytes."""
-        columns, reviews = self.frequencies
+    def save(self, path: Path, with_frequencies: bool = True) -> None:
+        """Write as safetensors, to be mapped into memory: the same features are the same bytes.
+
+        Only what is trained on needs its frequencies: they are half as many bytes as the counts.
+        """
+        frequencies = {name: getattr(self.frequencies, name) for name in FREQUENCIES} if with_frequencies else {}
         tensors = {
+            **frequencies,
             "starts": self.counts.starts.astype(np.int64),
             "terms": self.counts.terms.astype(np.uint32),
             "high_at": self.counts.high_at.astype(np.int64),
             "high": self.counts.high.astype(np.uint32),
-            "columns": columns.astype(np.uint32),
-            "reviews": reviews.astype(np.uint32),
             "labels": self.labels.astype(np.int8),
             "lengths": self.lengths.astype(np.int32),
             "titled": self.titled.astype(np.uint8),
@@ -108,7 +111,8 @@ class Features:
         found = mapped(path)
         counts = Counts(*(found[name] for name in ("starts", "terms", "high_at", "high")))
         features = cls(counts, found["labels"], found["lengths"], found["titled"].astype(bool))
-        features.frequencies = found["columns"], found["reviews"]
+        if "rare" in found:
+            features.frequencies = Frequencies(*(found[name] for name in FREQUENCIES))
         return features
 
 
@@ -132,7 +136,7 @@ def featurize(work: Work, batch: str) -> None:
     for part in sorted(set(parts)):
         rows = np.flatnonzero(parts == part)
         path = work.folder / f"{part}.safetensors"
-        Features(counts[rows], labels[rows], lengths[rows], titled[rows]).save(path)
+        Features(counts[rows], labels[rows], lengths[rows], titled[rows]).save(path, with_frequencies=part == "train")
         work.publish(path, path.name)
         work.rows[part] = len(rows)
     work.metrics["terms"] = float(len(counts.terms))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -66,6 +66,12 @@ class Model:
     def table(self) -> np.ndarray:
         """idf and coefficient by column, shape (2^22, 2). idf 0 takes a pruned column out of score and norm alike."""
         return scoring.table(self.columns, self.idf, self.coefficients)
+
+    def with_card(self, **changes: object) -> Model:
+        """The same weights, laid out once, with another card."""
+        changed = replace(self, card=self.card.model_copy(update=changes))
+        changed.__dict__["table"] = self.table
+        return changed
 
     def scores(self, counts: Counts) -> np.ndarray:
         """Distance from the decision boundary, shape (n,); positive means label 1."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import structlog
 from safetensors.numpy import save_file
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit
 
 from ratchet import keys, manifests
 from ratchet.batches import features_of, present
@@ -80,10 +80,35 @@ def _begin(training: list[Features], duals: list[Array | None] | None) -> tuple[
 
 def _calibrated(model: Model, validation: Features) -> Model:
     """Platt's sigmoid over the scores of the validation part (Platt 1999), so that both losses give probabilities."""
-    scores = model.scores(validation.counts).reshape(-1, 1)
-    sigmoid = LogisticRegression(C=1e6).fit(scores, validation.labels)
-    card = model.card.model_copy(update={"slope": float(sigmoid.coef_[0, 0]), "offset": float(sigmoid.intercept_[0])})
-    return Model(card, model.columns, model.idf, model.coefficients)
+    slope, offset = sigmoid(model.scores(validation.counts), validation.labels)
+    return model.with_card(slope=slope, offset=offset)
+
+
+def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
+    """Slope and offset for which expit(slope * score + offset) fits the labels best, both of shape (n,).
+
+    It is `LogisticRegression(C=1e6)` on one feature, the penalty included, so that separable labels have a slope too;
+    Newton's method with steps halved while they do not help (Lin, Lin & Weng, Machine Learning 2007).
+    """
+    features = np.stack([scores, np.ones_like(scores)])
+    penalty = np.array([1e-6, 0.0])
+
+    def loss(found: Array) -> float:
+        margins = np.where(labels > 0, 1.0, -1.0) * (found @ features)
+        return np.logaddexp(0, -margins).sum() + penalty @ found**2 / 2
+
+    found = np.zeros(2)
+    for _ in range(100):
+        probabilities = expit(found @ features)
+        gradient = features @ (probabilities - (labels > 0)) + penalty * found
+        curvature = (features * (probabilities * (1 - probabilities))) @ features.T + np.diag(penalty + 1e-12)
+        step = np.linalg.solve(curvature, gradient)
+        while loss(found - step) > loss(found) and np.abs(step).max() > 1e-12:
+            step /= 2
+        found = found - step
+        if np.abs(step).max() <= 1e-9 * (1 + np.abs(found).max()):
+            break
+    return float(found[0]), float(found[1])
 
 
 def train(work: Work, window: Window, candidate: str) -> tuple[Model, dict[str, float], Features]:
@@ -98,8 +123,7 @@ def train(work: Work, window: Window, candidate: str) -> tuple[Model, dict[str, 
     duals = known_duals(work, window, candidate, made)
     log.info("fit starts", window=str(window), candidate=candidate, reviews=sum(len(part.labels) for part in training))
     model, found = fit(CANDIDATES[candidate], training, validation, str(window), [duals.get(name) for name in made])
-    card = model.card.model_copy(update={"trained_on": {name: manifest.digest for name, manifest in made.items()}})
-    model = Model(card, model.columns, model.idf, model.coefficients)
+    model = model.with_card(trained_on={name: manifest.digest for name, manifest in made.items()})
     model.save(work.folder / "model")
     for name in (WEIGHTS, CARD):
         work.publish(work.folder / "model" / name, name)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet.data import counting
-from ratchet.data.counting import DIMENSIONS, MOST, Counts, count, count_reviews
+from ratchet.data.counting import DIMENSIONS, MOST, Counts, Frequencies, count, count_reviews
 from ratchet.data.features import vectorizer
 from ratchet.data.schemas import document
 
@@ -88,16 +88,15 @@ def test_rows_are_taken_and_stacked_with_their_high_counts() -> None:
 
 def test_frequencies_of_batches_add_up() -> None:
     """The document frequencies of a window, by class, are the sums over its batches."""
-    documents = ["good", "good bad", "bad bad aa", "good aa " * 2000]
-    labels = np.array([1, 0, 0, 1])
-    total = np.zeros((DIMENSIONS, 2), np.int64)
-    for rows in (slice(0, 1), slice(1, 4)):
-        columns, numbers = counting.frequencies(count(documents[rows]), labels[rows])
-        total[columns] += numbers
+    documents = ["good", "good bad", "bad bad aa", "good aa " * 2000, *["often good"] * 40, *["often bad"] * 31]
+    labels = np.array([1, 0, 0, 1, *[1] * 40, *[0] * 31])
+    batches = [Frequencies.of(count(documents[rows]), labels[rows]) for rows in (slice(0, 1), slice(1, None))]
     matrix = vectorizer().transform(documents)
-    for label in (0, 1):
-        seen = np.bincount(matrix[labels == label].indices, minlength=DIMENSIONS)
-        np.testing.assert_array_equal(total[:, label], seen)
+    seen = [np.bincount(matrix[labels == label].indices, minlength=DIMENSIONS) for label in (0, 1)]
+    for least in (1, 2):
+        columns, numbers = counting.add_up(batches, least)
+        np.testing.assert_array_equal(columns, np.flatnonzero(sum(seen) >= least))
+        np.testing.assert_array_equal(numbers.T, [each[columns] for each in seen])
 
 
 def test_each_kernel_is_compiled_for_one_kind_of_arguments() -> None:
