@@ -21,9 +21,9 @@ import structlog
 from scipy.special import xlogy
 
 from ratchet.compiled import compiled, in_slices, prefetch
-from ratchet.data.counting import COLUMN, DIMENSIONS, Counts
+from ratchet.data.counting import BITS, COLUMN, DIMENSIONS, Counts
 from ratchet.errors import FitError
-from ratchet.model.scoring import tf
+from ratchet.model.scoring import TF, tf
 
 log = structlog.get_logger()
 
@@ -31,6 +31,8 @@ Array = np.ndarray[Any, Any]
 Loss = Literal["squared_hinge", "logistic"]
 
 MOST_PASSES = 1000
+TF4 = TF.astype(np.float32)
+SHIFT, f4 = np.uint32(BITS), np.float32
 LINE = 16  # terms that come into the cache together
 ROWS, TERMS = 8192, 1 << 20  # of a slice, where all cores may help
 
@@ -184,22 +186,42 @@ def _length(weights):
 
 @compiled
 def _dot(row, starts, terms, high_at, high, weights):
-    """Sum of tf * u. Two sums side by side, because an addition waits for the one before."""
-    even, odd, place, stop = 0.0, 0.0, starts[row], starts[row + 1]
-    while place + 1 < stop:
-        even += tf(terms, place, high_at, high) * weights[terms[place] & COLUMN, 0]
-        odd += tf(terms, place + 1, high_at, high) * weights[terms[place + 1] & COLUMN, 0]
-        place += 2
-    if place < stop:
-        even += tf(terms, place, high_at, high) * weights[terms[place] & COLUMN, 0]
-    return even + odd
+    """Sum of tf * u. Four sums side by side, because an addition waits for the one before."""
+    a, b, c, d = f4(0), f4(0), f4(0), f4(0)
+    place, stop = starts[row], starts[row + 1]
+    while place + 3 < stop:
+        one, two, three, four = terms[place], terms[place + 1], terms[place + 2], terms[place + 3]
+        a += TF4[one >> SHIFT] * weights[one & COLUMN, 0]
+        b += TF4[two >> SHIFT] * weights[two & COLUMN, 0]
+        c += TF4[three >> SHIFT] * weights[three & COLUMN, 0]
+        d += TF4[four >> SHIFT] * weights[four & COLUMN, 0]
+        place += 4
+    while place < stop:
+        a += TF4[terms[place] >> SHIFT] * weights[terms[place] & COLUMN, 0]
+        place += 1
+    for k in _high(row, starts, high_at):
+        b += f4(1.0 + np.log(high[k])) * weights[terms[high_at[k]] & COLUMN, 0]
+    return np.float64((a + b) + (c + d))
 
 
 @compiled
 def _add(step, row, starts, terms, high_at, high, weights):
+    """u along a review, by a step."""
+    short = f4(step)
     for place in range(starts[row], starts[row + 1]):
-        column = terms[place] & COLUMN
-        weights[column, 0] += step * tf(terms, place, high_at, high) * weights[column, 1]
+        term = terms[place]
+        weights[term & COLUMN, 0] += short * TF4[term >> SHIFT] * weights[term & COLUMN, 1]
+    for k in _high(row, starts, high_at):
+        column = terms[high_at[k]] & COLUMN
+        weights[column, 0] += short * f4(1.0 + np.log(high[k])) * weights[column, 1]
+
+
+@compiled
+def _high(row, starts, high_at):
+    """Which of the high counts, for which TF4 holds 0, are this review's."""
+    if len(high_at) == 0:
+        return range(0, 0)
+    return range(np.searchsorted(high_at, starts[row]), np.searchsorted(high_at, starts[row + 1]))
 
 
 @compiled
