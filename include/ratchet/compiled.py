@@ -90,13 +90,14 @@ def in_slices(work: Callable[[int, int], Any], rows: int, size: int) -> list[Any
 def main() -> None:
     """Run every kernel once, on next to nothing, so that its machine code is kept."""
     import numpy as np
+    import pyarrow as pa
 
     from ratchet.candidates import CANDIDATES
-    from ratchet.data.counting import count
+    from ratchet.data.counting import count_reviews
     from ratchet.data.features import Features
     from ratchet.model.train import fit
 
-    counts, nothing = count(["good one", "bad one"] * 4), np.zeros(8)
+    counts, nothing = count_reviews(pa.array([""] * 8), pa.array(["good one", "bad one"] * 4)), np.zeros(8)
     few = Features(counts, np.array([1, 0] * 4, dtype=np.int8), nothing, nothing)
     for candidate in CANDIDATES.values():
         model, _ = fit(candidate, [few], few, "0-0")
