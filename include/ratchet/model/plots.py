@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix, precision_recall_curve
 
 from ratchet.model.metrics import BINS
 
@@ -27,7 +26,7 @@ def draw(labels: np.ndarray, probabilities: np.ndarray, folder: Path) -> None:
 
 
 def _confusion(axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    table = confusion_matrix(labels, probabilities >= 0.5, labels=[0, 1])
+    table = np.bincount(2 * labels.astype(int) + (probabilities >= 0.5), minlength=4).reshape(2, 2)
     axes.imshow(table, cmap="Blues")
     axes.set(
         title="Confusion matrix", xlabel="predicted", ylabel="true", xticks=[0, 1], yticks=[0, 1],
@@ -39,8 +38,10 @@ def _confusion(axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
 
 
 def _precision_recall(axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    precision, recall, _ = precision_recall_curve(labels, probabilities)
-    axes.plot(recall, precision)
+    order = np.argsort(-probabilities, kind="stable")
+    last = np.append(np.diff(probabilities[order]) != 0, True)  # of those with the same probability
+    right, answered = np.cumsum(labels[order])[last], np.flatnonzero(last) + 1
+    axes.plot(right / max(right[-1], 1), right / answered)
     axes.set(
         title="Precision and recall of positive", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0.4, 1.01)
     )
