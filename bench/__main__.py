@@ -119,9 +119,9 @@ def one_review(folder: Path, store: Path) -> tuple[float, float]:
     return statistics.median(loads), statistics.median(reads)
 
 
-def seconds(rounds: list[list[dict[str, Any]]]) -> list[float]:
+def seconds(rounds: list[list[dict[str, Any]]], clock: str = "seconds") -> list[float]:
     """By week, the median over the rounds."""
-    return [statistics.median(cost["seconds"] for cost in week) for week in zip(*rounds, strict=True)]
+    return [statistics.median(cost[clock] for cost in week) for week in zip(*rounds, strict=True)]
 
 
 def goal(met: bool, words: str) -> str:
@@ -131,20 +131,22 @@ def goal(met: bool, words: str) -> str:
 def report(costs: Costs, source: str, rows: int, speeds: tuple[float, float], one: tuple[float, float]) -> str:
     """The section of docs/benchmarks.md."""
     total = {way: sum(seconds(rounds)) for way, rounds in costs.items()}
+    cpu = {way: sum(seconds(rounds, "cpu")) for way, rounds in costs.items()}
     last = {way: rounds[-1][-1] for way, rounds in costs.items()}
     weeks, rounds = len(seconds(costs[OURS])), len(costs[OURS])
     lines = [
         f"`make bench REVIEWS={source}`: {rows:,} training reviews in {weeks} growing windows, {rounds} round(s), "
         f"{os.cpu_count()} cores, Python {platform.python_version()}. Seconds are of featurizing and fitting; "
         "Ratchet's are of its jobs, with reading, calibration, validation and published files.\n",
-        "| way | all weeks, s | first | last | times ours | peak, GiB | accuracy | macro-F1 |",
-        "|---|---|---|---|---|---|---|---|",
+        "| way | all weeks, s | first | last | times ours | CPU, s | times ours | peak, GiB | accuracy | macro-F1 |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for way in costs:
         each = seconds(costs[way])
         scores = ["{:.4f} [{:.4f}, {:.4f}]".format(*score(last[way]["outcomes"])) for score in (accuracy, macro_f1)]
         peak = max(cost["peak"] for weeks in costs[way] for cost in weeks) / 1024
         cells = [f"{total[way]:.1f}", f"{each[0]:.2f}", f"{each[-1]:.2f}", f"{total[way] / total[OURS]:.1f}"]
+        cells += [f"{cpu[way]:.1f}", f"{cpu[way] / cpu[OURS]:.1f}"]
         lines.append(f"| {' | '.join([way, *cells, f'{peak:.2f}', *scores])} |")
     lines += [
         "\n![Seconds by week, in each way](benchmarks.svg)\n",

@@ -87,12 +87,10 @@ def examples(
         _exchange(part.terms, place_of, terms[start:end])
     counts = Counts.stack(parts, terms)
     weights = np.zeros((len(columns) + 1, 2), np.float32)
-    weights[:-1, 1] = np.square(idf[order])
-    squares = _squares(counts, weights)
-    scale = np.divide(1.0, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
-    if ratio is not None:
-        weights[:-1, 1] *= np.square(ratio[order])
-        squares = _squares(counts, weights)
+    weights[:-1, 0] = np.square(idf[order])  # for the length, then it is u's place
+    weights[:-1, 1] = weights[:-1, 0] if ratio is None else weights[:-1, 0] * np.square(ratio[order])
+    lengths, squares = _squares(counts, weights)
+    scale = np.divide(1.0, np.sqrt(lengths), out=np.zeros_like(lengths), where=lengths > 0)
     return Examples(counts, np.where(labels > 0, 1.0, -1.0), scale, squares * scale**2, weights, order)
 
 
@@ -147,8 +145,8 @@ def _objective(state: tuple[Any, ...], C: float, logistic: bool) -> float:
 
 
 def _squares(counts: Counts, weights: Array) -> Array:
-    """Sum over tf^2 d^2 of every review, shape (n,)."""
-    found = np.empty(len(counts))
+    """Sums over tf^2 times either weight for every review, shape (2, n)."""
+    found = np.empty((2, len(counts)))
     stored = counts.starts, counts.terms, counts.high_at, counts.high
     in_slices(lambda first, last: _square(first, last, *stored, weights, found), len(counts), ROWS)
     return found
@@ -168,10 +166,12 @@ def _place(terms, place_of, out):
 @compiled
 def _square(first, last, starts, terms, high_at, high, weights, found):
     for row in range(first, last):
-        total = 0.0
+        first_sum, second_sum = 0.0, 0.0
         for place in range(starts[row], starts[row + 1]):
-            total += tf(terms, place, high_at, high) ** 2 * weights[terms[place] & COLUMN, 1]
-        found[row] = total
+            square = tf(terms, place, high_at, high) ** 2
+            first_sum += square * weights[terms[place] & COLUMN, 0]
+            second_sum += square * weights[terms[place] & COLUMN, 1]
+        found[0, row], found[1, row] = first_sum, second_sum
 
 
 @compiled

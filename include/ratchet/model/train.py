@@ -49,7 +49,7 @@ def fit(
     variable for each review of a part, or None for a part that it has not seen yet.
     """
     columns, reviews = counting.add_up([part.frequencies for part in training], MIN_DOCUMENTS)
-    labels, frequency = np.concatenate([part.labels for part in training]), reviews.sum(axis=1)
+    labels, frequency = np.concatenate([part.labels for part in training]), reviews[:, 0] + reviews[:, 1]
     idf = (np.log((1 + len(labels)) / (1 + frequency)) + 1).astype(np.float32)
     ratio = None if candidate.floor is None else candidate.floor + np.abs(log_count_ratio(reviews))
     given = examples([part.counts for part in training], labels, columns, idf, frequency, ratio)
