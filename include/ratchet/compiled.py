@@ -22,7 +22,7 @@ from numba.core import cgutils, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator, UserProvidedCacheLocator
 from numba.extending import intrinsic
 
-KERNELS = ("compiled.py", "data/counting.py", "model/scoring.py", "model/descent.py")
+KERNELS = ("compiled.py", "data/counts.py", "data/counting.py", "model/scoring.py", "model/descent.py")
 
 
 class _BesideTheSource(InTreeCacheLocator):

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from ratchet import keys
 from ratchet.batches import delivery_of
 from ratchet.data import counting
-from ratchet.data.counting import DIMENSIONS, Counts, Frequencies
+from ratchet.data.counts import DIMENSIONS, Counts, Frequencies
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
 from ratchet.storage import Storage, verified

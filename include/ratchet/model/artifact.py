@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from scipy.special import expit
 
 from ratchet.candidates import FEATURIZER
-from ratchet.data.counting import DIMENSIONS, Counts
+from ratchet.data.counts import DIMENSIONS, Counts
 from ratchet.data.features import count
 from ratchet.data.schemas import document
 from ratchet.errors import ArtifactError

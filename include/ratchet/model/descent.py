@@ -21,7 +21,7 @@ import structlog
 from scipy.special import xlogy
 
 from ratchet.compiled import compiled, in_slices, prefetch
-from ratchet.data.counting import BITS, COLUMN, DIMENSIONS, Counts
+from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, Counts
 from ratchet.errors import FitError
 from ratchet.model.scoring import TF, tf
 

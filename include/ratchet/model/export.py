@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from ratchet.data.counting import DIMENSIONS
+from ratchet.data.counts import DIMENSIONS
 from ratchet.data.features import vectorizer
 from ratchet.model.artifact import Model
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 from ratchet import keys, manifests
 from ratchet.batches import features_of, present
 from ratchet.candidates import CANDIDATES, GAP, Candidate
-from ratchet.data import counting, features
+from ratchet.data import counts, features
 from ratchet.data.features import Features
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
@@ -48,7 +48,7 @@ def fit(
     idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1. `duals` are where the descent begins, a dual
     variable for each review of a part, or None for a part that it has not seen yet.
     """
-    columns, reviews = counting.add_up([part.frequencies for part in training], MIN_DOCUMENTS)
+    columns, reviews = counts.add_up([part.frequencies for part in training], MIN_DOCUMENTS)
     labels, frequency = np.concatenate([part.labels for part in training]), reviews[:, 0] + reviews[:, 1]
     idf = (np.log((1 + len(labels)) / (1 + frequency)) + 1).astype(np.float32)
     ratio = None if candidate.floor is None else candidate.floor + np.abs(log_count_ratio(reviews))

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet.data import counting
-from ratchet.data.counting import DIMENSIONS, MOST, Counts, Frequencies, count, count_reviews
+from ratchet.data.counting import count, count_reviews
+from ratchet.data.counts import DIMENSIONS, MOST, Counts, Frequencies, add_up
 from ratchet.data.features import vectorizer
 from ratchet.data.schemas import document
 
@@ -94,7 +95,7 @@ def test_frequencies_of_batches_add_up() -> None:
     matrix = vectorizer().transform(documents)
     seen = [np.bincount(matrix[labels == label].indices, minlength=DIMENSIONS) for label in (0, 1)]
     for least in (1, 2):
-        columns, numbers = counting.add_up(batches, least)
+        columns, numbers = add_up(batches, least)
         np.testing.assert_array_equal(columns, np.flatnonzero(sum(seen) >= least))
         np.testing.assert_array_equal(numbers.T, [each[columns] for each in seen])
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from ratchet.data.counting import DIMENSIONS
+from ratchet.data.counts import DIMENSIONS
 from ratchet.errors import ArtifactError
 from ratchet.model import artifact
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model

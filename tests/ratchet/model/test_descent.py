@@ -15,7 +15,7 @@ from sklearn.svm import LinearSVC
 
 from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.data import synthetic
-from ratchet.data.counting import MOST
+from ratchet.data.counts import MOST
 from ratchet.data.features import Features, count
 from ratchet.data.schemas import document
 from ratchet.errors import FitError

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from ratchet.candidates import CANDIDATES
 from ratchet.data import features, synthetic
-from ratchet.data.counting import DIMENSIONS
+from ratchet.data.counts import DIMENSIONS
 from ratchet.data.features import Features, count
 from ratchet.data.schemas import document
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
