@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.parquet as pq
 import scipy.sparse as sp
 import structlog
 from safetensors.numpy import load_file, save_file
 
 from ratchet import keys
 from ratchet.batches import delivery_of
-from ratchet.data.schemas import document
+from ratchet.data.documents import document
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
 from ratchet.storage import Storage, verified
@@ -95,6 +94,8 @@ def featurize(work: Work, batch: str) -> None:
 
     Raises MissingInput if the batch has not been split off yet, IntegrityError if its bytes were altered.
     """
+    import pyarrow.parquet as pq  # 150 MB that the serving image, which counts reviews too, does without
+
     made_by = work.read(keys.split(delivery_of(work.storage, batch)), "ratchet split")
     name = f"{batch}.parquet"
     with verified(work.storage, keys.reviews(batch), made_by.output(name).sha256) as path:

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
 from ratchet.candidates import FEATURIZER
+from ratchet.data.documents import document
 from ratchet.data.features import DIMENSIONS, count
-from ratchet.data.schemas import document
 from ratchet.errors import ArtifactError
 from ratchet.storage import sha256_of
 

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from ratchet.candidates import CANDIDATES
 from ratchet.data import features, synthetic
+from ratchet.data.documents import document
 from ratchet.data.features import DIMENSIONS, Features, count
-from ratchet.data.schemas import document
 from ratchet.model.artifact import CARD, WEIGHTS, Model, spread, weigh
 from ratchet.model.export import pipeline
 from ratchet.model.train import fit
