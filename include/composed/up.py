@@ -1,0 +1,99 @@
+"""Start the stack and stop it. Both may be repeated: what is up stays up, what is gone stays gone."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from composed.compose import DEVELOPMENT, PROJECT, Compose, check
+from composed.env import Env, engine_group
+from delivery.places import open_place
+from delivery.release import Release, commit_of, release
+from embedded.services import code_version
+from embedded.variables import applied
+from ratchet.errors import ConfigurationError
+from ratchet.storage import open_storage
+
+FIRST = ("postgres", "aws", "mlflow")
+RELEASES = "s3://ratchet/dags"
+PROFILES = ("serving", "dashboard")
+WAIT = ("--wait", "--wait-timeout", "300")
+
+
+def up(
+    path: Path,
+    settings: Mapping[str, str],
+    reviews: str = "",
+    *,
+    profiles: Sequence[str] = (),
+    overlays: Sequence[Path] = (),
+) -> Compose:
+    """Build the images, start everything in order, release the DAGs, and return when all of it is healthy.
+
+    `settings` go into `.env`, beside what is there. Raises ConfigurationError without an engine, or where the data of
+    an earlier stack are there but the `.env` with their passwords is not.
+    """
+    check()
+    if not path.exists():
+        _no_orphans(settings.get("RATCHET_PROJECT", "ratchet"))
+    facts = {"DOCKER_GID": engine_group(), "CODE_VERSION": code_version()}
+    compose = Compose(Env.made(path, {**settings, **facts}), profiles, overlays)
+    compose.run("build")
+    compose.run("up", "--detach", *WAIT, *FIRST)
+    compose.run("run", "--rm", "--no-deps", "provision")
+    if reviews:
+        source = _brought(compose.env, reviews)
+        compose = replace(compose, env=Env.made(path, {"SOURCE": source}))
+    if DEVELOPMENT not in overlays:
+        deploy(compose.env)
+    compose.run("up", "--detach", *WAIT)
+    return compose
+
+
+def deploy(env: Env, project: Path = PROJECT) -> Release:
+    """Release this project's `dags`, `plugins` and `include` to the stack's bucket."""
+    with applied(env.around):
+        return release(project, open_place(RELEASES), commit_of(project))
+
+
+def down(path: Path, *, forget: bool = False, overlays: Sequence[Path] = ()) -> None:
+    """Stop and remove every container, the jobs' too. The data stay, unless they are to be forgotten with `.env`."""
+    check()
+    compose = Compose(Env.read(path), PROFILES, overlays)
+    compose.run("stop", "--timeout", "30")
+    jobs = _docker(
+        "ps", "--all", "--quiet", "--filter", f"network={compose.name}_default", "--filter", "label=ministack"
+    )
+    if jobs:
+        _docker("rm", "--force", *jobs)
+    compose.run("down", "--remove-orphans", *(["--volumes"] if forget else []))
+    if forget:
+        path.unlink()
+
+
+def _brought(env: Env, reviews: str) -> str:
+    """A source that containers can read: a file of this machine is put into the stack's bucket first."""
+    path = Path(reviews).expanduser()
+    if not path.is_file():
+        if path.is_dir():
+            raise ConfigurationError(f"{reviews} is a folder. Give the stack one file, such as its archive.")
+        return reviews
+    with applied(env.around):
+        storage = open_storage("s3://ratchet")
+        storage.upload(path, f"source/{path.name}")
+    return f"{storage.uri}/source/{path.name}"
+
+
+def _no_orphans(project: str) -> None:
+    left = _docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}")
+    if left:
+        raise ConfigurationError(
+            f"The volumes {', '.join(left)} hold an earlier stack, but the .env with its passwords is gone. "
+            f"Bring it back, or forget the data: docker volume rm {' '.join(left)}"
+        )
+
+
+def _docker(*words: str) -> list[str]:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.split()
