@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from composed.compose import DEVELOPMENT, PROJECT, Compose, check
 from composed.env import Env, engine_group
@@ -36,6 +37,7 @@ def up(
     an earlier stack are there but the `.env` with their passwords is not.
     """
     check()
+    archive = _archive(reviews)
     if not path.exists():
         _no_orphans(settings.get("RATCHET_PROJECT", "ratchet"))
     facts = {"DOCKER_GID": engine_group(), "CODE_VERSION": code_version()}
@@ -44,7 +46,7 @@ def up(
     compose.run("up", "--detach", *WAIT, *FIRST)
     compose.run("run", "--rm", "--no-deps", "provision")
     if reviews:
-        source = _brought(compose.env, reviews)
+        source = _brought(compose.env, archive) if archive else reviews
         compose = replace(compose, env=Env.made(path, {"SOURCE": source}))
     if DEVELOPMENT not in overlays:
         deploy(compose.env)
@@ -73,17 +75,27 @@ def down(path: Path, *, forget: bool = False, overlays: Sequence[Path] = ()) -> 
         path.unlink()
 
 
-def _brought(env: Env, reviews: str) -> str:
-    """A source that containers can read: a file of this machine is put into the stack's bucket first."""
+def _archive(reviews: str) -> Path | None:
+    """The file of this machine that was meant, if one was. Raises ConfigurationError for what no container could read.
+
+    S3, as containers see it, is the stand-in, and they have no Kaggle account.
+    """
+    if reviews.startswith(("s3://", "kaggle:")):
+        raise ConfigurationError(f"The stack has no way to {reviews}. Download it and give the file: REVIEWS=path.")
+    if len(urlsplit(reviews).scheme) > 1 or not reviews:
+        return None
     path = Path(reviews).expanduser()
     if not path.is_file():
-        if path.is_dir():
-            raise ConfigurationError(f"{reviews} is a folder. Give the stack one file, such as its archive.")
-        return reviews
+        raise ConfigurationError(f"REVIEWS: {path} is no file. The stack takes one file, such as Kaggle's archive.")
+    return path
+
+
+def _brought(env: Env, archive: Path) -> str:
+    """Put a file of this machine into the stack's bucket; returns its URI there."""
     with applied(env.around):
         storage = open_storage("s3://ratchet")
-        storage.upload(path, f"source/{path.name}")
-    return f"{storage.uri}/source/{path.name}"
+        storage.upload(archive, f"source/{archive.name}")
+    return f"{storage.uri}/source/{archive.name}"
 
 
 def _no_orphans(project: str) -> None:
