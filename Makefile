@@ -17,14 +17,17 @@ help: ## list the commands
 demo: $(READY) ## ten weekly retrains on this machine, no Docker, no AWS; WEEKS=3 REVIEWS=path/to/archive.tgz
 	@$(BIN)/ratchet rehearse --weeks $(WEEKS) --reviews "$(REVIEWS)"
 
-test: $(READY) ## everything there is to test
+test: $(READY) ## everything that can be tested without Docker
 	@$(BIN)/python -m pytest
 
+# Without REVIEWS, a stack keeps the source it has.
+STACK_UP = $(BIN)/ratchet stack up $(if $(filter file,$(origin REVIEWS)),,--reviews "$(REVIEWS)") $(PROFILES:%=--profile %)
+
 up: $(READY) ## the whole system in containers; REVIEWS=path/to/archive.tgz PROFILES="serving dashboard"
-	@$(BIN)/ratchet stack up --reviews "$(if $(filter synthetic:,$(REVIEWS)),,$(REVIEWS))" $(PROFILES:%=--profile %)
+	@$(STACK_UP)
 
 dev: $(READY) ## the same, but Airflow reads the working tree
-	@$(BIN)/ratchet stack up --development
+	@$(STACK_UP) --development
 
 run: $(READY) ## run weeks in the stack through Airflow's REST API; WEEKS=3
 	@$(BIN)/ratchet stack run --weeks $(WEEKS)
@@ -32,7 +35,7 @@ run: $(READY) ## run weeks in the stack through Airflow's REST API; WEEKS=3
 deploy-dags: $(READY) ## release dags, plugins and include to the stack's bucket
 	@$(BIN)/ratchet stack deploy
 
-logs: ## follow what the containers print; SERVICE=airflow-scheduler
+logs: $(READY) ## follow what the containers print; SERVICE=airflow-scheduler
 	@$(BIN)/ratchet stack logs $(SERVICE)
 
 doctor: $(READY) ## what of the stack is up, what is wrong, and what to do

@@ -10,7 +10,8 @@ case "$1" in api-server | triggerer)
 esac
 if [ "$1" = api-server ]; then # its login: one administrator, whose password `make up` has made
   export AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE="$AIRFLOW_HOME/passwords.json"
-  (umask 077 && printf '{"admin": "%s"}\n' "${AIRFLOW_ADMIN_PASSWORD:?run make up, which makes it}" \
+  : "${AIRFLOW_ADMIN_PASSWORD:?run make up, which makes it}"
+  (umask 077 && python -c 'import json, os; print(json.dumps({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}))' \
     > "$AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE")
 fi
 exec airflow "$@"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,12 @@ from composed.env import Env
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 
 PROJECT = Path(__file__).resolve().parents[2]
+PROFILES = ("serving", "dashboard")
 DEVELOPMENT = PROJECT / "containers" / "development.yaml"
+
+
+OLDEST = [2, 21]
+"""Before it, `ps --format json` printed something else."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class Compose:
                 f"`docker compose {' '.join(words)}` failed; what it said is above. `make logs` shows the containers'."
             )
 
+    def follow(self, *words: str) -> None:
+        """Run a command that a person ends with Ctrl-C."""
+        with suppress(KeyboardInterrupt):
+            subprocess.run(self.command(*words), env=_environment())
+
     def ask(self, *words: str) -> str:
         """What a command prints. Raises ServiceUnavailable with its complaint if it fails."""
         done = subprocess.run(self.command(*words), env=_environment(), capture_output=True, text=True)
@@ -53,17 +65,23 @@ class Compose:
 
 def check() -> None:
     """Raise ConfigurationError unless an engine answers and the compose plugin is there."""
-    for command, remedy in (
-        (["docker", "info"], "Is Docker installed and running, and may you use it?"),
-        (["docker", "compose", "version"], "Install Docker's compose plugin, version 2.20 or newer."),
-    ):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True)
-            complaint = done.stderr.strip() if done.returncode else ""
-        except FileNotFoundError:
-            complaint = "there is no command `docker`"
-        if complaint:
-            raise ConfigurationError(f"`{' '.join(command)}` failed: {complaint}. {remedy} `make demo` needs neither.")
+    _said("docker", "info", "--format", "{{.ServerVersion}}")
+    version = _said("docker", "compose", "version", "--short")
+    if [int(part) for part in re.findall(r"\d+", version)[:2]] < OLDEST:
+        raise ConfigurationError(f"Compose {version} is too old: install its plugin in version 2.21 or newer.")
+
+
+def _said(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise ConfigurationError("There is no command `docker`. Install Docker; `make demo` needs none.") from None
+    if done.returncode:
+        raise ConfigurationError(
+            f"`{' '.join(command[:2])}` failed: {done.stderr.strip()} Does Docker run, may you use it, and has it the "
+            "compose plugin? `make demo` needs none of it."
+        )
+    return done.stdout.strip()
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from composed.compose import Compose
+from composed.compose import PROFILES, Compose, check
 from composed.env import Env
 from embedded.variables import applied
 from ratchet.commands.doctor import Finding, examine
@@ -16,13 +16,16 @@ ONCE = {"provision", "airflow-migrate"}
 
 
 def findings(env: Env) -> Iterator[Finding]:
-    compose = Compose(env, ("serving", "dashboard"))
+    check()
+    compose = Compose(env, PROFILES)
     seen = [json.loads(text) for text in compose.ask("ps", "--all", "--format", "json").splitlines()]
     if not seen:
         yield Finding(False, "stack", "no container is there", "Start it with `make up`.")
         return
     for container in seen:
         yield _container(container)
+    for name in {*Compose(env).ask("config", "--services").split()} - {container["Service"] for container in seen}:
+        yield Finding(False, name, "there is no such container", "`make up` again starts it.")
     with applied(env.around):
         yield from examine(Settings())
 

@@ -18,6 +18,7 @@ PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "AWS_PORT": 4566, "POSTGRES_
          "DASHBOARD_PORT": 8501}  # fmt: skip
 PASSWORDS = ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "MLFLOW_DB_PASSWORD", "RATCHET_DB_PASSWORD",
              "AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_SECRET")  # fmt: skip
+HEADING = "# Made by `make up`. Passwords of this machine's stack; keep them out of git."
 SOCKET = Path("/var/run/docker.sock")
 
 
@@ -30,21 +31,39 @@ class Env:
 
     @classmethod
     def read(cls, path: Path) -> Env:
-        """The values of an `.env`. Raises ConfigurationError if there is none."""
+        """The values of an `.env`. Raises ConfigurationError if there is none, or for a line that is no setting."""
         if not path.exists():
-            raise ConfigurationError(f"There is no {path.name}, so there is no stack. Start one with `make up`.")
-        lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
-        return cls(path, dict(line.split("=", 1) for line in lines))
+            raise ConfigurationError(
+                f"There is no {path.name} here. Start a stack with `make up`, or go to where you started it."
+            )
+        values: dict[str, str] = {}
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if line.strip() and not line.startswith("#"):
+                name, mark, text = line.partition("=")
+                if not mark or (text[:1] in {'"', "'"} and (len(text) < 2 or text[-1] != text[0])):
+                    raise ConfigurationError(f"{path.name}, line {number}: write NAME='value'.")
+                values[name] = text[1:-1] if text[:1] in {'"', "'"} else text
+        return cls(path, values)
 
     @classmethod
     def made(cls, path: Path, facts: Mapping[str, str]) -> Env:
-        """The values of `path`, made where they are missing, with what is a fact of this moment put in."""
+        """The values of `path`, made where they are missing, with `facts` put in; comments and other lines stay.
+
+        Raises ConfigurationError for a quote in a value: compose and shells would read it differently.
+        """
         known = dict(cls.read(path).values) if path.exists() else {}
         values = _generated() | known | facts
-        words = "".join(f"{name}={text}\n" for name, text in values.items())
+        if odd := [name for name, text in values.items() if "'" in text]:
+            raise ConfigurationError(
+                f"{', '.join(odd)}: a value in {path.name} cannot hold a quote. Write %27 in a URL."
+            )
+        lines = path.read_text().splitlines() if path.exists() else [HEADING]
+        kept = [line for line in lines if line.startswith("#") or line.partition("=")[0] not in values]
         aside = path.with_name(f"{path.name}.new")
+        aside.unlink(missing_ok=True)
         aside.touch(mode=0o600)
-        aside.write_text("# Made by `make up`. Passwords of this machine's stack; keep them out of git.\n" + words)
+        # In single quotes: compose, shells and we read the same.
+        aside.write_text("\n".join([*kept, *(f"{name}='{text}'" for name, text in values.items())]) + "\n")
         aside.rename(path)
         return cls(path, values)
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from composed.compose import DEVELOPMENT, PROJECT, Compose, check
-from composed.env import Env, engine_group
+from composed.compose import DEVELOPMENT, PROFILES, PROJECT, Compose, check
+from composed.env import PORTS, Env, engine_group
+from delivery.errors import DeliveryError, PlaceUnavailable
 from delivery.places import open_place
 from delivery.release import Release, commit_of, release
+from embedded.children import is_free
 from embedded.services import code_version
 from embedded.variables import applied
-from ratchet.errors import ConfigurationError
+from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.storage import open_storage
 
 FIRST = ("postgres", "aws", "mlflow")
 RELEASES = "s3://ratchet/dags"
-PROFILES = ("serving", "dashboard")
+READ_AT_START = ("airflow-api-server", "airflow-triggerer")
+"""What takes plugins and callbacks from the release that is current when it starts."""
 WAIT = ("--wait", "--wait-timeout", "300")
 
 
@@ -41,23 +45,35 @@ def up(
     if not path.exists():
         _no_orphans(settings.get("RATCHET_PROJECT", "ratchet"))
     facts = {"DOCKER_GID": engine_group(), "CODE_VERSION": code_version()}
-    compose = Compose(Env.made(path, {**settings, **facts}), profiles, overlays)
+    compose = Compose(Env.made(path, {**facts, **settings}), profiles, overlays)
+    running = compose.ask("ps", "--quiet").split()
+    if not running:
+        _ports_are_free(compose.env)
     compose.run("build")
     compose.run("up", "--detach", *WAIT, *FIRST)
     compose.run("run", "--rm", "--no-deps", "provision")
     if reviews:
-        source = _brought(compose.env, archive) if archive else reviews
+        source = _brought(compose.env, archive, reviews) if archive else reviews
         compose = replace(compose, env=Env.made(path, {"SOURCE": source}))
-    if DEVELOPMENT not in overlays:
-        deploy(compose.env)
+    moved = DEVELOPMENT not in overlays and deploy(compose.env).moved
+    if running and moved:
+        compose.run("stop", *READ_AT_START)
     compose.run("up", "--detach", *WAIT)
     return compose
 
 
 def deploy(env: Env, project: Path = PROJECT) -> Release:
-    """Release this project's `dags`, `plugins` and `include` to the stack's bucket."""
-    with applied(env.around):
-        return release(project, open_place(RELEASES), commit_of(project))
+    """Release this project's `dags`, `plugins` and `include` to the stack's bucket.
+
+    Raises ServiceUnavailable if the bucket does not answer, ConfigurationError for a project that is none.
+    """
+    try:
+        with applied(env.around):
+            return release(project, open_place(RELEASES), commit_of(project))
+    except PlaceUnavailable as error:
+        raise ServiceUnavailable(f"{error} Is the stack up? `make doctor`.") from error
+    except DeliveryError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def down(path: Path, *, forget: bool = False, overlays: Sequence[Path] = ()) -> None:
@@ -69,7 +85,7 @@ def down(path: Path, *, forget: bool = False, overlays: Sequence[Path] = ()) -> 
         "ps", "--all", "--quiet", "--filter", f"network={compose.name}_default", "--filter", "label=ministack"
     )
     if jobs:
-        _docker("rm", "--force", *jobs)
+        subprocess.run(["docker", "rm", "--force", *jobs], capture_output=True)  # one may be gone by now
     compose.run("down", "--remove-orphans", *(["--volumes"] if forget else []))
     if forget:
         path.unlink()
@@ -84,26 +100,37 @@ def _archive(reviews: str) -> Path | None:
         raise ConfigurationError(f"The stack has no way to {reviews}. Download it and give the file: REVIEWS=path.")
     if len(urlsplit(reviews).scheme) > 1 or not reviews:
         return None
-    path = Path(reviews).expanduser()
+    path = Path(reviews.partition("#")[0]).expanduser()
     if not path.is_file():
         raise ConfigurationError(f"REVIEWS: {path} is no file. The stack takes one file, such as Kaggle's archive.")
     return path
 
 
-def _brought(env: Env, archive: Path) -> str:
-    """Put a file of this machine into the stack's bucket; returns its URI there."""
+def _brought(env: Env, archive: Path, reviews: str) -> str:
+    """Put a file of this machine into the stack's bucket, under its digest; returns its URI, with its pin."""
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    key = f"source/{digest[:12]}/{archive.name}"
     with applied(env.around):
         storage = open_storage("s3://ratchet")
-        storage.upload(archive, f"source/{archive.name}")
-    return f"{storage.uri}/source/{archive.name}"
+        storage.upload(archive, key)
+    return f"{storage.uri}/{key}{''.join(reviews.partition('#')[1:])}"
+
+
+def _ports_are_free(env: Env) -> None:
+    taken = [f"{name}={env[name]}" for name in PORTS if not is_free(int(env[name]))]
+    if taken:
+        raise ConfigurationError(
+            f"Another program listens on {', '.join(taken)}: choose other ports in {env.path.name}."
+        )
 
 
 def _no_orphans(project: str) -> None:
     left = _docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}")
     if left:
         raise ConfigurationError(
-            f"The volumes {', '.join(left)} hold an earlier stack, but the .env with its passwords is gone. "
-            f"Bring it back, or forget the data: docker volume rm {' '.join(left)}"
+            f"The volumes {', '.join(left)} hold an earlier stack, but the .env with its passwords is gone. Bring it "
+            f"back, or give the data up: docker compose --project-name {project} down --volumes"
         )
 
 

@@ -44,7 +44,7 @@ class Facts:
         return cls(told.pop("RATCHET_LEDGER"), told | MLFLOW_CLIENT)
 
 
-def provision(endpoint: str, region: str, facts: Facts) -> None:
+def provision(endpoint: str, region: str, facts: Facts, image: str = IMAGE) -> None:
     """Make what is missing on the emulator at `endpoint`, and bring secret and task definition up to date."""
 
     def client(service: str):
@@ -71,7 +71,7 @@ def provision(endpoint: str, region: str, facts: Facts) -> None:
         containerDefinitions=[
             {
                 "name": CONTAINER,
-                "image": IMAGE,
+                "image": image,
                 "essential": True,
                 "environment": [{"name": name, "value": value} for name, value in facts.environment.items()],
                 "secrets": [{"name": "RATCHET_LEDGER", "valueFrom": _secret(client("secretsmanager"), facts.ledger)}],
@@ -97,4 +97,5 @@ def _secret(manager, text: str) -> str:
 
 
 if __name__ == "__main__":
-    provision(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_DEFAULT_REGION"], Facts.of(dict(os.environ)))
+    given = dict(os.environ)
+    provision(given["AWS_ENDPOINT_URL"], given["AWS_DEFAULT_REGION"], Facts.of(given), given["IMAGE"])

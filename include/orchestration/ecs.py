@@ -33,8 +33,8 @@ SPOT_TRIES = 2
 """A third interruption of the same job would cost more than its discount of about 70 %."""
 LAST_WORDS = 10
 """Lines of a failed job's log that become part of the error."""
-KILL_PATIENCE = 30.0
-"""Seconds; Airflow kills a task that does not end within 60."""
+KILL_PATIENCE = 4.0
+"""Seconds; Airflow's supervisor sends SIGKILL 5 s after SIGTERM."""
 
 
 class RatchetJobOperator(EcsRunTaskOperator):
@@ -74,6 +74,7 @@ class RatchetJobOperator(EcsRunTaskOperator):
         )
         self.job, self.arguments, self.force = job, arguments or {}, force
         self.spot, self.patience, self.poll = infra.spot, infra.patience_seconds, infra.poll_seconds
+        self.launch: Launch | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Find the job's result, or its task, or launch it; wait; return rows, metrics and details.
@@ -100,6 +101,7 @@ class RatchetJobOperator(EcsRunTaskOperator):
                 if self.launch.interruptions > SPOT_TRIES:
                     raise
                 self.log.warning("%s Launching again, time %d.", reason, self.launch.interruptions + 1)
+                room = self.launch.waiting()
             except NotPlaced as reason:
                 room.spend(reason)
 
@@ -162,11 +164,14 @@ class RatchetJobOperator(EcsRunTaskOperator):
         )
 
     def on_kill(self) -> None:
-        """Stop the task, and do not take one lost request for an answer: an orphan would go on working."""
-        if self.arn:
-            self.launch.patience = min(self.launch.patience, KILL_PATIENCE)
+        """Stop the task, also one whose ARN is on its way to us, and do not take one lost request for an answer:
+        an orphan would go on working."""
+        if self.launch is None:
+            return
+        self.launch.patience = min(self.launch.patience, KILL_PATIENCE)
+        if arn := self.arn or self.launch.find():
             reason = "The Airflow task was stopped or ran out of time"
-            self.launch.ask(lambda: self.client.stop_task(cluster=self.cluster, task=self.arn, reason=reason))
+            self.launch.ask(lambda: self.client.stop_task(cluster=self.cluster, task=arn, reason=reason))
 
     def _proof(self, task: dict[str, Any], job: Job, storage: Storage, token: str, forced: bool) -> Manifest:
         manifest = job.result(storage, force=forced, launch=token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,28 @@ def test_nobody_else_on_the_machine_reads_it(tmp_path: Path) -> None:
 def test_facts_of_the_moment_and_edits_of_the_owner_stay(tmp_path: Path) -> None:
     """A port that was changed by hand is kept; the commit is not."""
     path = Env.made(tmp_path / ".env", {"CODE_VERSION": "old"}).path
-    path.write_text(path.read_text().replace(f"AIRFLOW_PORT={Env.read(path)['AIRFLOW_PORT']}", "AIRFLOW_PORT=18080"))
+    before = path.read_text().replace(f"AIRFLOW_PORT='{Env.read(path)['AIRFLOW_PORT']}'", "AIRFLOW_PORT=18080")
+    path.write_text(f"{before}# mine\nOTHER=1\n")
     made = Env.made(path, {"CODE_VERSION": "new"})
-    assert (made["AIRFLOW_PORT"], made["CODE_VERSION"]) == ("18080", "new")
+    assert (made["AIRFLOW_PORT"], made["CODE_VERSION"], made["OTHER"]) == ("18080", "new", "1")
+    assert "# mine" in path.read_text()
+
+
+def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
+    """Compose, shells and we must read the same, or the databases know another password."""
+    (tmp_path / ".env").write_text("A='1'\nB 2\n")
+    with pytest.raises(ConfigurationError, match="line 2"):
+        Env.read(tmp_path / ".env")
+    with pytest.raises(ConfigurationError, match="quote"):
+        Env.made(tmp_path / "new.env", {"SOURCE": "it's"})
+
+
+def test_a_shell_reads_what_we_read(tmp_path: Path) -> None:
+    """`source .env` is in the README."""
+    odd = "synthetic:rows=40&x=$HOME #no comment"
+    path = Env.made(tmp_path / ".env", {"SOURCE": odd}).path
+    done = subprocess.run(["sh", "-c", f'. {path} && printf %s "$SOURCE"'], capture_output=True, text=True, check=True)
+    assert done.stdout == odd == Env.read(path)["SOURCE"]
 
 
 def test_a_port_that_is_taken_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +62,21 @@ def test_a_port_that_is_taken_is_not_chosen(tmp_path: Path, monkeypatch: pytest.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setitem(PORTS, "AIRFLOW_PORT", taken.getsockname()[1])
         assert Env.made(tmp_path / ".env", {})["AIRFLOW_PORT"] != str(taken.getsockname()[1])
+
+
+def test_a_port_that_is_taken_later_is_named(tmp_path: Path) -> None:
+    """Before anything is started, with the file in which to choose another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = Env.made(tmp_path / ".env", {"MLFLOW_PORT": str(taken.getsockname()[1])})
+        with pytest.raises(ConfigurationError, match=r"MLFLOW_PORT=\d+: choose other ports in .env"):
+            up._ports_are_free(env)
+
+
+def test_a_project_without_dags_is_not_released(tmp_path: Path) -> None:
+    """Its error is one for people, like every other."""
+    env = Env.made(tmp_path / ".env", {})
+    with pytest.raises(ConfigurationError, match="no folder dags/"):
+        up.deploy(env, tmp_path)
 
 
 def test_without_an_env_there_is_no_stack(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[2]
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
 IMAGES = ("airflow", "aws", "dashboard", "mlflow", "serving", "training")
-FACTS = {"DOCKER_GID", "CODE_VERSION", "RATCHET_PROJECT", "SOURCE", "SEED_BATCHES"}
+FACTS = {"DOCKER_GID", "CODE_VERSION", "RATCHET_PROJECT", "SOURCE", "SEED_BATCHES", "IMAGE_TAG"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

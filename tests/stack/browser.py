@@ -81,9 +81,9 @@ class Tab:
         self.call("Input.insertText", text=words)
 
     def picture(self, path: Path) -> None:
-        """Write the page as a PNG, once it has come to rest."""
-        before = b""
-        while (now := self._shot()) != before:
+        """Write the page as a PNG, once it has come to rest, or as it is after a while: a clock never rests."""
+        before, deadline = b"", time.monotonic() + 15
+        while (now := self._shot()) != before and time.monotonic() < deadline:
             before = now
             time.sleep(0.7)
         path.write_bytes(now)
@@ -96,13 +96,15 @@ class Tab:
 def browser(width: int = 1280, height: int = 800) -> Iterator[Tab]:
     """A browser with a profile of its own; both are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ratchet-browser-", ignore_cleanup_errors=True) as profile:
-        child = subprocess.Popen(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *QUIET,
-             f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+        said = Path(profile) / "said"
+        with said.open("wb") as log:
+            child = subprocess.Popen(
+                ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *QUIET,
+                 f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"],
+                stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
+            )  # fmt: skip
         try:
-            host = next(found[1] for text in child.stderr if (found := re.search(r"ws://([^/]+)/", text)))
+            host = _address(said, child)
             with urllib.request.urlopen(f"http://{host}/json") as answer:
                 page = next(target for target in json.load(answer) if target["type"] == "page")
             with connect(page["webSocketDebuggerUrl"], max_size=None) as socket:
@@ -114,3 +116,13 @@ def browser(width: int = 1280, height: int = 800) -> Iterator[Tab]:
         finally:
             os.killpg(child.pid, signal.SIGTERM)
             child.wait(20)
+
+
+def _address(said: Path, child: subprocess.Popen[bytes]) -> str:
+    """Where the browser listens, which it says when it is up."""
+    deadline = time.monotonic() + SECONDS
+    while child.poll() is None and time.monotonic() < deadline:
+        if found := re.search(r"ws://([^/]+)/", said.read_text(errors="replace")):
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(f"chromium did not start: {said.read_text(errors='replace')[-2000:]}")

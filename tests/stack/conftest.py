@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from composed.compose import Compose
+from composed.compose import PROFILES, Compose
 from composed.env import PORTS, Env
 from composed.up import down, up
 from composed.weeks import run
 from embedded.children import free_port
 from faults.proxy import serving
-from stack.stage import Stage
+from stack.stage import Stage, docker
 from stack.tap import Tap
 
 HERE = Path(__file__).parent
@@ -37,19 +37,23 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ports = {name: str(free_port()) for name in PORTS}
     reviews: Path = request.config.getoption("reviews")
     with Tap(f"http://127.0.0.1:{ports['AWS_PORT']}", _bridge()) as tap, serving(tap):
-        batches = max(10, WEEKS + request.config.getoption("kills") + 2)  # a week for every three kills, and two more
-        settings = {"RATCHET_PROJECT": project, "TAP": tap.url, "SEED_BATCHES": str(batches), **ports}
-        overlays = [HERE / "tap.yaml"]
+        batches = max(10, WEEKS + request.config.getoption("kills") + 3)  # a week for every three kills, and three more
+        settings = {
+            "SEED_BATCHES": str(batches),
+            "RATCHET_PROJECT": project,
+            "IMAGE_TAG": "test",
+            "TAP": tap.url,
+        } | ports
+        env, overlays = folder / ".env", [HERE / "tap.yaml"]
         try:
-            compose = up(
-                folder / ".env", settings, str(reviews) if reviews.exists() else "",
-                profiles=["serving", "dashboard"], overlays=overlays,
-            )  # fmt: skip
+            known = str(reviews) if reviews.exists() else ""
+            compose = up(env, settings | ports, known, profiles=PROFILES, overlays=overlays)
             yield Stage(compose, tap, folder / "report", reviews.exists())
         finally:
-            if request.session.testsfailed:
-                print(Compose(Env.read(folder / ".env"), (), overlays).ask("logs", "--no-color", "--tail", "60"))
-            down(folder / ".env", forget=True, overlays=overlays)
+            if env.exists():
+                if request.session.testsfailed:
+                    subprocess.run(Compose(Env.read(env), (), overlays).command("logs", "--no-color", "--tail", "60"))
+                down(env, forget=True, overlays=overlays)
     assert left_over(project) == []
 
 
@@ -65,11 +69,13 @@ def left_over(project: str) -> list[str]:
     label = f"label=com.docker.compose.project={project}"
     found: list[str] = []
     for command in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
-        question = ["docker", *command, "--quiet", "--filter", label]
-        found += subprocess.run(question, capture_output=True, text=True, check=True).stdout.split()
+        found += docker(*command, "--quiet", "--filter", label).split()
     return found
 
 
 def _bridge() -> str:
     """The address of this machine that every container can reach: Docker's `host-gateway`."""
-    return next(address.address for address in psutil.net_if_addrs()["docker0"] if address.family == socket.AF_INET)
+    found = psutil.net_if_addrs().get("docker0")
+    if not found:
+        pytest.skip("this engine has no bridge docker0, through which containers reach the tests' proxy")
+    return next(address.address for address in found if address.family == socket.AF_INET)

@@ -41,6 +41,7 @@ class Stage:
     tap: Tap
     output: Path
     archive: bool
+    killed: int = 0
 
     @property
     def airflow(self) -> Airflow:
@@ -120,8 +121,25 @@ class Stage:
     def containers(self) -> list[dict[str, Any]]:
         """Every container of the stack as Docker knows it."""
         ids = self.compose.ask("ps", "--all", "--quiet").split()
-        done = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        return json.loads(docker("inspect", *ids))
+
+    def stop_job(self, job: str) -> None:
+        """As a person does in the ECS console."""
+        self.aws("ecs").stop_task(cluster="ratchet", task=self.tap.latest(job), reason="the test")
+
+    def kill_job(self, job: str) -> None:
+        """As the kernel does when memory runs out: SIGKILL to the container's process, exit code 137."""
+        label = f"label=com.amazonaws.ecs.task-arn={self.tap.latest(job)}"
+        found = subprocess.run(
+            ["docker", "ps", "--quiet", "--filter", label], capture_output=True, text=True, check=True
+        )
+        subprocess.run(["docker", "kill", "--signal", "KILL", found.stdout.strip()], check=True, capture_output=True)
+
+    def reads_while_running(self, run_id: str, task: str, words: str) -> bool:
+        """Whether the task's log, as Airflow shows it, holds these words while the task still runs."""
+        path = f"/api/v2/dags/review_sentiment/dagRuns/{run_id}/taskInstances/{task}"
+        answer = self.airflow.http.get(f"{path}/logs/1", headers={"Accept": "application/json"})
+        return words in answer.text and self.airflow.call("GET", path)["state"] == "running"
 
     def kill(self, name: str) -> None:
         """kill -9, on this machine, of every process of this kind that is at work."""
@@ -131,3 +149,8 @@ class Stage:
         assert found, f"no {name} at work among:\n" + "\n".join(rows)
         for process in found:
             os.kill(process, signal.SIGKILL)
+        self.killed += 1
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout

@@ -9,6 +9,7 @@ from typing import Literal
 
 from faults.kinds import Answer, Kind
 from faults.proxy import Faults, Handler, Proxy
+from ratchet.errors import RatchetError
 
 Moment = Literal["accepted", "running", "finished"]
 """RunTask was granted, and nobody knows the ARN yet; ECS says that the job runs; the job ended, which nobody knows."""
@@ -35,7 +36,12 @@ class Tap(Proxy):
         """Tasks that ECS has granted, by the launch they belong to."""
         self.jobs: dict[str, str] = {}
         self.acted: list[tuple[str, Moment]] = []
+        self.failures: list[str] = []
         self._plans: dict[tuple[str, Moment], Callable[[], None]] = {}
+
+    def latest(self, job: str) -> str:
+        """The ARN of the job's last task."""
+        return next(arn for arn, name in reversed(self.jobs.items()) if name == job)
 
     def plan(self, job: str, moment: Moment, act: Callable[[], None]) -> None:
         """Do this, once, before the answer that tells of the moment is on its way."""
@@ -54,5 +60,8 @@ class Tap(Proxy):
     def _reach(self, task: dict, moment: Moment) -> None:
         place = self.jobs.get(task["taskArn"], ""), moment
         if act := self._plans.pop(place, None):
+            try:
+                act()
+            except (AssertionError, OSError, RatchetError) as error:  # on a thread of the proxy, nobody would hear it
+                self.failures.append(f"{place}: {error}")
             self.acted.append(place)
-            act()

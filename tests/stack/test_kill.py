@@ -32,7 +32,7 @@ def test_a_week_in_which_airflow_is_killed_again_and_again_is_a_week_like_any_ot
     """One launch per task, one model version, one decision, and a green end; three kills a week."""
     dice = random.Random(SEED)
     for number, plan in enumerate(by_week(points(request.config.getoption("kills")))):
-        before, versions = len(weeks.ledger.history()), weeks.model_versions
+        before, versions, killed = len(weeks.ledger.history()), weeks.model_versions, weeks.killed
         weeks.tap.launches.clear()
         weeks.tap.acted.clear()
         for job, (name, moment) in zip(sorted(dice.sample(JOBS, len(plan)), key=JOBS.index), plan, strict=True):
@@ -40,8 +40,10 @@ def test_a_week_in_which_airflow_is_killed_again_and_again_is_a_week_like_any_ot
             print(f"plan {number}: kill the {name} when {job} is {moment}")
         run_id = weeks.trigger(weeks.next_week)
         assert weeks.until_ended(run_id, MINUTES * 60) == "success"
+        assert weeks.tap.failures == []
         assert len(weeks.tap.acted) == len(plan), weeks.tap.acted
         assert set(weeks.tap.launches.values()) == {1}, weeks.tap.launches
         assert len(weeks.tap.launches) == len(JOBS)
         assert len(weeks.ledger.history()) == before + 1
         assert weeks.model_versions == versions + 1
+        assert weeks.killed == killed + len(plan)

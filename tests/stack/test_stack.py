@@ -35,7 +35,8 @@ def test_the_doctor_finds_everything_well(weeks: Stage) -> None:
 def test_starting_again_changes_nothing(weeks: Stage) -> None:
     """`make up` twice is harmless: the same containers go on."""
     lasting = {seen["Id"] for seen in weeks.containers() if seen["State"]["Running"]}
-    up(weeks.compose.env.path, {}, profiles=weeks.compose.profiles, overlays=weeks.compose.overlays)
+    same = {"CODE_VERSION": weeks.compose.env["CODE_VERSION"]}  # of a tree that may have changed since
+    up(weeks.compose.env.path, same, profiles=weeks.compose.profiles, overlays=weeks.compose.overlays)
     assert {seen["Id"] for seen in weeks.containers() if seen["State"]["Running"]} == lasting
 
 
@@ -74,8 +75,33 @@ def test_every_job_was_one_container_that_ended_well(weeks: Stage) -> None:
     tasks = weeks.ecs_tasks()
     assert len(tasks) >= 3 * 5
     assert {container["exitCode"] for task in tasks for container in task["containers"]} == {0}
-    assert {container["image"] for task in tasks for container in task["containers"]} == {"ratchet-training:local"}
+    assert {container["image"] for task in tasks for container in task["containers"]} == {"ratchet-training:test"}
     assert len({task["startedBy"] for task in tasks}) == len(tasks)
+
+
+def test_a_job_that_something_ends_is_never_green(weeks: Stage) -> None:
+    """Stopped by a person, which this ECS reports with exit code 0, or killed as for memory: the try fails, the next
+    one launches again; meanwhile the log of a running job can be read."""
+    week, before = weeks.next_week, len(weeks.ledger.history())
+    weeks.tap.launches.clear()
+    weeks.tap.plan("score", "running", lambda: weeks.stop_job("score"))
+    weeks.tap.plan("evaluate", "running", lambda: weeks.kill_job("evaluate"))
+    run_id = weeks.trigger(week)
+    until(lambda: weeks.reads_while_running(run_id, "retraining.train", "job starts"))
+    assert weeks.until_ended(run_id, 6 * 60) == "success"
+    assert weeks.tap.failures == []
+    tried = {task["task_id"]: task["try_number"] for task in weeks.airflow.tasks(run_id)}
+    assert (tried["retraining.score"], tried["retraining.evaluate"], tried["retraining.train"]) == (2, 2, 1)
+    assert sorted(weeks.tap.launches.values()) == [1, 1, 1, 2, 2]
+    assert len(weeks.ledger.history()) == before + 1
+
+
+def test_the_triggerer_can_run_the_callback_of_the_deadline(weeks: Stage) -> None:
+    """It is found by its path, in a process that reads no DAG."""
+    ask = (
+        "PYTHONPATH=$AIRFLOW_HOME/releases/current python -c 'import orchestration.callbacks as c; print(c.tell_late)'"
+    )
+    assert "tell_late" in weeks.compose.ask("exec", "-T", "airflow-triggerer", "sh", "-c", ask)
 
 
 def test_a_tasks_page_has_its_jobs_log_and_leads_to_its_mlflow_run(weeks: Stage) -> None:
@@ -154,4 +180,5 @@ def test_a_failure_is_told_once(weeks: Stage) -> None:
     told = until(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
     assert len(told) == 1
     assert "data_engineering." in told[0]["Body"]
-    assert sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5).get("Messages", []) == []
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=told[0]["ReceiptHandle"])
+    assert sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20).get("Messages", []) == []  # the run's own callback

@@ -56,7 +56,8 @@ def deploy(env_file: EnvFile = HERE) -> None:
     made = release(Env.read(env_file.resolve()))
     typer.echo(
         f"Release {made.sha:.12} of commit {made.commit} {'is now' if made.moved else 'was already'} current: "
-        f"{made.files} files, {made.uploaded} uploaded. Plugins are read when the api-server starts."
+        f"{made.files} files, {made.uploaded} uploaded. Plugins and the deadline's callback are read at the start: "
+        "`make up` restarts what holds them."
     )
 
 
@@ -80,10 +81,11 @@ def logs(
     env_file: EnvFile = HERE,
 ) -> None:
     """What the containers print, followed until Ctrl-C."""
-    from composed.compose import Compose
+    from composed.compose import PROFILES, Compose, check
     from composed.env import Env
 
-    Compose(Env.read(env_file.resolve())).run("logs", "--follow", "--tail", "100", *(service or ()))
+    check()
+    Compose(Env.read(env_file.resolve()), PROFILES).follow("logs", "--follow", "--tail", "100", *(service or ()))
 
 
 @stack.command()
