@@ -10,7 +10,7 @@ REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dag-test bench lint lock clean
+.PHONY: help demo test test-stack test-faults up dev run deploy-dags logs doctor down dag-test bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -18,8 +18,38 @@ help: ## list the commands
 demo: $(READY) ## ten weekly retrains on this machine, no Docker, no AWS; WEEKS=3 REVIEWS=path/to/archive.tgz
 	@$(BIN)/ratchet rehearse --weeks $(WEEKS) --reviews "$(REVIEWS)"
 
-test: $(READY) ## everything there is to test
+test: $(READY) ## everything that can be tested without Docker
 	@$(BIN)/python -m pytest
+
+# Without REVIEWS, a stack keeps the source it has.
+STACK_UP = $(BIN)/ratchet stack up $(if $(filter file,$(origin REVIEWS)),,--reviews "$(REVIEWS)") $(PROFILES:%=--profile %)
+
+up: $(READY) ## the whole system in containers; REVIEWS=path/to/archive.tgz PROFILES="serving dashboard"
+	@$(STACK_UP)
+
+dev: $(READY) ## the same, but Airflow reads the working tree
+	@$(STACK_UP) --development
+
+run: $(READY) ## run weeks in the stack through Airflow's REST API; WEEKS=3
+	@$(BIN)/ratchet stack run --weeks $(WEEKS)
+
+deploy-dags: $(READY) ## release dags, plugins and include to the stack's bucket
+	@$(BIN)/ratchet stack deploy
+
+logs: $(READY) ## follow what the containers print; SERVICE=airflow-scheduler
+	@$(BIN)/ratchet stack logs $(SERVICE)
+
+doctor: $(READY) ## what of the stack is up, what is wrong, and what to do
+	@$(BIN)/ratchet stack doctor
+
+down: $(READY) ## stop the stack; its data stay. FORGET=1 deletes them
+	@$(BIN)/ratchet stack down $(if $(FORGET),--forget)
+
+test-stack: $(READY) ## the stack on a real Docker engine, tested and looked at; KILLS=10 PICTURES=docs/images
+	@$(BIN)/python -m pytest tests/stack $(if $(KILLS),--kills $(KILLS)) $(if $(PICTURES),--pictures $(PICTURES))
+
+test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten
+	@$(BIN)/python -m pytest tests/faults -m minutes
 
 dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"
@@ -32,10 +62,16 @@ bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/be
 lint: $(READY) ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-lock: ## resolve requirements.txt anew from pyproject.toml; hashed, without index addresses
+lock: ## resolve requirements.txt, and each image's part of it, anew; hashed, without index addresses
 	@$(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv
-	@var/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --all-extras --output-file requirements.txt pyproject.toml
+	@$(RESOLVE) --python-version 3.11 pyproject.toml --all-extras --group aws --group build --group mlflow --output-file requirements.txt
+	@for image in airflow dashboard serving training; do \
+	  $(RESOLVE) $(IMAGE) pyproject.toml --extra $$image --output-file containers/$$image/requirements.txt || exit 1; done
+	@for image in aws build mlflow; do \
+	  $(RESOLVE) $(IMAGE) --group $$image --output-file containers/$$image/requirements.txt || exit 1; done
+RESOLVE = var/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
+IMAGE   = --python-version 3.12 --constraint requirements.txt
 
 clean: ## forget everything that was installed or made here
 	rm -rf $(VENV) var

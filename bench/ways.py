@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import structlog
 
 from ratchet import catalogue, compiled, keys
-from ratchet.data.schemas import document
+from ratchet.data.documents import document
 from ratchet.jobs import peak_memory_mib
 from ratchet.settings import Settings
 from ratchet.storage import FolderStorage

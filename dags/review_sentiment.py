@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronDataIntervalTimetable, Param, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration import callbacks
+from orchestration.approval import AskForApproval
 from orchestration.ecs import RatchetJobOperator
 from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, plan, unfeaturized
 from ratchet.candidates import CANDIDATES
@@ -33,7 +33,7 @@ PARAMS = {
     ),
     "require_approval": Param(
         False, type="boolean", title="Require approval",
-        description="Wait for a person before the gate's decision is carried out.",
+        description="Wait for a person's yes or no; no approval promotes what the gate refuses.",
     ),
 }  # fmt: skip
 FORCE = "{{ params.force_retrain }}"
@@ -99,7 +99,7 @@ def decide(candidates: str) -> RatchetJobOperator:
     evaluate = RatchetJobOperator(
         task_id="evaluate", job="evaluate", arguments={"window": WINDOW, "candidates": candidates}, force=FORCE
     )
-    approve = ApprovalOperator(
+    approve = AskForApproval(
         task_id="approve",
         subject=f"May the challenger of window {WINDOW} become champion, if the gate says so?",
         response_timeout=timedelta(days=6),
@@ -107,7 +107,7 @@ def decide(candidates: str) -> RatchetJobOperator:
         retries=0,  # asking again would outlast the DAG run's timeout
     )
     promote = RatchetJobOperator(
-        task_id="promote", job="promote", arguments={"window": WINDOW}, force=FORCE,
+        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.answer}, force=FORCE,
         trigger_rule="none_failed_min_one_success",
     )  # fmt: skip
     asked = check_approval()
@@ -139,13 +139,14 @@ def retraining() -> None:
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(days=7),
+    deadline=callbacks.deadline(),
     on_failure_callback=callbacks.tell_run,
     default_args={
         "owner": "ml-platform",
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "execution_timeout": timedelta(hours=2),
-        "on_failure_callback": callbacks.tell,
+        "on_failure_callback": callbacks.tell_task,
     },
     params=PARAMS,
     tags=["ratchet", "retraining", "weekly"],

@@ -27,6 +27,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this TCP port of the loopback interface now."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 class Children:
     """The child processes of one run. Leaving the block ends them, last first; so does a kill -9 of this process."""
 

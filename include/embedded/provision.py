@@ -1,7 +1,12 @@
-"""What Terraform makes on AWS, on the local stand-in: bucket, cluster, logs, the ledger's secret, task definition."""
+"""What Terraform makes on AWS, on the local stand-in: bucket, cluster, logs, secret, topic, task definition.
+
+`python -m embedded.provision` does it from the environment of a container of the compose stack. Again is harmless.
+"""
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 import boto3
@@ -14,6 +19,15 @@ FAMILY = "ratchet-training"
 CONTAINER = "training"
 LOG_GROUP = "/ratchet/jobs"
 LOG_PREFIX = "ecs"
+TOPIC = "ratchet-alerts"
+MLFLOW_CLIENT = {
+    # The server of 3.17 offers presigned URLs by itself; with the stand-in for S3 those end in minutes of retries.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # fail within a minute and with a reason, not after ten
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -23,9 +37,15 @@ class Facts:
     ledger: str
     environment: dict[str, str]
 
+    @classmethod
+    def of(cls, environment: dict[str, str]) -> Facts:
+        """The facts in an environment: all of AWS and Ratchet but the ledger, and how clients talk to MLflow."""
+        told = {name: text for name, text in environment.items() if name.startswith(("AWS_", "RATCHET_"))}
+        return cls(told.pop("RATCHET_LEDGER"), told | MLFLOW_CLIENT)
 
-def provision(endpoint: str, region: str, facts: Facts) -> None:
-    """Make all of it on a fresh emulator at `endpoint`."""
+
+def provision(endpoint: str, region: str, facts: Facts, image: str = IMAGE) -> None:
+    """Make what is missing on the emulator at `endpoint`, and bring secret and task definition up to date."""
 
     def client(service: str):
         return boto3.client(
@@ -37,8 +57,10 @@ def provision(endpoint: str, region: str, facts: Facts) -> None:
         )
 
     client("s3").create_bucket(Bucket=BUCKET)
-    client("logs").create_log_group(logGroupName=LOG_GROUP)
-    secret = client("secretsmanager").create_secret(Name=SECRET, SecretString=facts.ledger)
+    client("sns").create_topic(Name=TOPIC)
+    logs = client("logs")
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=LOG_GROUP)
     ecs = client("ecs")
     ecs.create_cluster(clusterName=CLUSTER)
     ecs.register_task_definition(
@@ -49,10 +71,10 @@ def provision(endpoint: str, region: str, facts: Facts) -> None:
         containerDefinitions=[
             {
                 "name": CONTAINER,
-                "image": IMAGE,
+                "image": image,
                 "essential": True,
                 "environment": [{"name": name, "value": value} for name, value in facts.environment.items()],
-                "secrets": [{"name": "RATCHET_LEDGER", "valueFrom": secret["ARN"]}],
+                "secrets": [{"name": "RATCHET_LEDGER", "valueFrom": _secret(client("secretsmanager"), facts.ledger)}],
                 "logConfiguration": {
                     "logDriver": "awslogs",
                     "options": {
@@ -64,3 +86,16 @@ def provision(endpoint: str, region: str, facts: Facts) -> None:
             }
         ],
     )
+
+
+def _secret(manager, text: str) -> str:
+    """Keep the ledger's URL as a secret; returns its ARN."""
+    try:
+        return manager.create_secret(Name=SECRET, SecretString=text)["ARN"]
+    except manager.exceptions.ResourceExistsException:
+        return manager.put_secret_value(SecretId=SECRET, SecretString=text)["ARN"]
+
+
+if __name__ == "__main__":
+    given = dict(os.environ)
+    provision(given["AWS_ENDPOINT_URL"], given["AWS_DEFAULT_REGION"], Facts.of(given), given["IMAGE"])

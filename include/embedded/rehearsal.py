@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from embedded.progress import Progress, WeekRun
 from embedded.remote import at_hand
 from embedded.report import Report, WeekReport, collect, line, table, write
 from embedded.report.model import without_password
+from embedded.variables import applied
 from embedded.weeks import DAG_ID
 from ratchet.errors import ConfigurationError
 from ratchet.ledger import Ledger
@@ -185,16 +185,3 @@ def _fresh(root: Path) -> Iterator[None]:
             raise ConfigurationError(f"Another run is using {root}. Wait for it, or give another --output.") from None
         shutil.rmtree(root, ignore_errors=True)
         yield
-
-
-@contextmanager
-def applied(environment: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment, for as long as the block runs."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -6,24 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedded import engine, postgres
 from embedded.children import Children, free_port
-from embedded.provision import BUCKET, IMAGE, Facts, provision
+from embedded.provision import BUCKET, IMAGE, MLFLOW_CLIENT, Facts, provision
 
 REGION = "us-east-1"
-MLFLOW_CLIENT = {
-    # The server of 3.17 offers presigned URLs by itself; with the stand-in for S3 those end in minutes of retries.
-    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
-    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # fail within a minute and with a reason, not after ten
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -39,19 +31,29 @@ class Services:
 
 
 @contextmanager
-def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> Iterator[Services]:
+def running(
+    root: Path,
+    *,
+    source: str,
+    cache: Path,
+    seed_batches: int = 10,
+    front: Callable[[str], AbstractContextManager[str]] = nullcontext,
+) -> Iterator[Services]:
     """Start Postgres, the engine, AWS and MLflow under the folder `root`; all of it ends with the block.
 
-    MLflow, the slowest to start, comes up while the rest is provisioned.
+    MLflow, the slowest to start, comes up while the rest is provisioned. `front` is given AWS's address and says where
+    Airflow, the jobs and MLflow shall look for it instead: behind a proxy of the tests.
     """
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         children = stack.enter_context(Children(root / "logs"))
         databases = stack.enter_context(postgres.running(root / "postgres", children.adopt))
         aws_port, mlflow_port = free_port(), free_port()
-        endpoint, tracking = f"http://127.0.0.1:{aws_port}", f"http://127.0.0.1:{mlflow_port}"
+        aws, tracking = f"http://127.0.0.1:{aws_port}", f"http://127.0.0.1:{mlflow_port}"
+        endpoint = stack.enter_context(front(aws))
         shared = {
             **aws_environment(endpoint),
+            "AWS_ENDPOINT_URL_S3": endpoint,  # wins over the AWS_ENDPOINT_URL that ministack gives every container
             "RATCHET_STORE": f"s3://{BUCKET}",
             "RATCHET_TRACKING": tracking,
             **MLFLOW_CLIENT,
@@ -62,8 +64,8 @@ def running(root: Path, *, source: str, cache: Path, seed_batches: int = 10) -> 
         _start_mlflow(children, mlflow_port, databases["mlflow"], shared)
         docker = stack.enter_context(engine_running(root, {IMAGE: _training_image()}, children))
         start_aws(children, aws_port, docker, root)
-        children.wait_for("aws", f"{endpoint}/_ministack/health")
-        provision(endpoint, REGION, Facts(databases["ratchet"], shared))
+        children.wait_for("aws", f"{aws}/_ministack/health")
+        provision(aws, REGION, Facts(databases["ratchet"], shared))
         children.wait_for("mlflow", f"{tracking}/health")
         environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET_"))},

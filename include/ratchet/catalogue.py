@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ratchet import keys
+from ratchet.answers import answered
 from ratchet.candidates import CANDIDATES, FEATURIZER, LAYOUT
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import Job
@@ -45,8 +46,11 @@ def evaluate(window: str, candidates: str) -> Job:
     return Job("evaluate", keys.evaluation(Window.parse(window)), {"window": window, "candidates": candidates})
 
 
-def promote(window: str) -> Job:
-    return Job("promote", keys.decision(Window.parse(window)), {"window": window})
+def promote(window: str, answer: str = "", by: str = "", at: str = "") -> Job:
+    """An answer is part of what is asked for: what was decided without it, or with another, is another result."""
+    given = answered(answer, by, at)
+    said = {"answer": given.says, "by": given.by, "at": given.at} if given else {}
+    return Job("promote", keys.decision(Window.parse(window)), {"window": window, **said})
 
 
 JOBS: dict[str, Callable[..., Job]] = {

@@ -156,17 +156,27 @@ def evaluate(
 
 
 @app.command(**jobs_panel)
-def promote(window: WindowOption, store: Store = None, force: Force = False) -> None:
-    """Promote the challenger, or keep the champion, by the evidence; the ledger keeps both."""
+def promote(
+    window: WindowOption,
+    answer: Annotated[str, typer.Option(help="What a person said: approve or reject. Empty: nobody was asked.")] = "",
+    by: Annotated[str, typer.Option(help="Who said it, for the ledger.")] = "",
+    at: Annotated[str, typer.Option(help="When it was said, ISO 8601; sets two answers of one person apart.")] = "",
+    store: Store = None,
+    force: Force = False,
+) -> None:
+    """Promote the challenger, or keep the champion, by the evidence and the answer; the ledger keeps all of it."""
+    from ratchet.answers import answered
     from ratchet.model.promote import promote as make
     from ratchet.windows import Window
 
     settings = settings_for(store)
 
-    def promoted(work: Work) -> None:
-        make(work, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings)
+    given = answered(answer, by, at)
 
-    run(catalogue.promote(window), promoted, settings, force=force)
+    def promoted(work: Work) -> None:
+        make(work, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings, given)
+
+    run(catalogue.promote(window, answer, by, at), promoted, settings, force=force)
 
 
 commands.add_to(app, settings_for)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
 from sqlalchemy.exc import OperationalError
 
+from ratchet.answers import Answer
 from ratchet.errors import LedgerError, ServiceUnavailable
 
 metadata = sa.MetaData()
@@ -91,6 +92,7 @@ class Decision(BaseModel):
     reasons: list[str]
     evidence: dict[str, Any] = Field({}, description="Everything the verdict was computed from, with its policy.")
     decided_by: str = "the gate"
+    answer: Answer | None = Field(None, description="What a person said to it; None if nobody was asked.")
     dag_run: str = ""
     code_version: str = ""
     decided_at: str = Field("", description="UTC, ISO 8601.")

@@ -21,6 +21,9 @@ def configure(*, job: str = "", dag_run: str = "") -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
+    for chatter in ("mlflow.utils.git_utils", "mlflow.utils.environment"):
+        # An image has neither git nor pip; the commit comes from RATCHET_CODE_VERSION, and models carry no code.
+        logging.getLogger(chatter).setLevel(logging.ERROR)
     structlog.contextvars.bind_contextvars(
         **{key: text for key, text in {"job": job, "dag_run": dag_run}.items() if text}
     )

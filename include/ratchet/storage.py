@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -111,15 +112,20 @@ class FolderStorage:
 
 
 class BucketStorage:
-    """A store in S3 under `s3://bucket/prefix`. One PUT is atomic; boto3 retries and checks what it sends."""
+    """A store in S3 under `s3://bucket/prefix`. One PUT is atomic; boto3 retries and checks what it sends.
+
+    Everything is read as a transfer: only those begin again when the connection breaks in the middle of an object.
+    """
 
     def __init__(self, uri: str) -> None:
         import boto3
+        from boto3.s3.transfer import TransferConfig
         from botocore.config import Config
 
         parts = urlsplit(uri)
         self.uri, self.bucket, self.prefix = uri.rstrip("/"), parts.netloc, parts.path.strip("/")
         self.client = boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+        self.in_one_thread = TransferConfig(use_threads=False)  # a small object does not earn a pool of ten
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -133,8 +139,10 @@ class BucketStorage:
         return True
 
     def read(self, key: str) -> bytes:
+        content = io.BytesIO()
         with _s3_errors(self.uri, key):
-            return self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+            self.client.download_fileobj(self.bucket, self._key(key), content, Config=self.in_one_thread)
+        return content.getvalue()
 
     def write(self, key: str, data: bytes) -> None:
         with _s3_errors(self.uri, key):
@@ -168,18 +176,25 @@ class BucketStorage:
 
 @contextmanager
 def _s3_errors(uri: str, key: str) -> Iterator[None]:
+    from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
+    from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
     try:
         yield
     except ClientError as error:
         if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
             raise MissingInput(f"{key} is not in the store {uri}.") from error
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise _no_answer(uri, key, error) from error
         raise ServiceUnavailable(f"S3 refused {uri}/{key}: {error}. Check the bucket's name and the role.") from error
-    except BotoCoreError as error:
-        raise ServiceUnavailable(
-            f"S3 did not answer for {uri}/{key}: {error}. Check AWS_ENDPOINT_URL, region."
-        ) from error
+    except (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFailedError) as error:
+        raise _no_answer(uri, key, error) from error
+
+
+def _no_answer(uri: str, key: str, error: Exception) -> ServiceUnavailable:
+    said = str(error).rstrip(".")
+    return ServiceUnavailable(f"S3 did not answer for {uri}/{key}: {said}. Check AWS_ENDPOINT_URL, region, AWS Health.")
 
 
 def open_storage(uri: str) -> Storage:

@@ -13,10 +13,13 @@ DATA_LIBRARIES = {
 }  # fmt: skip
 WALLS = {
     "include/ratchet": {"airflow", "orchestration"},
+    "include/delivery": DATA_LIBRARIES | {"ratchet", "orchestration", "embedded"},
+    "plugins": DATA_LIBRARIES | {"embedded"},
     "dags": DATA_LIBRARIES | {"embedded"},
     "include/orchestration": DATA_LIBRARIES | {"embedded"},
 }
 LIGHT = (
+    "answers",
     "windows",
     "keys",
     "catalogue",
@@ -53,11 +56,18 @@ def test_a_room_imports_nothing_from_behind_its_wall(room: str) -> None:
     assert not offenders
 
 
-def test_only_the_cli_and_the_tests_import_the_embedded_default() -> None:
-    """Production code does not lean on the local stand-ins."""
-    allowed = {PROJECT / "include/ratchet/commands/local.py", *(PROJECT / "include/embedded").rglob("*.py")}
+def test_only_the_cli_and_the_tests_import_the_local_stand_ins() -> None:
+    """Production code leans neither on the embedded default nor on the compose stack, which builds on it."""
+    local = {path for room in ("composed", "embedded") for path in (PROJECT / "include" / room).rglob("*.py")}
+    doors = {PROJECT / f"include/ratchet/commands/{name}.py" for name in ("local", "stack")}
     users = {path for room in ("include", "dags", "plugins") for path in (PROJECT / room).rglob("*.py")}
-    assert {path for path in users if "embedded" in imports(path)} <= allowed
+    assert {path for path in users if imports(path) & {"composed", "embedded"}} <= local | doors
+
+
+def test_only_the_bundle_ties_delivery_to_airflow() -> None:
+    """What deploys needs no Airflow; what a container fetches with, before Airflow starts, neither."""
+    users = {path.name for path in (PROJECT / "include/delivery").rglob("*.py") if "airflow" in imports(path)}
+    assert users == {"bundle.py"}
 
 
 @pytest.mark.parametrize("module", LIGHT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 PROJECT = Path(__file__).parents[2]
+TOPIC = "arn:aws:sns:us-east-1:000000000000:alerts"
 JOBS = ("ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote")
 
 
@@ -95,6 +97,24 @@ def test_promoting_survives_a_skipped_approval_but_no_failure(dag: DAG) -> None:
     assert dag.task_dict["retraining.promote"].trigger_rule == "none_failed_min_one_success"
 
 
+@pytest.mark.parametrize("section", ["training", "retraining"])
+def test_promoting_gets_the_answer_of_its_own_section(dag: DAG, section: str) -> None:
+    """An answer is an argument of the job, so that a rejection is recorded like an approval."""
+    arguments = dag.task_dict[f"{section}.promote"].arguments
+    assert set(arguments) == {"window", "answer", "by", "at"}
+    for name in ("answer", "by", "at"):
+        assert arguments[name] == f"{{{{ (ti.xcom_pull('{section}.approve') or {{}}).get('{name}', '') }}}}"
+
+
+def test_a_week_that_is_late_is_told_where_somebody_listens(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline comes with the topic; it is before the week's end, and a question may outlast it."""
+    assert dag.deadline is None
+    monkeypatch.setenv("RATCHET_ALERTS_TOPIC", TOPIC)
+    (deadline,) = DagBag(PROJECT / "dags", collect_dags=True).dags["review_sentiment"].deadline
+    waits = dag.task_dict["retraining.approve"].response_timeout
+    assert deadline.interval < waits < dag.dagrun_timeout
+
+
 def test_parsing_imports_no_data_library_and_opens_no_connection() -> None:
     """The file is parsed every few seconds on the scheduler's machine."""
     probe = (
@@ -108,5 +128,6 @@ def test_parsing_imports_no_data_library_and_opens_no_connection() -> None:
         "assert time.process_time() - began < 1, 'more than a second of CPU to parse'\n"
         "print(sorted({'pandas', 'sklearn', 'mlflow', 'numpy', 'pyarrow'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    env = {**os.environ, "RATCHET_ALERTS_TOPIC": TOPIC}
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False, env=env)
     assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr

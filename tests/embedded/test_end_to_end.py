@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from embedded import services
 from embedded.progress import Progress
-from embedded.rehearsal import applied
 from embedded.report import collect
 from embedded.services import Services
+from embedded.variables import applied
 from ratchet import keys, manifests
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.data import synthetic

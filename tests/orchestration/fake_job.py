@@ -26,6 +26,8 @@ def main() -> None:
     if "fail" in words:
         print("no space left on device", flush=True)
         sys.exit(1)
+    if "starve" in words:
+        sys.exit(137)  # what Docker and ECS report of a process that was killed for its memory
     if "refuse" in words:
         print("ratchet: the archive is empty", flush=True)
         sys.exit(InputError.exit_code)

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from embedded import postgres
+from ratchet.answers import Answer
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger import Champion, Decision, Ledger, decisions
 
 RACES, WRITERS = 20, 4
 numbers = itertools.count()
@@ -108,6 +109,17 @@ def test_the_same_subject_twice_gives_the_first_decision(ledger: Ledger) -> None
     assert ledger.record(promotion(1), Champion()) == first
     assert ledger.record(promotion(7, 1, subject=first.subject), ledger.champion()) == first
     assert (ledger.history(), ledger.champion()) == ([first], Champion(epoch=1, version=1))
+
+
+def test_an_answer_is_remembered_and_rows_without_one_still_read(ledger: Ledger) -> None:
+    """What a person said comes back as it was given; a row from before answers has none."""
+    said = Answer(says="approve", by="jane", at="2026-01-12T10:00:00+00:00")
+    ledger.record(promotion(1).model_copy(update={"answer": said}), Champion())
+    old = promotion(2, 1).model_dump(mode="json", exclude={"id", "answer"})
+    with ledger.engine.begin() as connection:
+        row = {"registered_model": ledger.registered_model, "epoch": 2, "subject": old["subject"], "entry": old}
+        connection.execute(decisions.insert().values(row))
+    assert [row.answer for row in ledger.history()] == [said, None]
 
 
 def test_a_champion_that_moved_refuses_and_nothing_is_written(ledger: Ledger) -> None:

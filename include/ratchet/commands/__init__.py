@@ -24,7 +24,7 @@ def registry(settings: Settings):
 
 def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
     """Add every command of this folder to the CLI."""
-    from ratchet.commands import local, look, steer, use
+    from ratchet.commands import local, look, serve, stack, steer, use
 
-    for module in (look, use, steer, local):
+    for module in (look, use, steer, serve, local, stack):
         module.add_to(app, settings_for)

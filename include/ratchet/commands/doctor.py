@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
 
 from ratchet import commands, keys, manifests
 from ratchet.errors import RatchetError, ServiceUnavailable
@@ -39,6 +42,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _artifact(registry, champion.version)
     if settings.store.startswith("s3://"):
         yield from _ecs()
+
+
+def diagnosed(findings: Iterable[Finding]) -> Table:
+    """Findings as a table, the remedy beside what is ill."""
+    table = Table("", "part", "finding", "what to do", title="Ratchet's doctor")
+    for finding in findings:
+        table.add_row(
+            "[green]ok" if finding.well else "[red]ill", finding.part, escape(finding.says), escape(finding.remedy)
+        )
+    return table
 
 
 def _store(settings: Settings) -> Finding:

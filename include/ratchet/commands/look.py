@@ -19,7 +19,6 @@ from ratchet.storage import Storage, open_storage
 from ratchet.windows import Window
 
 if TYPE_CHECKING:
-    from ratchet.commands.doctor import Finding
     from ratchet.model.decide import Check, Verdict
 
 console = Console()
@@ -52,10 +51,10 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def doctor(store: Store = None) -> None:
         """What is up, what is wrong, and what to do."""
-        from ratchet.commands.doctor import examine
+        from ratchet.commands.doctor import diagnosed, examine
 
         findings = list(examine(settings_for(store)))
-        console.print(_diagnosed(findings))
+        console.print(diagnosed(findings))
         if not all(finding.well for finding in findings):
             raise typer.Exit(1)
 
@@ -68,7 +67,7 @@ def _told(rows: list[Decision]) -> Table:
     table.add_column("because", ratio=1)
     for row in rows:
         colour = "green" if row.action == "promote" else "yellow"
-        who = "" if row.decided_by == "the gate" else f" ({row.decided_by})"
+        who = "" if row.decided_by == "the gate" or row.answer else f" ({row.decided_by})"  # reasons name who answered
         table.add_row(
             str(row.id),
             row.decided_at[:16].replace("T", " "),
@@ -92,13 +91,10 @@ def _replay(recorded: Decision) -> None:
         )
 
 
-def _diagnosed(findings: list[Finding]) -> Table:
-    table = Table("", "part", "finding", "what to do", title="Ratchet's doctor")
-    for finding in findings:
-        table.add_row(
-            "[green]ok" if finding.well else "[red]ill", finding.part, escape(finding.says), escape(finding.remedy)
-        )
-    return table
+def _answered(row: Decision) -> str:
+    if row.answer is None:
+        return "nobody was asked"
+    return f"{row.answer.words}, {row.answer.at[:19] or row.decided_at[:19]} UTC"
 
 
 def _left(row: Decision) -> int | None:
@@ -110,6 +106,7 @@ def _explained(row: Decision, storage: Storage) -> Table:
     found = row.evidence.get("evidence", {})
     facts = {
         "decision": f"{row.action} version {text(row.version)}, {row.decided_at[:19]} UTC, by {row.decided_by}",
+        "answer": _answered(row),
         "window": row.window or "-",
         "candidate": row.candidate or "-",
         "champion": f"before: {text(row.previous)}, after: {text(row.champion)}",
@@ -121,7 +118,7 @@ def _explained(row: Decision, storage: Storage) -> Table:
     }
     table = Table("", "", title=f"Decision {row.id}", show_header=False)
     for name, fact in facts.items():
-        table.add_row(name, fact)
+        table.add_row(name, escape(fact))
     _add(table, "trained on", _trained_on(row, storage) if row.evidence else [])
     _add(table, "because", [escape(reason) for reason in row.reasons])
     _add(table, "checks", [f"{mark(check)} {escape(check.says)}" for check in _checks(row)])

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from ratchet.compiled import compiled, in_slices
 from ratchet.data.counts import BITS, COLUMN, MOST, Array, Counts, u4
-from ratchet.data.schemas import document
+from ratchet.data.documents import document
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # 150 MB that serving, which counts too, does without
 
 ROWS = 4096  # of one slice: about 2 MB of text, a few milliseconds
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer
 
 log = structlog.get_logger()
-Chunk = TypeVar("Chunk", Counts, pa.RecordBatch)
 
-CHUNK = 20_000  # documents between two looks at the clock: a tenth of a second
+CHUNK = 20_000  # reviews between two looks at the clock: a tenth of a second
 PARTS = ("train", "validation")
 FREQUENCIES = ("rare", "often", "reviews")
 
@@ -48,15 +47,7 @@ def vectorizer() -> HashingVectorizer:
     )
 
 
-def count(documents: list[str]) -> Counts:
-    """Counts of n documents. Every one is counted for itself."""
-    if len(documents) <= CHUNK:
-        return counting.count(documents)
-    chunks = (counting.count(documents[start : start + CHUNK]) for start in range(0, len(documents), CHUNK))
-    return Counts.stack(list(_telling(chunks, len(documents))))
-
-
-def _telling(chunks: Iterable[Chunk], of: int) -> Iterator[Chunk]:
+def _telling(chunks: Iterable[pa.RecordBatch], of: int) -> Iterator[pa.RecordBatch]:
     """The same chunks of rows, with a line in the log about every five seconds."""
     rows, said = 0, time.monotonic()
     for chunk in chunks:

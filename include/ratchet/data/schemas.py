@@ -30,8 +30,3 @@ QUARANTINE = pa.schema(
 def review_id(title: str, text: str) -> str:
     """The identity of a review is its words: the same title and text are the same review, wherever they came from."""
     return hashlib.blake2b(f"{title}\x1f{text}".encode(), digest_size=16).hexdigest()
-
-
-def document(title: str, text: str) -> str:
-    """What a model reads of a review."""
-    return f"{title} {text}" if title else text

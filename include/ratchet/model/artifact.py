@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 from scipy.special import expit
 
 from ratchet.candidates import FEATURIZER
+from ratchet.data.counting import count
 from ratchet.data.counts import DIMENSIONS, Counts
-from ratchet.data.features import count
-from ratchet.data.schemas import document
+from ratchet.data.documents import document
 from ratchet.errors import ArtifactError
 from ratchet.model import scoring
 from ratchet.storage import sha256_of

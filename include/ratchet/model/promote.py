@@ -7,6 +7,7 @@ from typing import Literal
 import structlog
 
 from ratchet import keys
+from ratchet.answers import Answer
 from ratchet.errors import LedgerError
 from ratchet.jobs import Work
 from ratchet.ledger import Champion, Decision, Ledger
@@ -19,17 +20,22 @@ from ratchet.windows import Window
 log = structlog.get_logger()
 
 
-def promote(work: Work, window: Window, registry: Registry, ledger: Ledger, settings: Settings) -> Decision:
-    """Decide on a window's challenger and carry it out. Killed at any point, a second run ends in the same state."""
+def promote(
+    work: Work, window: Window, registry: Registry, ledger: Ledger, settings: Settings, answer: Answer | None = None
+) -> Decision:
+    """Decide on a window's challenger and carry it out. Killed at any point, a second run ends in the same state.
+
+    A person's answer is recorded, too, and once: a rejection keeps the champion, an approval leaves it to the gate.
+    Raises LedgerError for a rejection that comes too late, after it is recorded.
+    """
     evaluated = work.read(keys.evaluation(window), f"ratchet evaluate --window {window}")
     key = f"{evaluated.room}/{EVIDENCE}"
     with verified(work.storage, key, evaluated.output(EVIDENCE).sha256) as path:
         evidence = Evidence.model_validate_json(path.read_text())
     policy = Policy()
     verdict = decide(evidence, policy)
-    decision = _record(
-        ledger, evidence, policy, verdict, subject=f"{window}/{evaluated.digest[:16]}", settings=settings
-    )
+    subject = f"{window}/{evaluated.digest[:16]}"
+    decision = _record(ledger, evidence, policy, verdict, answer, subject=subject, settings=settings)
     moved = registry.reconcile(ledger)
     if evidence.version is not None:
         tags = {"decision": decision.action, "reasons": "; ".join(decision.reasons)}
@@ -39,19 +45,39 @@ def promote(work: Work, window: Window, registry: Registry, ledger: Ledger, sett
     work.details.update(
         decision=decision.id, action=decision.action, version=decision.version, champion=decision.champion,
         reasons=decision.reasons, checks=[check.model_dump() for check in verdict.checks],
+        answer=answer.words if answer else "",
     )  # fmt: skip
+    if _too_late(decision):
+        raise LedgerError(
+            f"Version {decision.version} is champion already, so that it was {answer.words} changes nothing "
+            f"(decision {decision.id}). `ratchet rollback` takes it out of service."
+        )
     return decision
 
 
+def _too_late(decision: Decision) -> bool:
+    """Whether a person rejected what serves; nobody shall believe that this took it out of service."""
+    rejected = decision.answer is not None and decision.answer.says == "reject"
+    return rejected and decision.version is not None and decision.version == decision.champion
+
+
 def _record(
-    ledger: Ledger, evidence: Evidence, policy: Policy, verdict: Verdict, *, subject: str, settings: Settings
+    ledger: Ledger,
+    evidence: Evidence,
+    policy: Policy,
+    verdict: Verdict,
+    answer: Answer | None,
+    *,
+    subject: str,
+    settings: Settings,
 ) -> Decision:
     """Append the decision. If the champion changed since the evaluation, the evidence is about the past: keep."""
+    subject = f"{subject}/{answer.identity}" if answer else subject
     known = ledger.find(subject)
     if known:
         return known
-    withdrawn = _withdrawn(ledger, evidence.version)
-    action, reasons = _concluded(evidence, verdict, withdrawn)
+    withdrawn, rejected = _withdrawn(ledger, evidence.version), _rejected(ledger, evidence.version)
+    action, reasons = _concluded(evidence, verdict, withdrawn, rejected, answer)
     decision = Decision(
         subject=subject,
         action=action,
@@ -65,7 +91,10 @@ def _record(
             "policy": policy.model_dump(mode="json"),
             "verdict": verdict.model_dump(mode="json"),
             "withdrawn": withdrawn,
+            "rejected": rejected,
         },
+        decided_by=answer.by if answer and answer.says == "reject" else "the gate",
+        answer=answer,
         dag_run=settings.dag_run,
         code_version=settings.code_version,
     )
@@ -75,7 +104,7 @@ def _record(
     except LedgerError:
         log.warning("champion moved since the evaluation", evaluated_against=measured_against.version)
         present = ledger.champion()
-        late = {"action": "keep", "previous": present.version, "reasons": _late(evidence)}
+        late = {"action": "keep", "previous": present.version, "reasons": _late(evidence, present.version, answer)}
         return ledger.record(decision.model_copy(update=late), present)
 
 
@@ -88,21 +117,43 @@ def _withdrawn(ledger: Ledger, version: int | None) -> int | None:
     return found
 
 
+def _rejected(ledger: Ledger, version: int | None) -> int | None:
+    """The decision in which a person rejected a version, unless somebody approved of it later."""
+    found = None
+    for decision in ledger.history():
+        if version is not None and decision.version == version and decision.answer:
+            found = decision.id if decision.answer.says == "reject" else None
+    return found
+
+
 def _concluded(
-    evidence: Evidence, verdict: Verdict, withdrawn: int | None
+    evidence: Evidence, verdict: Verdict, withdrawn: int | None, rejected: int | None, answer: Answer | None
 ) -> tuple[Literal["promote", "keep"], list[str]]:
-    """What a verdict comes to, and why: nobody is promoted twice, nor after a person took it out of service."""
+    """What verdict and answer come to, and why: nobody is promoted twice, nor against a person's word.
+
+    The answer can only keep back. What the gate refuses, or a rollback withdrew, no approval promotes.
+    """
+    said = [answer.words] if answer else []
     if evidence.version is not None and evidence.version == evidence.champion_version:
-        return "keep", ["it already is the champion"]
+        return "keep", ["it already is the champion", *said]
+    if answer and answer.says == "reject":
+        return "keep", [*said, *([] if verdict.promote else verdict.reasons)]
     if verdict.promote and withdrawn is not None:
-        return "keep", [f"version {evidence.version} was withdrawn in decision {withdrawn}"]
-    return "promote" if verdict.promote else "keep", verdict.reasons
+        return "keep", [f"version {evidence.version} was withdrawn in decision {withdrawn}", *said]
+    if verdict.promote and rejected is not None and answer is None:
+        return "keep", [f"version {evidence.version} was rejected in decision {rejected}"]
+    return "promote" if verdict.promote else "keep", [*verdict.reasons, *said]
 
 
-def _late(evidence: Evidence) -> list[str]:
+def _late(evidence: Evidence, present: int | None, answer: Answer | None) -> list[str]:
+    """Why to keep when the champion is no longer the one that was measured against, but version `present`."""
+    said = [answer.words] if answer else []
+    if evidence.version is not None and evidence.version == present:
+        return ["it already is the champion", *said]
     return [
         f"The champion moved on from epoch {evidence.champion_epoch} (version {evidence.champion_version}) since this "
-        "was evaluated: the evidence is about the past"
+        "was evaluated: the evidence is about the past",
+        *said,
     ]
 
 
@@ -154,7 +205,9 @@ def replay(decision: Decision) -> tuple[Verdict, bool]:
     evidence = Evidence(**decision.evidence["evidence"])
     verdict = decide(evidence, Policy(**decision.evidence["policy"]))
     then = Verdict(**decision.evidence["verdict"])
-    concluded = _concluded(evidence, verdict, decision.evidence["withdrawn"])
+    withdrawn, rejected = decision.evidence["withdrawn"], decision.evidence.get("rejected")
+    concluded = _concluded(evidence, verdict, withdrawn, rejected, decision.answer)
     if decision.action == "keep" and decision.epoch != evidence.champion_epoch:
-        concluded = "keep", _late(evidence)
+        present = decision.previous if "rejected" in decision.evidence else None  # rows from before did not look
+        concluded = "keep", _late(evidence, present, decision.answer)
     return verdict, (then.checks, decision.action, decision.reasons) == (verdict.checks, *concluded)

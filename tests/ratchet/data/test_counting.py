@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from ratchet.data import counting
 from ratchet.data.counting import count, count_reviews
 from ratchet.data.counts import DIMENSIONS, MOST, Counts, Frequencies, add_up
+from ratchet.data.documents import document
 from ratchet.data.features import vectorizer
-from ratchet.data.schemas import document
 
 ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
 AWKWARD = (

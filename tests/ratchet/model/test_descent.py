@@ -15,9 +15,10 @@ from sklearn.svm import LinearSVC
 
 from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.data import synthetic
+from ratchet.data.counting import count
 from ratchet.data.counts import MOST
-from ratchet.data.features import Features, count
-from ratchet.data.schemas import document
+from ratchet.data.documents import document
+from ratchet.data.features import Features
 from ratchet.errors import FitError
 from ratchet.model import descent, train
 from ratchet.model.descent import Examples, Loss, Optimum, examples, optimum

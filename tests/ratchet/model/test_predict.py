@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from structlog.testing import capture_logs
 
-from ratchet.data.features import count
+from ratchet.data.counting import count
 from ratchet.errors import InputError
 from ratchet.model import predict as module
 from ratchet.model.artifact import Card, Model

@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 
 from ratchet.candidates import CANDIDATES
 from ratchet.data import features, synthetic
+from ratchet.data.counting import count
 from ratchet.data.counts import DIMENSIONS
-from ratchet.data.features import Features, count
-from ratchet.data.schemas import document
+from ratchet.data.documents import document
+from ratchet.data.features import Features
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
 from ratchet.model.export import pipeline
 from ratchet.model.train import fit
@@ -55,27 +56,16 @@ def model(request: pytest.FixtureRequest, parts: list[Features]) -> Model:
     return fit(CANDIDATES[request.param], parts[:1], parts[1], "0-0")[0]
 
 
-def test_counting_in_chunks_is_counting_at_once(
-    reviews: list[tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Chunks of 7 give the matrix that one call of scikit-learn's vectorizer gives, to the bit."""
-    monkeypatch.setattr(features, "CHUNK", 7)
-    documents = [document(title, text) for title, text in [pair[1:] for pair in reviews[:100]] + ODD]
-    ours, theirs = count(documents).csr(), features.vectorizer().transform(documents)
-    for name in ("indptr", "indices", "data"):
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
-
-
-def test_long_counting_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_featurizing_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line about every five seconds, with rows done and rows in all; nothing for what is short."""
-    monkeypatch.setattr(features, "CHUNK", 2)
+    chunks = ["abc", "def", "g"]
     with capture_logs() as quiet:
-        count(["good"] * 5)
+        assert list(features._telling(chunks, 7)) == chunks
     monkeypatch.setattr(features, "time", SimpleNamespace(monotonic=itertools.count(step=3).__next__))
     with capture_logs() as said:
-        count(["good"] * 5)
+        assert list(features._telling(chunks, 7)) == chunks
     assert quiet == []
-    assert [(line["event"], line["rows"], line["of"]) for line in said] == [("featurizing", 4, 5)]
+    assert [(line["event"], line["rows"], line["of"]) for line in said] == [("featurizing", 6, 7)]
 
 
 def test_scoring_is_scikit_learns(parts: list[Features]) -> None:

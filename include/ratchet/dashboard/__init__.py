@@ -1,0 +1,1 @@
+"""What happened and why, for people with a browser: Streamlit pages over read-only queries."""

@@ -1,0 +1,100 @@
+"""Verified models on this machine's disk, so that the API starts and rolls back without MLflow and Postgres.
+
+    <SHA-256 of model.json>/model.json, model.safetensors
+    champions.json           who served last and before, newest first, each with the address of its files
+
+The card names the digest of the weights, so the address covers every byte.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ratchet.errors import ArtifactError
+from ratchet.model import artifact
+from ratchet.model.artifact import CARD, WEIGHTS, Model
+from ratchet.serving.promotion import Promotion
+from ratchet.storage import sha256_of
+
+KEPT = 2  # the champion, and the one before it for a rollback while MLflow is away
+CHAMPIONS = "champions.json"
+
+
+class Kept(BaseModel):
+    """A champion whose files are in the cache."""
+
+    model_config = ConfigDict(frozen=True)
+
+    registered_model: str
+    promotion: Promotion
+    sha256: dict[str, str] = Field(description="Of each file, by its name.")
+
+    @property
+    def address(self) -> str:
+        return self.sha256[CARD]
+
+
+class Cache:
+    """The cache of one API process, in a folder that it has alone."""
+
+    def __init__(self, root: Path, registered_model: str) -> None:
+        self.root, self.registered_model = root.expanduser(), registered_model
+
+    def champions(self) -> list[Kept]:
+        """Who served, newest first; none of it is verified yet. An unreadable list counts as an empty one."""
+        try:
+            found = TypeAdapter(list[Kept]).validate_json((self.root / CHAMPIONS).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return []
+        return [kept for kept in found if kept.registered_model == self.registered_model]
+
+    def find(self, promotion: Promotion) -> Kept | None:
+        """The files of the very model that was promoted; a version's number alone says little after a reset."""
+        for kept in self.champions():
+            known = kept.promotion
+            if (known.version, known.model_digest) == (promotion.version, promotion.model_digest):
+                return kept.model_copy(update={"promotion": promotion})
+        return None
+
+    def load(self, kept: Kept) -> Model:
+        """The model, verified. Raises ArtifactError if a byte of it changed or a file is missing."""
+        folder = self.root / kept.address
+        model = artifact.load(folder)
+        if sha256_of(folder / CARD) != kept.address:
+            raise ArtifactError(f"{folder / CARD} was altered. Delete {folder}; it is downloaded again.")
+        return model
+
+    @contextmanager
+    def aside(self) -> Iterator[Path]:
+        """An empty folder on the cache's own disk."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.root, prefix=".aside-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder) / "model"
+
+    def add(self, folder: Path, promotion: Promotion) -> Kept:
+        """Move a champion's files to their address. They are read back and verified, so nothing is flushed."""
+        sha256 = {file: sha256_of(folder / file) for file in (CARD, WEIGHTS)}
+        kept = Kept(registered_model=self.registered_model, promotion=promotion, sha256=sha256)
+        shutil.rmtree(self.root / kept.address, ignore_errors=True)
+        folder.replace(self.root / kept.address)
+        return kept
+
+    def remember(self, kept: Kept) -> None:
+        """Name the champion that serves now, and forget the files of all but it and the one before."""
+        others = [each for each in self.champions() if each.address != kept.address]
+        champions = [kept, *others][:KEPT]
+        handle, aside = tempfile.mkstemp(dir=self.root, prefix=".aside-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(TypeAdapter(list[Kept]).dump_json(champions, indent=2))
+        Path(aside).replace(self.root / CHAMPIONS)
+        addresses = {each.address for each in champions}
+        for path in self.root.iterdir():
+            if path.is_dir() and path.name not in addresses:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,71 @@
+"""The one shape of every refusal: problem details, as RFC 9457 has them. They quote nothing that a caller sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from ratchet.errors import ServiceUnavailable
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = {"Retry-After": "5"}  # seconds, about one look at the ledger
+
+
+class Problem(BaseModel):
+    """Why a request was refused, and what to do."""
+
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str = Field(description="What is wrong and what to do next.")
+    errors: dict[str, str] = Field({}, description="For an unreadable request: what is wrong, by place in the body.")
+
+
+def problem(
+    status: int, detail: str, *, errors: dict[str, str] | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The response that refuses."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or {})
+    return JSONResponse(body.model_dump(), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def documented(**reasons: str) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: `documented(_503="nothing is loaded")`."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {int(status.strip("_")): {"description": says, "content": content} for status, says in reasons.items()}
+
+
+async def _of_http(request: Request, error: HTTPException) -> JSONResponse:
+    return problem(error.status_code, f"{error.detail}. GET /openapi.json lists what there is.", headers=error.headers)
+
+
+async def _of_validation(request: Request, error: RequestValidationError) -> JSONResponse:
+    errors = {_place(flaw): flaw["msg"] for flaw in error.errors()}
+    return problem(422, "The request is not as GET /openapi.json describes it; see errors.", errors=errors)
+
+
+def _place(flaw: dict[str, Any]) -> str:
+    """Where in the body, as in `reviews.3.text`; what is no JSON has no places."""
+    return "body" if flaw["type"] == "json_invalid" else ".".join(map(str, flaw["loc"][1:])) or "body"
+
+
+async def _of_absence(request: Request, error: ServiceUnavailable) -> JSONResponse:
+    return problem(503, str(error), headers=RETRY_AFTER)
+
+
+async def _of_bug(request: Request, error: Exception) -> JSONResponse:
+    return problem(500, "This is a fault of the service. Try again; if it stays, its log says more.")
+
+
+def add_to(app: FastAPI) -> None:
+    """Answer every error in the one shape."""
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(ServiceUnavailable, _of_absence)
+    app.add_exception_handler(Exception, _of_bug)

@@ -1,0 +1,84 @@
+"""What is asked and what is answered: the contract of the API, and so of its OpenAPI page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from ratchet.ledger import Champion
+from ratchet.serving.promotion import Promotion
+
+MAX_REVIEWS = 1_000
+PredictionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+
+
+class Review(BaseModel):
+    """One review to be read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field("", max_length=1_000, examples=["Great value"])
+    text: str = Field(min_length=1, max_length=100_000, examples=["It works well and does not cost much."])
+    prediction_id: PredictionId = Field(
+        default_factory=lambda: str(uuid4()),
+        description="Names the prediction, so that its true label can be told later; made up if missing.",
+        examples=["order-4711"],
+    )
+
+
+class Reviews(BaseModel):
+    """What POST /predict asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reviews: list[Review] = Field(min_length=1, max_length=MAX_REVIEWS)
+
+    @field_validator("reviews")
+    @classmethod
+    def _distinct(cls, reviews: list[Review]) -> list[Review]:
+        if len({review.prediction_id for review in reviews}) < len(reviews):
+            raise ValueError("two reviews have the same prediction_id")
+        return reviews
+
+
+class Prediction(BaseModel):
+    """The answer for one review."""
+
+    prediction_id: str
+    label: Literal[0, 1] = Field(description="0 negative, 1 positive.")
+    probability: float = Field(ge=0, le=1, description="Calibrated probability of label 1.")
+
+
+class Predictions(BaseModel):
+    """The answers, in the order of the reviews, all from one model version."""
+
+    model_version: int
+    predictions: list[Prediction]
+
+
+class Alive(BaseModel):
+    """The process lives."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """A verified model is loaded."""
+
+    status: Literal["ready"] = "ready"
+    model_version: int
+
+
+class ServedModel(BaseModel):
+    """Who serves, since when and why; and whether that is who should."""
+
+    registered_model: str
+    promotion: Promotion
+    sha256: dict[str, str] = Field(description="Of each file of the model, by its name.")
+    loaded_at: datetime
+    champion: Champion | None = Field(description="Whom the ledger names; null while it was never reached.")
+    checked_at: datetime | None = Field(description="When the ledger was last asked.")
+    problem: str = Field(description="Why the ledger's champion is not served or not known; empty if all is well.")

@@ -1,0 +1,38 @@
+"""What the API needs to know beyond the settings of every command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from ratchet.errors import ConfigurationError
+from ratchet.settings import Settings
+
+HOW = 'Make one: KEY=$(openssl rand -hex 32); its hash: printf %s "$KEY" | sha256sum'
+
+
+class ServingSettings(Settings):
+    """The environment's `RATCHET_…` variables, those of the API with `RATCHET_SERVING_…` in front."""
+
+    serving_keys: SecretStr = Field(
+        SecretStr(""), description="SHA-256 of each API key as 64 hex digits, separated by commas. No key opens none."
+    )
+    serving_cache: Path = Field(
+        Path("~/.cache/ratchet/serving"), description="Where verified models are kept; one API process has it alone."
+    )
+    serving_poll_seconds: float = Field(5.0, gt=0, description="Between two looks at the ledger.")
+    serving_drain_seconds: float = Field(
+        3.0, ge=0, le=10, description="How long to answer on, not ready, after SIGTERM, until load balancers noticed."
+    )
+
+    @property
+    def key_hashes(self) -> list[bytes]:
+        """The digests of all API keys. Raises ConfigurationError without any, or for one that is no SHA-256."""
+        given = [each.strip() for each in self.serving_keys.get_secret_value().split(",") if each.strip()]
+        if not given:
+            raise ConfigurationError(f"RATCHET_SERVING_KEYS names no API key, so nobody could ask anything. {HOW}")
+        if not all(re.fullmatch("[0-9a-fA-F]{64}", each) for each in given):
+            raise ConfigurationError(f"RATCHET_SERVING_KEYS holds something that is no SHA-256 in hex. {HOW}")
+        return [bytes.fromhex(each) for each in given]

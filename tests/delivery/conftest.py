@@ -1,0 +1,136 @@
+"""Small projects to release, and places to release them to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from delivery.places import Bucket, Folder, Place
+from embedded import services
+from embedded.children import Children, free_port
+
+DAG = """
+from airflow.sdk import dag, get_current_context, task
+
+from {package}.diary import write
+
+RELEASE = "{release}"
+
+
+@dag(on_failure_callback=lambda context: write("callback", context["run_id"], RELEASE))
+def {name}():
+    @task
+    def say():
+        write("task", get_current_context()["run_id"], RELEASE)
+
+    say()
+
+
+{name}()
+"""
+DIARY = """
+import json
+import os
+
+RELEASE = "{release}"
+
+
+def write(who, run, release):
+    # Who ran for which DAG run, and of which release were the DAG file and this module; dags and airflow are named here
+    with open(os.environ["DIARY"], "a") as diary:
+        diary.write(json.dumps([who, run, release, RELEASE]) + "\\n")
+"""
+MakeProject = Callable[..., Path]
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> MakeProject:
+    """Projects whose DAG files and whose package both say which release they are of."""
+
+    def make(release: str, dags: tuple[str, ...] = ("weekly",), package: str = "delivered") -> Path:
+        project = tmp_path / f"project-{release}"
+        files = {f"dags/{name}.py": DAG.format(name=name, package=package, release=release) for name in dags}
+        files |= {
+            "plugins/page.py": "",
+            f"include/{package}/__init__.py": "",
+            f"include/{package}/diary.py": DIARY.format(release=release),
+        }
+        for path, text in files.items():
+            (project / path).parent.mkdir(parents=True, exist_ok=True)
+            (project / path).write_text(text)
+        return project
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "place")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of S3's stand-in."""
+    root, port = tmp_path_factory.mktemp("s3"), free_port()
+    with Children(root / "logs") as children:
+        services.start_aws(children, port, "unix:///no/engine", root)
+        endpoint = f"http://127.0.0.1:{port}"
+        children.wait_for("aws", f"{endpoint}/_ministack/health")
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket of its own for each test."""
+    for name, text in services.aws_environment(s3).items():
+        monkeypatch.setenv(name, text)
+    name = f"test-{os.urandom(6).hex()}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return Bucket(f"s3://{name}/dags")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest) -> Place:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def kill_at_each_point() -> Callable[[Callable[[], object]], Iterator[int]]:
+    """Run some work in a child again and again, each time killed (-9) one touch of the file system later."""
+    touches = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.symlink", "os.listdir"}
+
+    def killed(work: Callable[[], object], point: int) -> bool:
+        child = os.fork()
+        if not child:
+            left = point
+
+            def hook(event: str, arguments: object) -> None:
+                nonlocal left
+                if event in touches:
+                    left -= 1
+                    if not left:
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            try:
+                sys.addaudithook(hook)
+                work()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status in {0, -signal.SIGKILL}
+        return status != 0
+
+    def points(work: Callable[[], object]) -> Iterator[int]:
+        point = 1
+        while killed(work, point):
+            yield point
+            point += 1
+
+    return points

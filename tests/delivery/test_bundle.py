@@ -1,0 +1,123 @@
+"""Airflow follows the releases, and each DAG run keeps the one it started with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from delivery import layout
+from delivery.bundle import RatchetDagBundle
+from delivery.errors import CorruptRelease, NoRelease, Shadowed
+from delivery.places import Folder, Place
+from delivery.release import release
+
+AIRFLOW_SIDE = Path(__file__).with_name("airflow_side.py")
+INCLUDE = Path(layout.__file__).parents[1]
+AS_IN_THE_IMAGE = f"""
+import runpy, sys
+sys.path[:] = [path for path in sys.path if path != {str(INCLUDE)!r}]
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a file with `delivery` on the path, by a link, and nothing else of the project."""
+
+
+@pytest.fixture
+def bundle(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RatchetDagBundle]:
+    """Bundles over one place, as Airflow makes them."""
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
+    return lambda version=None: RatchetDagBundle(name="ratchet", releases=folder.uri, version=version)
+
+
+def test_the_processor_follows_the_pointer_and_a_task_does_not(
+    folder: Folder, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
+) -> None:
+    """After a release without it a DAG file is gone from the bundle, while a pinned one has it."""
+    old = release(make_project("A", dags=("weekly", "retired")), folder, "A").sha
+    following = bundle()
+    following.initialize()
+    assert (following.get_current_version().version, following.path.name) == (old, old)
+    new = release(make_project("B"), folder, "B").sha
+    assert following.path.name == old
+    following.refresh()
+    assert (following.get_current_version().version, following.path.name) == (new, new)
+    assert not (following.path / "dags/retired.py").exists()
+    pinned = bundle(old)
+    pinned.initialize()
+    assert (pinned.get_current_version().version, pinned.path.name) == (old, old)
+    assert (pinned.path / "dags/retired.py").exists()
+    with pytest.raises(NoRelease, match="pinned"):
+        pinned.refresh()
+
+
+def test_a_corrupt_release_leaves_the_old_one_in_use(
+    folder: Folder, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
+) -> None:
+    """The DAG processor logs the reason at each refresh, and goes on with what it has."""
+    old = release(make_project("A"), folder, "A").sha
+    following = bundle()
+    following.initialize()
+    new = release(make_project("B"), folder, "B").sha
+    folder.put(layout.key(new, "dags/weekly.py"), b"altered")
+    with pytest.raises(CorruptRelease):
+        following.refresh()
+    assert (following.get_current_version().version, following.path.name) == (old, old)
+
+
+def test_a_bundle_may_be_asked_for_its_path_before_it_is_fetched(bundle: Callable[..., RatchetDagBundle]) -> None:
+    """Airflow does so at its start, with no release anywhere; initialising it then says what to do."""
+    assert bundle().path == bundle().versions_dir
+    with pytest.raises(NoRelease, match="make deploy-dags"):
+        bundle().initialize()
+
+
+def test_another_copy_of_the_code_is_refused(
+    folder: Folder, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
+) -> None:
+    """A package that this process would import from elsewhere, here the checkout, would mix two releases."""
+    release(make_project("A", package="orchestration"), folder, "A")
+    with pytest.raises(Shadowed, match=r"orchestration would be imported from .*include.*Take it off PYTHONPATH"):
+        bundle().initialize()
+
+
+def test_airflow_keeps_each_run_in_its_release(
+    bucket: Place, make_project: Callable[..., Path], tmp_path: Path
+) -> None:
+    """With a real DAG processor: a run from before a release ends, tasks and callbacks, in the release it began in."""
+    projects = [
+        make_project("A", dags=("weekly", "retired"), package="orchestration"),
+        make_project("B", package="orchestration"),
+    ]
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/delivery").symlink_to(INCLUDE / "delivery")
+    bundles = [
+        {
+            "name": "ratchet",
+            "classpath": "delivery.bundle.RatchetDagBundle",
+            "kwargs": {"releases": bucket.uri, "refresh_interval": 1},
+        }
+    ]
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(tmp_path / "bundles"),
+        "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+        "PYTHONPATH": str(tmp_path / "image"),
+        "DIARY": str(tmp_path / "diary"),
+    }
+    command = [sys.executable, "-c", AS_IN_THE_IMAGE, str(AIRFLOW_SIDE), bucket.uri, *map(str, projects)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    early, late = found["early"], found["late"]
+    assert found["pinned"] == {early: found["old"], late: found["new"]}
+    assert sorted(found["diary"]) == sorted(
+        [who, run, release, release] for who in ("task", "callback") for run, release in ((early, "A"), (late, "B"))
+    )

@@ -1,0 +1,64 @@
+"""What a real Airflow with our plugins answers, asked once for all tests: its start takes seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from plugins.ten_weeks import live_through
+from ratchet.ledger import Champion, Decision, Ledger
+
+PROJECT = Path(__file__).parents[2]
+HOSTILE = "<script>alert(1)</script>\"' onload={{ 7 * 7 }}"
+
+
+@pytest.fixture(scope="session")
+def airflow_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an Airflow of its own, with our plugins and one user, who may only look."""
+    home = tmp_path_factory.mktemp("airflow")
+    return {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "dags"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "jane:viewer",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this test, and of nobody else",
+        "RATCHET_STORE": "s3://a-bucket",
+        "RATCHET_TRACKING": "http://ratchet:hush@mlflow.example:5000",
+        "PYTHONPATH": str(PROJECT / "include"),
+    }
+
+
+@pytest.fixture(scope="session")
+def answers(airflow_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `in_airflow.py` got for ledgers that are empty, full, or full of hostile text."""
+    folder = tmp_path_factory.mktemp("ledgers")
+    for name, fill in (("full", live_through), ("hostile", attack)):
+        ledger = Ledger(SecretStr(f"sqlite:///{folder}/{name}.db"), "review-sentiment")
+        fill(ledger)
+        ledger.engine.dispose()
+    command = [sys.executable, str(Path(__file__).with_name("in_airflow.py")), str(folder)]
+    done = subprocess.run(command, env=airflow_env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def attack(ledger: Ledger) -> None:
+    """Text that somebody else wrote, wherever the page shows text."""
+    check = {"name": HOSTILE, "passed": False, "says": HOSTILE}
+    ledger.record(
+        Decision(
+            subject="0-0/x", action="promote", version=1, previous=None, window=HOSTILE, candidate=HOSTILE,
+            reasons=[HOSTILE, HOSTILE], decided_by=HOSTILE, dag_run=f"../../{HOSTILE}", code_version=HOSTILE,
+            evidence={"evidence": {}, "verdict": {"checks": [check]}},
+        ),
+        Champion(),
+    )  # fmt: skip

@@ -1,0 +1,179 @@
+"""The page Champion in a real Airflow: who may read it, and what it says of a ledger in every state."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratchet.model.decide import Verdict
+
+Answer = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def pages(answers: dict[str, Any]) -> dict[str, Answer]:
+    return answers["pages"]
+
+
+def words(answer: Answer) -> str:
+    """What a reader of the page reads, on one line."""
+    body = re.sub(r"<(style|script)>.*?</\1>", "", answer["text"], flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def rows(answer: Answer) -> list[str]:
+    """Each row of the table, as words."""
+    return [words({"text": row}) for row in re.findall(r"<tr>(.*?)</tr>", answer["text"], re.DOTALL)[1:]]
+
+
+def test_airflow_lists_the_plugin_and_has_nothing_to_complain_of(airflow_env: dict[str, str]) -> None:
+    """`airflow plugins` knows the app and the entry in the navigation, which opens inside Airflow's page."""
+    command = [str(Path(sys.executable).with_name("airflow")), "plugins", "--output", "json"]
+    done = subprocess.run(command, env=airflow_env, capture_output=True, text=True, check=True)
+    (plugin,) = json.loads(done.stdout)
+    assert plugin["name"] == "champion"
+    assert [app["url_prefix"] for app in plugin["fastapi_apps"]] == ["/champion"]
+    (view,) = plugin["external_views"]
+    assert (view["name"], view["href"], view["url_route"], view["destination"]) == (
+        "Champion", "champion/", "champion", "nav",
+    )  # fmt: skip
+    assert "error" not in done.stderr.lower()
+
+
+def test_loading_plugins_does_not_load_the_page(answers: dict[str, Any]) -> None:
+    """Every task's process loads plugins; only an API server needs FastAPI."""
+    assert answers["loaded late"]
+
+
+@pytest.mark.parametrize("who", ["nobody", "expired", "forged"])
+def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str, Answer], who: str) -> None:
+    """And comes back to the page from there."""
+    answer = pages[f"{who}, page"]
+    assert (answer["status"], answer["text"]) == (303, "")
+    assert answer["headers"]["location"] == "/api/v2/auth/login?next=%2Fchampion%2F"
+
+
+@pytest.mark.parametrize(
+    ("visit", "status"),
+    [
+        ("nobody, json", 401), ("nobody, page by a program", 401), ("forged, json", 403), ("no rights, json", 403),
+        ("no rights, page", 403), ("documentation", 404),
+    ],
+)  # fmt: skip
+def test_who_may_not_read_the_dag_reads_nothing(pages: dict[str, Answer], visit: str, status: int) -> None:
+    """No session, a forged one, or a user without any right: not a word of the ledger gets out."""
+    answer = pages[visit]
+    assert answer["status"] == status
+    assert "macro" not in answer["text"]
+    assert "linear-svc" not in answer["text"]
+
+
+def test_logging_in_with_a_password_opens_the_page(pages: dict[str, Answer]) -> None:
+    """A viewer's token, given by Airflow for a password, is enough; a cookie says the same."""
+    assert pages["password, page"]["status"] == 200
+    assert words(pages["password, page"]) == words(pages["full, page"])
+
+
+def test_the_page_says_who_is_champion_since_when_and_why(pages: dict[str, Answer]) -> None:
+    """The first lines are the answer to the question that brings people here."""
+    page = pages["full, page"]
+    assert page["status"] == 200
+    start = words(page).partition("Every decision")[0]
+    assert "Version 9 is champion. Promoted by the gate." in start
+    assert "an improvement beyond chance: macro-F1 +0.0350" in start
+    assert "logistic-regression, trained on 0-8" in start
+    assert "10 5 promote, 4 keep, 1 rollback" in start
+
+
+def test_the_history_is_whole_and_newest_first(pages: dict[str, Answer]) -> None:
+    """Ten rows: action, version, window, both scores, difference, p-value, champion after it, reasons, by whom."""
+    table = rows(pages["full, page"])
+    assert [re.search("promote|keep|rollback", row)[0] for row in table] == [
+        "promote", "keep", "rollback", "keep", "promote", "keep", "promote", "keep", "promote", "promote",
+    ]  # fmt: skip
+    assert "promote v9 logistic-regression 0-8 0.9105 vs 0.8755 +0.0350 p < 0.0001 v9 now" in table[0]
+    assert "keep v8 logistic-regression 0-7 0.8552 vs 0.8755 −0.0200 p < 0.0001 v4 no improvement" in table[1]
+    assert "and 3 more" in table[1]
+    assert table[2].endswith("rollback v4 – – – v4 rolled back from version 6 by hand by maria · code 3f2c1ab")
+    assert "v1 linear-svc 0-0 0.8290 – v1 there is no champion yet" in table[9]
+    assert "by the gate · DAG run · code 3f2c1ab" in table[9]
+
+
+def test_a_reason_opens_to_every_check(pages: dict[str, Answer]) -> None:
+    """Passed and failed ones, in the gate's words."""
+    row = rows(pages["full, page"])[5]
+    assert "✗ calibration error 0.0900 is over" in row
+    assert "✓ macro-F1 0.8738 is above the floor 0.7" in row
+
+
+def test_versions_and_runs_are_links(pages: dict[str, Answer]) -> None:
+    """To MLflow as a browser finds it, without credentials, and to Airflow's page of the DAG run."""
+    text = pages["full, page"]["text"]
+    assert 'href="http://mlflow.example:5000/#/models/review-sentiment/versions/9" target="_blank"' in text
+    assert 'href="/dags/review_sentiment/runs/scheduled__2026-01-12T00%3A00%3A00%2B00%3A00" target="_parent"' in text
+    assert "hush" not in text
+
+
+def test_machines_get_the_same_with_all_evidence(pages: dict[str, Answer]) -> None:
+    """Enough to compute a verdict again elsewhere."""
+    answer = pages["full, json"]
+    told = json.loads(answer["text"])
+    assert (answer["status"], told["registered_model"], told["champion"]) == (200, "review-sentiment", 9)
+    assert [row["id"] for row in told["decisions"]] == list(range(10, 0, -1))
+    assert [row["champion"] for row in told["decisions"]] == [9, 4, 4, 6, 6, 4, 4, 2, 2, 1]
+    assert Verdict(**told["decisions"][0]["evidence"]["verdict"]).promote
+
+
+def test_an_empty_ledger_says_so_and_what_to_do(pages: dict[str, Answer]) -> None:
+    """No decision yet is no error."""
+    page, told = pages["empty, page"], json.loads(pages["empty, json"]["text"])
+    assert page["status"] == 200
+    assert "No decision yet" in words(page)
+    assert "Trigger the DAG review_sentiment" in words(page)
+    assert told == {"registered_model": "review-sentiment", "champion": None, "decisions": []}
+
+
+def test_a_ledger_that_does_not_answer_says_where_and_hides_the_password(pages: dict[str, Answer]) -> None:
+    """A person reads what to do, a program gets the status; neither sees a traceback or a secret."""
+    page, told = pages["unreachable, page"], pages["unreachable, json"]
+    assert (page["status"], told["status"]) == (503, 503)
+    assert "The ledger cannot be read now" in words(page)
+    for answer in (page, told):
+        assert "127.0.0.1:9/ratchet did not answer" in answer["text"]
+        assert "Is Postgres up?" in answer["text"]
+        assert "hush" not in answer["text"]
+        assert "Traceback" not in answer["text"]
+
+
+def test_hostile_text_stays_text(pages: dict[str, Answer]) -> None:
+    """Whoever writes into the ledger writes no markup, no template, and no address outside of Airflow."""
+    page = pages["hostile, page"]
+    assert page["status"] == 200
+    assert page["text"].count("<script>") == 1
+    assert "&lt;script&gt;alert(1)" in page["text"]
+    assert "{{ 7 * 7 }}" in words(page)
+    assert 'onload="' not in page["text"]
+    assert "runs/..%2F..%2F%3Cscript%3E" in page["text"]
+
+
+@pytest.mark.parametrize("visit", ["full, page", "nobody, page", "nobody, json", "unreachable, page"])
+def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Answer], visit: str) -> None:
+    """Only our own style and script run, only Airflow frames the page, and no cache keeps it."""
+    headers = pages[visit]["headers"]
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "unsafe" not in policy
+    assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+
+
+def test_the_page_fetches_nothing(pages: dict[str, Answer]) -> None:
+    """No font, picture, style or script from anywhere: what is not in the page, it does without."""
+    assert re.findall(r"<(?:link|img|iframe)\b|\bsrc=|@import|url\(", pages["full, page"]["text"]) == []

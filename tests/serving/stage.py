@@ -1,0 +1,164 @@
+"""A real stage for the API: an MLflow server, versions in it, a ledger to promote them, and the app on a free port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from pydantic import SecretStr
+
+from behaviour.bench import Bench
+from ratchet import keys
+from ratchet.ledger import Decision, Ledger
+from ratchet.manifests import Manifest
+from ratchet.model import artifact
+from ratchet.model.artifact import WEIGHTS
+from ratchet.serving.app import create_app
+from ratchet.serving.settings import ServingSettings
+from ratchet.storage import sha256_of
+from ratchet.windows import Window
+
+KEY = "a-key-for-tests"
+AWAY = "127.0.0.1:9"  # nothing listens on the discard port
+TRAININGS = {1: (Window(0), "linear-svc"), 2: (Window(0), "logistic-regression"), 3: (Window(1), "linear-svc")}
+
+Api = Callable[[ServingSettings], AbstractContextManager[httpx.Client]]
+
+
+@dataclass(frozen=True)
+class Mlflow:
+    """MLflow with three versions of the model, and the folder in which its server keeps artifacts."""
+
+    uri: str
+    artifacts: Path
+    bench: Bench
+
+    def trained(self, version: int) -> Manifest:
+        return self.bench.manifest(keys.model(*TRAININGS[version]))
+
+    def reads(self, version: int, title: str, text: str) -> float:
+        """The probability that a version gives, from the files that its training published."""
+        model = artifact.load(self.bench.store / keys.model(*TRAININGS[version]))
+        return float(model.read([title], [text])[0])
+
+    @contextmanager
+    def damaged(self, version: int) -> Iterator[None]:
+        """One byte of the weights in MLflow is another one for as long as the block runs."""
+        whole = self.trained(version).output(WEIGHTS).sha256
+        path = next(path for path in self.artifacts.rglob(WEIGHTS) if sha256_of(path) == whole)
+        before = path.read_bytes()
+        path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        try:
+            yield
+        finally:
+            path.write_bytes(before)
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Its address at once, and what waits until it answers: it takes seconds to start, in which others can work."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"),
+    ]
+    here = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(command, env=os.environ | here, stdout=log, stderr=log, cwd=folder)
+    uri = f"http://127.0.0.1:{port}"
+
+    def wait() -> None:
+        wait_until(lambda: server.poll() is not None or _answers(f"{uri}/health"), seconds=300)
+        assert server.poll() is None, (folder / "mlflow.log").read_text()
+
+    try:
+        yield uri, wait
+    finally:
+        server.terminate()
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Return as soon as a condition holds; fail after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One API's world: its settings, with a cache and a ledger of their own."""
+
+    settings: ServingSettings
+    mlflow: Mlflow
+
+    def promote(self, version: int, action: str = "promote") -> Decision:
+        """Make a version champion, as the gate does."""
+        ledger = Ledger(self.settings.ledger_url, self.settings.registered_model)
+        champion, trained = ledger.champion(), self.mlflow.trained(version)
+        evidence = {"evidence": {"model_digest": trained.digest}} if action == "promote" else {}
+        decision = Decision(
+            subject=f"{action}/{champion.epoch}",
+            action=action,
+            version=version,
+            previous=champion.version,
+            window=trained.parameters["window"],
+            candidate=trained.parameters["candidate"],
+            reasons=[f"version {version} is better"],
+            evidence=evidence,
+        )
+        return ledger.record(decision, champion)
+
+    def without_services(self) -> ServingSettings:
+        """The same cache, while Postgres and MLflow are away."""
+        gone = {
+            "ledger": SecretStr(f"postgresql+psycopg://me:hunter2@{AWAY}/ratchet"),
+            "tracking": SecretStr(f"http://me:hunter2@{AWAY}"),
+        }
+        return self.settings.model_copy(update=gone)
+
+
+@contextmanager
+def running(settings: ServingSettings) -> Iterator[httpx.Client]:
+    """The real app on a free port, as a client with a key sees it."""
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        port = server.servers[0].sockets[0].getsockname()[1]
+        headers = {"Authorization": f"Bearer {KEY}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def until_version(client: httpx.Client, version: int) -> None:
+    """Wait until the API serves a version."""
+    wait_until(lambda: client.get("/ready").json().get("model_version") == version)

@@ -1,0 +1,142 @@
+"""What callers see: answers, limits, refusals, and the one shape that all errors have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from ratchet.errors import ConfigurationError
+from ratchet.serving.app import create_app
+from ratchet.serving.guard import OPEN
+from ratchet.serving.settings import ServingSettings
+from serving.stage import Api, Mlflow, Stage, until_version
+
+REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
+
+
+@pytest.fixture
+def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
+    """A client of an API that serves version 1."""
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+        yield client
+
+
+def problem(answer: httpx.Response) -> dict[str, object]:
+    """The body of a refusal, once it is sure that it has the one shape."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"title", "status", "detail", "errors"}
+    assert body["status"] == answer.status_code
+    return body
+
+
+def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: Mlflow) -> None:
+    """Label, probability and prediction_id for each, the very probability that the trained model gives, one version."""
+    reviews = [{**REVIEW, "prediction_id": "order-1"}, {"text": "It broke after a week. Terrible."}]
+    answer = client.post("/predict", json={"reviews": reviews}).raise_for_status().json()
+    first, second = answer["predictions"]
+    assert answer["model_version"] == 1
+    assert first["prediction_id"] == "order-1"
+    assert len(second["prediction_id"]) == 36
+    assert first["probability"] == registered.reads(1, REVIEW["title"], REVIEW["text"])
+    assert second["probability"] == registered.reads(1, "", reviews[1]["text"])
+    assert [each["label"] for each in (first, second)] == [int(each["probability"] >= 0.5) for each in (first, second)]
+
+
+def test_a_thousand_reviews_are_the_most(client: httpx.Client) -> None:
+    """1 and 1,000 are answered; none and 1,001 are refused, and told what is wrong."""
+    for many in (1, 1_000):
+        answer = client.post("/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
+        assert len(answer.json()["predictions"]) == many
+    for many in (0, 1_001):
+        answer = client.post("/predict", json={"reviews": [REVIEW] * many})
+        assert answer.status_code == 422
+        assert "reviews" in problem(answer)["errors"]
+
+
+UNREADABLE = {
+    "no JSON": (b'{"reviews": ', "body"),
+    "no text": (b'{"reviews": [{"title": "secret words"}]}', "reviews.0.text"),
+    "empty text": (b'{"reviews": [{"text": ""}]}', "reviews.0.text"),
+    "long text": (b'{"reviews": [{"text": "%s"}]}' % (b"x" * 100_001), "reviews.0.text"),
+    "odd id": (b'{"reviews": [{"text": "x", "prediction_id": "a b"}]}', "reviews.0.prediction_id"),
+    "same id": (b'{"reviews": [{"text": "x", "prediction_id": "a"}, {"text": "y", "prediction_id": "a"}]}', "reviews"),
+    "unknown field": (b'{"reviews": [{"text": "x", "stars": 5}]}', "reviews.0.stars"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str) -> None:
+    """The answer names the place in the body and quotes nothing of it."""
+    content, place = UNREADABLE[name]
+    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert place in problem(answer)["errors"]
+    assert "secret words" not in answer.text
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic a-key-for-tests", "a-key-for-tests"])
+def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str | None) -> None:
+    """Known or not, a path says 401 without one; /health and /ready answer anybody."""
+    del client.headers["Authorization"]
+    headers = {"Authorization": authorization} if authorization else {}
+    for path in ("/predict", "/model", "/openapi.json", "/nothing", "/health/"):
+        for method in ("GET", "POST"):
+            answer = client.request(method, path, headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "Bearer KEY" in problem(answer)["detail"]
+    assert [client.get(path, headers=headers).status_code for path in sorted(OPEN)] == [200, 200]
+
+
+def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
+    """Version, window, digests, when and why, and that it is whom the ledger names."""
+    found = client.get("/model").raise_for_status().json()
+    trained = registered.trained(1)
+    assert found["promotion"] | {"promoted_at": ""} == {
+        "version": 1, "epoch": 1, "window": "0-0", "candidate": "linear-svc", "model_digest": trained.digest,
+        "decision": 1, "promoted_at": "", "promoted_by": "the gate", "reasons": ["version 1 is better"],
+    }  # fmt: skip
+    assert found["promotion"]["promoted_at"].startswith("20")
+    assert found["sha256"] == {name: output.sha256 for name, output in trained.outputs.items()}
+    assert (found["champion"], found["problem"]) == ({"epoch": 1, "version": 1}, "")
+
+
+def test_openapi_tells_the_errors_too(client: httpx.Client) -> None:
+    """Examples, the key, and every refusal in its media type; unknown paths and methods are problems as well."""
+    page = client.get("/openapi.json").raise_for_status().json()
+    refusals = page["paths"]["/predict"]["post"]["responses"]
+    assert {status for status in refusals if "application/problem+json" in refusals[status]["content"]} == {
+        "401", "422", "503"
+    }  # fmt: skip
+    assert page["components"]["schemas"]["Review"]["properties"]["text"]["examples"]
+    assert page["paths"]["/predict"]["post"]["security"]
+    assert problem(client.get("/nothing"))["status"] == 404
+    assert problem(client.get("/predict"))["status"] == 405
+
+
+def test_nothing_is_answered_without_a_champion(stage: Stage, api: Api) -> None:
+    """The process lives and is not ready; a caller is told to come back, and those with a key are told why."""
+    with api(stage.settings) as client:
+        assert client.get("/health").json() == {"status": "alive"}
+        for method, path in (("GET", "/ready"), ("POST", "/predict"), ("GET", "/model")):
+            answer = client.request(method, path, json={"reviews": [REVIEW]})
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "5"
+            assert "model" in problem(answer)["detail"] or "ledger" in problem(answer)["detail"]
+        stage.promote(1)
+        until_version(client, 1)
+
+
+@pytest.mark.parametrize(("keys", "says"), [("", "names no API key"), ("hunter2", "no SHA-256")])
+def test_without_proper_keys_the_service_does_not_start(stage: Stage, keys: str, says: str) -> None:
+    """An API that anybody or nobody can ask is a mistake; the message says how to make a key, and quotes none."""
+    settings = ServingSettings(**stage.settings.model_dump() | {"serving_keys": keys})
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        create_app(settings)
+    assert "sha256sum" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,75 @@
+"""`ratchet serve` as a process: it says where it listens, and SIGTERM ends it without a dropped request."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from ratchet.serving.settings import ServingSettings
+from serving.stage import KEY, Stage, until_version, wait_until
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
+    """While it drains, /ready says 503 and reviews are still answered; then it exits with 0."""
+    stage.promote(1)
+    given = stage.settings.model_copy(update={"serving_drain_seconds": 2})
+    environment = {f"RATCHET_{name.upper()}": _text(given, name) for name in given.model_fields_set}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ratchet", "serve", "--port", "0"],
+        env=os.environ | environment | {"PYTHONPATH": str(PROJECT / "include")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
+        headers = {"Authorization": f"Bearer {KEY}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            until_version(client, 1)
+            process.send_signal(signal.SIGTERM)
+            wait_until(lambda: client.get("/ready").status_code == 503)
+            client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _text(settings: ServingSettings, name: str) -> str:
+    found = getattr(settings, name)
+    return found.get_secret_value() if hasattr(found, "get_secret_value") else str(found)
+
+
+def test_serving_imports_nothing_that_trains() -> None:
+    """Of `ratchet.model` it takes the artifact and, late, the registry; importing it imports no MLflow and no Arrow."""
+    taken = {
+        name.removeprefix("ratchet.model.")
+        for path in (PROJECT / "include/ratchet/serving").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ratchet.model")
+        for name in ([node.module] if node.module != "ratchet.model" else [alias.name for alias in node.names])
+    }
+    assert taken <= {"artifact", "registry"}
+    heavy = "print(sorted({'mlflow', 'pandas', 'pyarrow', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, ratchet.serving.server; {heavy}"],
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "include")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_setting_of_the_api_is_documented() -> None:
+    """A setting that nobody can find is not a setting."""
+    guide = (PROJECT / "docs/settings.md").read_text()
+    assert [name for name in ServingSettings.model_fields if f"RATCHET_{name.upper()}" not in guide] == []

@@ -1,0 +1,81 @@
+"""A whole stack on a real Docker engine, under a name, ports and passwords of its own; nothing of it is left."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from composed.compose import PROFILES, Compose
+from composed.env import PORTS, Env
+from composed.up import down, up
+from composed.weeks import run
+from embedded.children import free_port
+from faults.proxy import serving
+from stack.stage import Stage, docker
+from stack.tap import Tap
+
+HERE = Path(__file__).parent
+ARCHIVE = HERE.parents[2] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
+WEEKS = 3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=1, help="kill -9 each part of Airflow so many times")
+    parser.addoption("--pictures", type=Path, help="where to write the screenshots")
+    parser.addoption("--reviews", type=Path, default=ARCHIVE, help="an archive of reviews; synthetic ones without it")
+
+
+@pytest.fixture(scope="session")
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder, project = tmp_path_factory.mktemp("stack"), f"ratchet-test-{uuid.uuid4().hex[:6]}"
+    ports = {name: str(free_port()) for name in PORTS}
+    reviews: Path = request.config.getoption("reviews")
+    with Tap(f"http://127.0.0.1:{ports['AWS_PORT']}", _bridge()) as tap, serving(tap):
+        batches = max(10, WEEKS + request.config.getoption("kills") + 3)  # a week for every three kills, and three more
+        settings = {
+            "SEED_BATCHES": str(batches),
+            "RATCHET_PROJECT": project,
+            "IMAGE_TAG": "test",
+            "TAP": tap.url,
+        } | ports
+        env, overlays = folder / ".env", [HERE / "tap.yaml"]
+        try:
+            known = str(reviews) if reviews.exists() else ""
+            compose = up(env, settings | ports, known, profiles=PROFILES, overlays=overlays)
+            yield Stage(compose, tap, folder / "report", reviews.exists())
+        finally:
+            if env.exists():
+                if request.session.testsfailed:
+                    subprocess.run(Compose(Env.read(env), (), overlays).command("logs", "--no-color", "--tail", "60"))
+                down(env, forget=True, overlays=overlays)
+    assert left_over(project) == []
+
+
+@pytest.fixture(scope="session")
+def weeks(stage: Stage) -> Stage:
+    """Weeks 0 to 2, run as `make run` does."""
+    assert run(stage.compose.env, WEEKS, {}, stage.output) == 0
+    return stage
+
+
+def left_over(project: str) -> list[str]:
+    """Containers, volumes and networks of a project; jobs' containers are known by its network, so they are gone."""
+    label = f"label=com.docker.compose.project={project}"
+    found: list[str] = []
+    for command in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
+        found += docker(*command, "--quiet", "--filter", label).split()
+    return found
+
+
+def _bridge() -> str:
+    """The address of this machine that every container can reach: Docker's `host-gateway`."""
+    found = psutil.net_if_addrs().get("docker0")
+    if not found:
+        pytest.skip("this engine has no bridge docker0, through which containers reach the tests' proxy")
+    return next(address.address for address in found if address.family == socket.AF_INET)

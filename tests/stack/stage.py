@@ -1,0 +1,156 @@
+"""A stack of the tests' own, and what they ask of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+
+from composed.airflow import ENDED, Airflow
+from composed.compose import Compose
+from embedded.variables import applied
+from ratchet.errors import ServiceUnavailable
+from ratchet.ledger import Ledger
+from ratchet.settings import Settings
+from ratchet.storage import Storage, open_storage
+from ratchet.windows import WEEK
+from stack.tap import Tap
+
+PROCESSES = {
+    "scheduler": ("airflow-scheduler", re.compile(r"bin/airflow scheduler$")),
+    "worker": ("airflow-scheduler", re.compile(r"airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}$")),
+    "api-server": ("airflow-api-server", re.compile(r"airflow api_server")),
+}
+"""In which container a process is, and how its command line reads. A worker is the process of a task and its parent."""
+
+
+@dataclass
+class Stage:
+    compose: Compose
+    tap: Tap
+    output: Path
+    archive: bool
+    killed: int = 0
+
+    @property
+    def airflow(self) -> Airflow:
+        """Logged in anew, because a login does not outlive every api-server."""
+        return Airflow.of(self.compose.env)
+
+    def aws(self, service: str) -> Any:
+        """A client that goes past the tap."""
+        return boto3.client(
+            service,
+            endpoint_url=self.compose.env.urls["aws"],
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    @property
+    def ledger(self) -> Ledger:
+        settings = Settings(**{"ledger": self.compose.env.around["RATCHET_LEDGER"]})
+        return Ledger(settings.ledger_url, settings.registered_model)
+
+    def trigger(self, week: int, **params: Any) -> str:
+        """Trigger the DAG run of a week; returns its id."""
+        first = datetime.combine(Settings().first_week, datetime.min.time(), UTC)
+        run_id = f"week_{week}__{first + week * WEEK:%Y-%m-%d}"
+        self.airflow.trigger(run_id, first + week * WEEK, params)
+        return run_id
+
+    @property
+    def next_week(self) -> int:
+        """The week after the last that was decided."""
+        return max(int(row.window.rpartition("-")[2]) for row in self.ledger.history() if row.window) + 1
+
+    def until_ended(self, run_id: str, seconds: float) -> str:
+        """Wait for the end of a DAG run, through restarts of the api-server; returns its state."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                airflow = self.airflow
+                while (state := airflow.run(run_id)["state"]) not in ENDED and time.monotonic() < deadline:
+                    time.sleep(1)
+                return state
+            except ServiceUnavailable:
+                time.sleep(1)
+        raise AssertionError(f"Airflow did not answer for long, last about {run_id}")
+
+    @property
+    def model_versions(self) -> int:
+        found = self.mlflow("model-versions/search", filter=f"name='{Settings().registered_model}'")
+        return len(found.get("model_versions", []))
+
+    def mlflow(self, route: str, **params: str) -> dict[str, Any]:
+        """What MLflow's REST API answers."""
+        answer = httpx.get(f"{self.compose.env.urls['mlflow']}/api/2.0/mlflow/{route}", params=params, timeout=30)
+        return answer.raise_for_status().json()
+
+    @property
+    def storage(self) -> Storage:
+        """The store's bucket, past the tap."""
+        with applied(self.compose.env.around):
+            return open_storage("s3://ratchet")
+
+    def sha256(self, key: str) -> str:
+        return hashlib.sha256(self.aws("s3").get_object(Bucket="ratchet", Key=key)["Body"].read()).hexdigest()
+
+    def ecs_tasks(self) -> list[dict[str, Any]]:
+        """Every task that ECS remembers."""
+        ecs = self.aws("ecs")
+        pages = ecs.get_paginator("list_tasks").paginate(cluster="ratchet", desiredStatus="STOPPED")
+        arns = [arn for page in pages for arn in page["taskArns"]]
+        chunks = [arns[at : at + 100] for at in range(0, len(arns), 100)]
+        return [task for chunk in chunks for task in ecs.describe_tasks(cluster="ratchet", tasks=chunk)["tasks"]]
+
+    def dags(self) -> set[str]:
+        return {dag["dag_id"] for dag in self.airflow.call("GET", "/api/v2/dags")["dags"]}
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Every container of the stack as Docker knows it."""
+        ids = self.compose.ask("ps", "--all", "--quiet").split()
+        return json.loads(docker("inspect", *ids))
+
+    def stop_job(self, job: str) -> None:
+        """As a person does in the ECS console."""
+        self.aws("ecs").stop_task(cluster="ratchet", task=self.tap.latest(job), reason="the test")
+
+    def kill_job(self, job: str) -> None:
+        """As the kernel does when memory runs out: SIGKILL to the container's process, exit code 137."""
+        label = f"label=com.amazonaws.ecs.task-arn={self.tap.latest(job)}"
+        found = subprocess.run(
+            ["docker", "ps", "--quiet", "--filter", label], capture_output=True, text=True, check=True
+        )
+        subprocess.run(["docker", "kill", "--signal", "KILL", found.stdout.strip()], check=True, capture_output=True)
+
+    def reads_while_running(self, run_id: str, task: str, words: str) -> bool:
+        """Whether the task's log, as Airflow shows it, holds these words while the task still runs."""
+        path = f"/api/v2/dags/review_sentiment/dagRuns/{run_id}/taskInstances/{task}"
+        answer = self.airflow.http.get(f"{path}/logs/1", headers={"Accept": "application/json"})
+        return words in answer.text and self.airflow.call("GET", path)["state"] == "running"
+
+    def kill(self, name: str) -> None:
+        """kill -9, on this machine, of every process of this kind that is at work."""
+        service, pattern = PROCESSES[name]
+        rows = self.compose.ask("top", service).splitlines()
+        found = [int(row.split()[1]) for row in rows if pattern.search(row.strip())]
+        assert found, f"no {name} at work among:\n" + "\n".join(rows)
+        for process in found:
+            os.kill(process, signal.SIGKILL)
+        self.killed += 1
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
