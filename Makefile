@@ -55,9 +55,9 @@ dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date;
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"
 
 bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz
-	@$(BIN)/pip install --quiet --no-deps --require-hashes --target var/bench -r bench/requirements.txt || \
+	@$(BIN)/pip install --quiet --no-deps --require-hashes --target var/bench -r tests/bench/requirements.txt || \
 	  echo "fastText has no wheel for this machine: its row is left out."
-	@PYTHONPATH=.:var/bench $(BIN)/python -m bench --reviews "$(REVIEWS)" --weeks $(WEEKS) --rounds $(ROUNDS) --write
+	@PYTHONPATH=tests:var/bench $(BIN)/python -m bench --reviews "$(REVIEWS)" --weeks $(WEEKS) --rounds $(ROUNDS) --write
 
 lint: $(READY) ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -28,7 +28,7 @@ from ratchet.data.features import vectorizer
 from ratchet.model import artifact
 from ratchet.windows import Window
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 REPORT, PLOT = PROJECT / "docs" / "benchmarks.md", PROJECT / "docs" / "benchmarks.svg"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 OURS = "Ratchet, nb-svm"
