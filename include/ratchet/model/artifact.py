@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
-from scipy.special import expit
 
 from ratchet.candidates import FEATURIZER
 from ratchet.data.counting import count
@@ -79,7 +78,7 @@ class Model:
 
     def probabilities(self, counts: Counts) -> np.ndarray:
         """Calibrated probability of label 1, shape (n,), by Platt's sigmoid fitted on the validation part."""
-        return expit(self.card.slope * self.scores(counts) + self.card.offset)
+        return logistic(self.card.slope * self.scores(counts) + self.card.offset)
 
     def read(self, titles: list[str], texts: list[str]) -> np.ndarray:
         """Probability of label 1 for raw reviews, shape (n,)."""
@@ -93,6 +92,11 @@ class Model:
         save_file({name: getattr(self, name).astype(kind) for name, kind in TENSORS.items()}, folder / WEIGHTS)
         card = self.card.model_copy(update={"sha256": self.card.seal(folder / WEIGHTS)})
         (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+
+
+def logistic(scores: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-score)), without overflow at either end."""
+    return np.exp(-np.logaddexp(0, -scores))
 
 
 def load(folder: Path) -> Model:

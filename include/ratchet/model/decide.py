@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import bdtr
 
 EVIDENCE = "evidence.json"
 """The output of `evaluate` that `promote` reads."""
@@ -198,8 +197,11 @@ def mcnemar(table: np.ndarray) -> float:
     only_champion = int(table[0, 0, 1] + table[1, 1, 0])
     only_challenger = int(table[0, 1, 0] + table[1, 0, 1])
     discordant = only_champion + only_challenger
-    tail = bdtr(min(only_champion, only_challenger), discordant, 0.5)  # scipy.stats takes half a second to import
-    return float(min(1.0, 2 * tail)) if discordant else 1.0
+    ways, tail = 1, 0  # in which that many of the discordant ones fall to a side; and that many or fewer
+    for fallen in range(min(only_champion, only_challenger) + 1):
+        tail += ways
+        ways = ways * (discordant - fallen) // (fallen + 1)
+    return min(1.0, 2 * tail / 2**discordant)  # whole numbers up to here: the same on every machine
 
 
 def bootstrap(table: np.ndarray, policy: Policy, *, tails: int = 2) -> tuple[float, float]:

@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import numpy as np
 import structlog
-from scipy.special import xlogy
 
 from ratchet.compiled import compiled, in_slices, prefetch
 from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, Counts
@@ -134,8 +133,13 @@ def optimum(
 def _dual_value(given: Examples, duals: Array, intercept: float, C: float, logistic: bool) -> float:
     half = (_length(given.weights) + intercept**2) / 2
     if logistic:
-        return float(len(duals) * C * np.log(C) - (xlogy(duals, duals) + xlogy(C - duals, C - duals)).sum() - half)
+        return float(len(duals) * C * np.log(C) - (_entropy(duals) + _entropy(C - duals)).sum() - half)
     return float(duals.sum() - (duals @ duals) / (4 * C) - half)
+
+
+def _entropy(x: Array) -> Array:
+    """x ln x, 0 at 0."""
+    return x * np.log(np.maximum(x, np.finfo(np.float64).tiny))
 
 
 def _objective(state: tuple[Any, ...], C: float, logistic: bool) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import structlog
 from safetensors.numpy import save_file
-from scipy.special import expit
 
 from ratchet import keys, manifests
 from ratchet.batches import features_of, present
@@ -17,7 +16,7 @@ from ratchet.data import counts, features
 from ratchet.data.features import Features
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
-from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
+from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic
 from ratchet.model.descent import Optimum, examples, optimum
 from ratchet.model.metrics import metrics
 from ratchet.storage import verified
@@ -85,7 +84,7 @@ def _calibrated(model: Model, validation: Features) -> Model:
 
 
 def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
-    """Slope and offset for which expit(slope * score + offset) fits the labels best, both of shape (n,).
+    """Slope and offset for which logistic(slope * score + offset) fits the labels best, both of shape (n,).
 
     It is `LogisticRegression(C=1e6)` on one feature, the penalty included, so that separable labels have a slope too;
     Newton's method with steps halved while they do not help (Lin, Lin & Weng, Machine Learning 2007).
@@ -99,7 +98,7 @@ def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
 
     found = np.zeros(2)
     for _ in range(100):
-        probabilities = expit(found @ features)
+        probabilities = logistic(found @ features)
         gradient = features @ (probabilities - (labels > 0)) + penalty * found
         curvature = (features * (probabilities * (1 - probabilities))) @ features.T + np.diag(penalty + 1e-12)
         step = np.linalg.solve(curvature, gradient)
