@@ -64,11 +64,12 @@ lint: $(READY) ## style
 
 lock: ## resolve requirements.txt, and each image's part of it, anew; hashed, without index addresses
 	@$(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv
-	@$(RESOLVE) --python-version 3.11 pyproject.toml --all-extras --group aws --group build --group mlflow --output-file requirements.txt
+	@$(RESOLVE) --python-version 3.11 pyproject.toml --all-extras --group aws --group build --group kernels --group mlflow --output-file requirements.txt
 	@for image in airflow dashboard serving training; do \
 	  $(RESOLVE) $(IMAGE) pyproject.toml --extra $$image --output-file containers/$$image/requirements.txt || exit 1; done
 	@for image in aws build mlflow; do \
 	  $(RESOLVE) $(IMAGE) --group $$image --output-file containers/$$image/requirements.txt || exit 1; done
+	@$(RESOLVE) $(IMAGE) --group kernels --output-file containers/serving/kernels.txt
 RESOLVE = var/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links
 IMAGE   = --python-version 3.12 --constraint requirements.txt

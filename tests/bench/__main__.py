@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from bench.ways import WAYS, reviews
 
+from bench.ways import WAYS, reviews
 from ratchet import keys
 from ratchet.data import counting
 from ratchet.data.features import vectorizer

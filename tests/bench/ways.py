@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet import catalogue, compiled, keys
+from ratchet import catalogue, jit, keys
 from ratchet.data.documents import document
 from ratchet.jobs import peak_memory_mib
 from ratchet.settings import Settings
@@ -58,7 +58,7 @@ class Ratchet:
         self.featurize, self.train, self.load, self.candidate = featurize, train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
-        compiled.main()  # as the others import their libraries: a job finds its kernels compiled
+        jit.main()  # as the others import their libraries: a job finds its kernels compiled
         self.run(catalogue.featurize(keys.TEST), lambda work: featurize(work, keys.TEST))
 
     def run(self, job: Any, make: Any) -> None:

@@ -53,10 +53,10 @@ def test_an_image_is_built_in_stages_from_a_known_base_and_runs_as_nobody(image:
     assert not re.search(r"^ARG (?!CODE_VERSION)", text, re.M)
 
 
-@pytest.mark.parametrize("image", [*IMAGES, "build"])
-def test_an_image_is_locked_by_hash_to_what_is_tested(image: str) -> None:
+@pytest.mark.parametrize("part", [*(f"{image}/requirements" for image in (*IMAGES, "build")), "serving/kernels"])
+def test_an_image_is_locked_by_hash_to_what_is_tested(part: str) -> None:
     """Each part of the lock agrees with the whole, and names no index."""
-    lock = (PROJECT / f"containers/{image}/requirements.txt").read_text()
+    lock = (PROJECT / f"containers/{part}.txt").read_text()
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", lock)
     entries = re.split(r"\n(?=\S)", lock.strip())
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ratchet.errors import ConfigurationError
+from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.app import create_app
 from ratchet.serving.guard import OPEN
 from ratchet.serving.settings import ServingSettings
@@ -102,7 +103,7 @@ def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage,
         "decision": 1, "promoted_at": "", "promoted_by": "the gate", "reasons": ["version 1 is better"],
     }  # fmt: skip
     assert found["promotion"]["promoted_at"].startswith("20")
-    assert found["sha256"] == {name: output.sha256 for name, output in trained.outputs.items()}
+    assert found["sha256"] == {name: trained.output(name).sha256 for name in (CARD, WEIGHTS)}
     assert (found["champion"], found["problem"]) == ({"epoch": 1, "version": 1}, "")
 
 

@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 import structlog
 
-from ratchet.compiled import compiled, in_slices, prefetch
+from ratchet.compiled import compiled, in_slices
 from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, Counts
 from ratchet.errors import FitError
+from ratchet.jit import prefetch
 from ratchet.model.scoring import TF, tf
 
 log = structlog.get_logger()
