@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ratchet.errors import ConfigurationError
 from ratchet.settings import Settings
 
 console = Console()
@@ -51,10 +52,15 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
                 loaded.save(output)
                 console.print(f"{output}: give it to `ratchet predict --model`.")
                 return
-            import joblib
+            try:
+                import joblib
 
-            from ratchet.model.export import pipeline
-
+                from ratchet.model.export import pipeline
+            except ImportError as error:
+                raise ConfigurationError(
+                    f"A Pipeline needs scikit-learn, which is not installed here ({error}): "
+                    "pip install 'ratchet[training,export]'."
+                ) from error
             joblib.dump(pipeline(loaded), output, compress=3)
         words = f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."
         console.print(words, markup=False, highlight=False)
