@@ -38,9 +38,9 @@ class Airflow:
         try:
             answer = self.http.request(method, path, **request)
         except httpx.TransportError as error:
+            said = str(error).rstrip(".")
             raise ServiceUnavailable(
-                f"Airflow at {self.http.base_url} did not answer: {str(error).rstrip('.')}. "
-                "`make doctor` says what is up."
+                f"Airflow at {self.http.base_url} did not answer: {said}. `make doctor` says what is up."
             ) from error
         if answer.is_server_error:
             raise ServiceUnavailable(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -80,6 +82,13 @@ def say_nothing() -> None:
     SchedulerJobRunner(Job()).check_awaiting_input_timeouts()
 
 
+def give_up(failure: threading.ExceptHookArgs) -> None:
+    """End all of it: a run would wait for ever for a person who has failed."""
+    traceback.print_exception(failure.exc_value)
+    sys.stderr.flush()
+    os._exit(1)
+
+
 @contextmanager
 def meanwhile(person: Callable[[], None]) -> Iterator[None]:
     thread = threading.Thread(target=person, daemon=True)
@@ -130,6 +139,7 @@ def outcome(ended: DagRun) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    threading.excepthook = give_up
     initdb()
     RatchetJobOperator.execute = launch
     alerts.publish = lambda topic, subject, body: messages.append(f"{subject}\n{body}")

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from embedded import postgres
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -29,7 +31,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "PYTHONPATH": str(PROJECT / "include"),
     }
     command = [sys.executable, str(Path(__file__).with_name("airflow_runs.py"))]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+    with postgres.running(home / "postgres") as databases:  # two threads write, for which SQLite has one lock
+        env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = databases["airflow"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -31,13 +31,13 @@ def tab(weeks: Stage) -> Iterator[Tab]:
 
 @pytest.fixture
 def keep(request: pytest.FixtureRequest, tab: Tab, tmp_path: Path) -> Keep:
-    """Take a picture, and keep it small: 64 colours are enough for a screen."""
+    """Take a picture, and keep it small: 160 colours are enough for a screen."""
     folder = request.config.getoption("pictures") or tmp_path
 
     def take(name: str) -> None:
         tab.picture(tmp_path / "whole.png")
         folder.mkdir(parents=True, exist_ok=True)
-        Image.open(tmp_path / "whole.png").convert("RGB").quantize(64).save(folder / f"{name}.png", optimize=True)
+        Image.open(tmp_path / "whole.png").convert("RGB").quantize(160).save(folder / f"{name}.png", optimize=True)
 
     return take
 
