@@ -3,6 +3,7 @@
 # 260 MB: libraries' tests and headers, Arrow's servers, AWS services that no code of ours calls, symbols for debuggers.
 # (OpenBLAS, in *.libs, breaks if it is stripped.) Bytecode is made now, because a read-only root keeps none made later.
 set -eu
+export UV_CACHE_DIR=/cache/uv
 uv venv --quiet /opt/ratchet
 uv pip install --quiet --python /opt/ratchet --link-mode copy --require-hashes -r "$1"
 cd /opt/ratchet/lib/python3.12/site-packages
