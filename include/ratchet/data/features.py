@@ -117,12 +117,14 @@ def featurize(work: Work, batch: str) -> None:
         for reviews in _telling(file.iter_batches(CHUNK), file.metadata.num_rows):
             for part in sorted(reviews["part"].unique().to_pylist()):
                 found.setdefault(part, []).append(_counted(reviews.filter(pc.equal(reviews["part"], part))))
-    for part, chunks in found.items():
-        features, path = Features.stack(chunks), work.folder / f"{part}.safetensors"
-        features.save(path)
+    with ThreadPoolExecutor() as pool:
+        parts = dict(zip(found, pool.map(Features.stack, found.values()), strict=True))
+        paths = {part: work.folder / f"{part}.safetensors" for part in parts}
+        list(pool.map(Features.save, parts.values(), paths.values()))
+    for part, path in paths.items():
         work.publish(path, path.name)
-        work.rows[part] = len(features.labels)
-    work.metrics["terms"] = float(sum(len(each.counts.terms) for chunks in found.values() for each in chunks))
+    work.rows = {part: len(each.labels) for part, each in parts.items()}
+    work.metrics["terms"] = float(sum(len(each.counts.terms) for each in parts.values()))
 
 
 def _counted(reviews: pa.RecordBatch) -> Features:
