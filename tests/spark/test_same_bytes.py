@@ -116,8 +116,7 @@ def assert_same(tmp_path: Path, *deliveries: tuple[str, str]) -> FolderStorage:
 
 
 @pytest.mark.usefixtures("spark")
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("form", ["train", "train_gz"])
+@pytest.mark.parametrize(("form", "seed"), [("train", 1), ("train", 2), ("train_gz", 3)])
 def test_a_nasty_source_gives_the_same_bytes(tmp_path: Path, sources: Path, form: str, seed: int) -> None:
     """Duplicates, quotes, NUL, bad bytes and long lines, in the training file, the test file and both."""
     train = b"class,title,text\n" + nasty(seed, 0, 1000)

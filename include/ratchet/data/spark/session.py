@@ -8,7 +8,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def session(name: str) -> Iterator[SparkSession]:
     require_spark()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=OLD_PANDAS, category=FutureWarning)
-        from py4j.protocol import Py4JJavaError
+        from py4j.protocol import Py4JError, Py4JJavaError
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
 
@@ -69,7 +69,9 @@ def session(name: str) -> Iterator[SparkSession]:
             raise
         finally:
             if not running:
-                spark.stop()
+                # SIGTERM cuts the talk with Java short; then Java ends with this process.
+                with suppress(Py4JError, OSError):
+                    spark.stop()
 
 
 def submitted() -> bool:
