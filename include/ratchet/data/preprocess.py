@@ -109,7 +109,7 @@ def delivered(work: Work, delivery: str) -> Manifest:
 
 
 def publish(work: Work, tally: Tally, raw: Manifest) -> None:
-    """Publish the files of the work's folder, or, if the delivery cannot be trained on, its quarantine alone."""
+    """Publish the files of the work's folder, or the quarantine alone and raise what `preprocess` raises for it."""
     paths = sorted(work.folder.glob("*.parquet"))
     written = sum(pq.read_metadata(path).num_rows for path in paths)
     if written != tally.read:

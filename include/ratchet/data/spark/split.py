@@ -1,7 +1,7 @@
 """`split` by Spark: every review finds its batch by itself, once the reviews at which batches begin are known.
 
 Tasks read row groups straight from the store, Spark shuffles and sorts the reviews, and one task writes each batch.
-The driver sees counts, and the ids (or row numbers) of as many reviews as one bin in 65,536 holds, for each batch.
+The driver sees counts, and for each batch the ids of one bin in 65,536, or, in the archive's order, 4,096 row numbers.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Group:
             sequence, width = ids, 4
         else:
             numbers = range(self.start, self.start + len(ids))
-            sequence, width = pa.array([f"{number:016x}" for number in numbers], pa.string()), 12
+            sequence, width = pa.array([f"{number:016x}" for number in numbers], pa.string()), 13
         if self.test:
             target = np.full(len(ids), keys.TEST, dtype=object)
         else:
