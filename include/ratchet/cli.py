@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
-from ratchet import catalogue, commands
+from ratchet import catalogue, commands, engines
 from ratchet.errors import ConfigurationError, RatchetError
 from ratchet.jobs import Job, Work
 from ratchet.logs import configure
@@ -31,6 +31,7 @@ Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.
 Force = Annotated[bool, typer.Option("--force", help="Run even if the result stands.")]
 Delivery = Annotated[str, typer.Option(help="`seed`, or `batch_10` and so on for a batch that arrived alone.")]
 Batch = Annotated[str, typer.Option(help="`batch_00` and so on, or `test`.")]
+Engine = Annotated[str, typer.Option(help="Who does it, to the same bytes: `local`, or `spark`; see docs/spark.md.")]
 WindowOption = Annotated[str, typer.Option("--window", help="The window of batches, for example 0-4.")]
 
 
@@ -75,10 +76,11 @@ def ingest(
 
 
 @app.command(**jobs_panel)
-def preprocess(delivery: Delivery = "seed", store: Store = None, force: Force = False) -> None:
+def preprocess(
+    delivery: Delivery = "seed", engine: Engine = "local", store: Store = None, force: Force = False
+) -> None:
     """Read reviews, refuse what is broken into the quarantine, and drop duplicates."""
-    from ratchet.data.preprocess import preprocess as make
-
+    make = engines.job("preprocess", engine)
     run(catalogue.preprocess(delivery), lambda work: make(work, delivery), settings_for(store), force=force)
 
 
@@ -86,12 +88,12 @@ def preprocess(delivery: Delivery = "seed", store: Store = None, force: Force = 
 def split(
     delivery: Delivery = "seed",
     batches: Annotated[int | None, typer.Option(help="How many weekly batches the seed makes.")] = None,
+    engine: Engine = "local",
     store: Store = None,
     force: Force = False,
 ) -> None:
     """Cut the seed into equal weekly batches and a frozen test set; a later delivery is one batch."""
-    from ratchet.data.split import split as make
-
+    make = engines.job("split", engine)
     settings = settings_for(store)
     job = catalogue.split(delivery, str(batches or settings.seed_batches))
     run(job, lambda work: make(work, delivery, job.parameters["batches"]), settings, force=force)

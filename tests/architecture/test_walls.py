@@ -10,6 +10,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 DATA_LIBRARIES = {
     "pandas", "sklearn", "mlflow", "numpy", "numba", "scipy", "pyarrow", "pandera", "safetensors", "matplotlib",
+    "pyspark",
 }  # fmt: skip
 WALLS = {
     "include/ratchet": {"airflow", "orchestration"},
@@ -30,6 +31,7 @@ LIGHT = (
     "ledger",
     "settings",
     "errors",
+    "engines",
     "batches",
 )
 

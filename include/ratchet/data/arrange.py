@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet.data.schemas import BATCH, REVIEW
+from ratchet.data.schemas import BATCH, REVIEW, create
 
 log = structlog.get_logger()
 
@@ -46,14 +46,19 @@ def arrange(source: Path, shares: Sequence[Share]) -> None:
     _fill(source, buckets)
     waiting = iter(buckets)
     for share in shares:
-        with pq.ParquetWriter(share.target, BATCH, compression="zstd") as writer:
+        with create(share.target, BATCH) as writer:
             for start in range(0, len(share.rows), CHUNK_ROWS):
                 path, rows = next(waiting)
                 with pa.ipc.open_file(path) as bucket:
                     reviews = bucket.read_all()
                 path.unlink()
                 reviews = reviews.take(np.searchsorted(np.sort(rows), rows))  # they came in the source's order
-                writer.write_table(reviews.append_column(BATCH.field("part"), share.parts[start : start + len(rows)]))
+                write(writer, reviews, share.parts[start : start + len(rows)])
+
+
+def write(writer: pq.ParquetWriter, reviews: pa.Table, parts: pa.StringArray) -> None:
+    """The next chunk of a batch: its reviews (schema REVIEW) with the part of each."""
+    writer.write_table(reviews.append_column(BATCH.field("part"), parts))
 
 
 def _fill(source: Path, buckets: Sequence[tuple[Path, Rows]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,11 @@ import structlog
 from ratchet import keys
 from ratchet.data import checks, records
 from ratchet.data.records import Refusal, Row
-from ratchet.data.schemas import QUARANTINE, REVIEW, review_id
+from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
 from ratchet.data.split import review_ids, standing
 from ratchet.errors import InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import Work
+from ratchet.manifests import Manifest
 from ratchet.storage import verified
 
 log = structlog.get_logger()
@@ -49,6 +50,14 @@ class Tally:
     def duplicates(self) -> int:
         return sum(count for reason, count in self.refused.items() if reason.startswith(DUPLICATE))
 
+    def add(self, file: str, read: int, labels: Iterable[int], refused: Sequence[Refusal]) -> None:
+        """The next rows of a file; `refused` in the order of their lines."""
+        self.accepted.setdefault(file, Counter()).update(labels)
+        self.read += read
+        for line, reason, sample in refused:
+            self.refused[reason] += 1
+            self.samples.setdefault(reason, f"{file}:{line}: {sample[:80]!r}")
+
     def summary(self) -> str:
         """One line for each reason: how often, and where first."""
         return "\n".join(
@@ -73,26 +82,34 @@ def preprocess(work: Work, delivery: str) -> None:
     set and the batches before it as well. Raises InputError for a source that cannot be trained on and its
     TooManyRefused above 5 %; then `refused.parquet` holds the quarantine and earlier outputs stay as they are.
     """
-    room = keys.raw(delivery)
-    raw = work.read(room, f"ratchet ingest --delivery {delivery}")
-    if delivery != keys.SEED and "test" in raw.details["files"]:
-        raise InputError(
-            f"{delivery} brings a test file, but the test set is frozen. Bring its rows as a training file."
-        )
+    raw = delivered(work, delivery)
     known = _known(work, delivery)
     tally = Tally()
-    quarantine = work.folder / "quarantine.parquet"
-    with pq.ParquetWriter(quarantine, QUARANTINE, compression="zstd") as refusals:
-        for role in sorted(raw.details["files"]):  # test, train
-            file = raw.details["files"][role]
+    with create(work.folder / keys.QUARANTINE, QUARANTINE) as refusals:
+        for role, file in sorted(raw.details["files"].items()):  # test, train
             name = file["name"]
             with (
-                verified(work.storage, f"{room}/{name}", raw.output(name).sha256) as path,
-                pq.ParquetWriter(work.folder / f"{role}.parquet", REVIEW, compression="zstd") as reviews,
+                verified(work.storage, f"{raw.room}/{name}", raw.output(name).sha256) as path,
+                create(work.folder / f"{role}.parquet", REVIEW) as reviews,
             ):
                 _sift(records.read(path, name, file["form"]), name, known, tally, reviews, refusals)
             if role == "test":
                 known = dict.fromkeys(known, DUPLICATE_OF_TEST)
+    publish(work, tally, raw)
+
+
+def delivered(work: Work, delivery: str) -> Manifest:
+    """The manifest of a delivery's raw files. Raises InputError if a later one brings a test file."""
+    raw = work.read(keys.raw(delivery), f"ratchet ingest --delivery {delivery}")
+    if delivery != keys.SEED and "test" in raw.details["files"]:
+        raise InputError(
+            f"{delivery} brings a test file, but the test set is frozen. Bring its rows as a training file."
+        )
+    return raw
+
+
+def publish(work: Work, tally: Tally, raw: Manifest) -> None:
+    """Publish the files of the work's folder, or the quarantine alone and raise what `preprocess` raises for it."""
     paths = sorted(work.folder.glob("*.parquet"))
     written = sum(pq.read_metadata(path).num_rows for path in paths)
     if written != tally.read:
@@ -100,7 +117,7 @@ def preprocess(work: Work, delivery: str) -> None:
     try:
         _judge(tally, f"{work.storage.uri}/{work.room}")
     except InputError:
-        work.publish(quarantine, "refused.parquet")
+        work.publish(work.folder / keys.QUARANTINE, "refused.parquet")
         raise
     for path in paths:
         work.publish(path, path.name)
@@ -117,7 +134,7 @@ def _sift(
     refusals: pq.ParquetWriter,
 ) -> None:
     """Every row of a file to `reviews` or `refusals`. `known` says why a review of that id would be refused."""
-    labels = tally.accepted[name] = Counter()
+    tally.add(name, 0, [], [])
     told = time.monotonic()
     for chunk in _chunks(stream):
         rows = [row for row in chunk if isinstance(row, Row)]
@@ -128,18 +145,14 @@ def _sift(
             identity = review_id(row.title, row.text)
             reason = reasons.get(place) or known.get(identity)
             if reason:
-                refused.append(Refusal(row.line, reason, ",".join(row[1:])[: records.SAMPLE]))
+                refused.append(refuse(row, reason))
             else:
                 known[identity] = DUPLICATE
-                accepted.append((identity, int(row.label) - 1, row.title, row.text))
+                accepted.append((identity, label_of(row), row.title, row.text))
         refused.sort()  # by line
-        _write(reviews, REVIEW, accepted)
-        _write(refusals, QUARANTINE, [(name, *refusal) for refusal in refused])
-        labels.update(label for _, label, _, _ in accepted)
-        tally.read += len(chunk)
-        for line, reason, sample in refused:
-            tally.refused[reason] += 1
-            tally.samples.setdefault(reason, f"{name}:{line}: {sample[:80]!r}")
+        write(reviews, REVIEW, accepted)
+        write(refusals, QUARANTINE, [(name, *refusal) for refusal in refused])
+        tally.add(name, len(chunk), (label for _, label, _, _ in accepted), refused)
         if time.monotonic() - told > 5:
             told = time.monotonic()
             log.info("reading reviews", file=name, line=chunk[-1].line, **tally.rows())
@@ -150,15 +163,36 @@ def _chunks(stream: Iterator[Row | Refusal]) -> Iterator[list[Row | Refusal]]:
     characters = 0
     for row in stream:
         chunk.append(row)
-        characters += sum(map(len, row[1:]))
-        if len(chunk) == CHUNK_ROWS or characters > CHUNK_CHARACTERS:
+        characters += size_of(row)
+        if full(len(chunk), characters):
             yield chunk
             chunk, characters = [], 0
     if chunk:
         yield chunk
 
 
-def _write(writer: pq.ParquetWriter, schema: pa.Schema, rows: list[tuple[Any, ...]]) -> None:
+def size_of(row: Row | Refusal) -> int:
+    """Characters of a row."""
+    return sum(map(len, row[1:]))
+
+
+def full(rows: int, characters: int) -> bool:
+    """Whether so many rows with so many characters make a chunk."""
+    return rows == CHUNK_ROWS or characters > CHUNK_CHARACTERS
+
+
+def label_of(row: Row) -> int:
+    """0 for class 1, 1 for class 2."""
+    return int(row.label) - 1
+
+
+def refuse(row: Row, reason: str) -> Refusal:
+    """A row of the right form that is not wanted."""
+    return Refusal(row.line, reason, ",".join(row[1:])[: records.SAMPLE])
+
+
+def write(writer: pq.ParquetWriter, schema: pa.Schema, rows: list[tuple[Any, ...]]) -> None:
+    """One chunk of rows, or of none, which leaves no row group."""
     if rows:
         columns = zip(zip(*rows, strict=True), schema.types, strict=True)
         writer.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=schema))

@@ -60,25 +60,31 @@ def read(path: Path, name: str, form: str) -> Iterator[Row | Refusal]:
     `name` is what the source calls the file (.gz and .bz2 are unpacked); `form` is csv or fasttext. It never
     holds more than a few MiB. Raises InputError if the file is damaged or its header names other columns.
     """
+    with unpacked(path, name) as file:
+        yield from rows(file, name, form)
+
+
+def rows(file: IO[bytes], name: str, form: str, first: int = 1) -> Iterator[Row | Refusal]:
+    """The records of an open file, or of a piece of one that begins with the line `first`. As `read` otherwise."""
     csv.field_size_limit(LONGEST)  # a setting of the whole process; its default refuses fields over 128 KiB
     split = {"csv": csv_columns, "fasttext": fasttext_columns}[form]
-    with _unpacked(path, name) as file:
-        lines = Lines(file, name)
-        for number, line in lines:
-            found = _columns(line, split)
-            if found == UNBALANCED:
-                found = lines.join(line)
-            if isinstance(found, str):
-                if line.strip():
-                    sample = line[: 4 * SAMPLE].decode(errors="backslashreplace").strip()
-                    yield Refusal(number, found, sample[:SAMPLE])
-                continue
-            label, title, text = (_clean(column) for column in found)
-            if number > 1 or not _is_header(label, title, text, name):
-                yield Row(number, label, title, text)
+    lines = Lines(file, name, first)
+    for number, line in lines:
+        found = _columns(line, split)
+        if found == UNBALANCED:
+            found = lines.join(line)
+        if isinstance(found, str):
+            if line.strip():
+                sample = line[: 4 * SAMPLE].decode(errors="backslashreplace").strip()
+                yield Refusal(number, found, sample[:SAMPLE])
+            continue
+        label, title, text = (_clean(column) for column in found)
+        if number > 1 or not _is_header(label, title, text, name):
+            yield Row(number, label, title, text)
 
 
-def _unpacked(path: Path, name: str) -> IO[bytes]:
+def unpacked(path: Path, name: str) -> IO[bytes]:
+    """The bytes of a file, unpacked as its name says."""
     openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
     return io.BufferedReader(openers.get(Path(name).suffix, open)(path, "rb"), LONGEST)
 
@@ -130,8 +136,11 @@ def _is_header(label: str, title: str, text: str, name: str) -> bool:
 class Lines:
     """The physical lines of a file with their numbers. One over LONGEST comes cut to LONGEST + 1 bytes."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self._fresh = enumerate(_lines(file, name), 1)
+    def __init__(self, file: IO[bytes], name: str, first: int = 1) -> None:
+        lines = physical_lines(file, name)
+        if first == 1:
+            lines = itertools.chain((line.removeprefix(codecs.BOM_UTF8) for line in itertools.islice(lines, 1)), lines)
+        self._fresh = enumerate(lines, first)
         self._ahead: deque[tuple[int, bytes]] = deque()  # read in search of a closing quote, to be given again
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
@@ -167,9 +176,10 @@ class Lines:
         return self._ahead[place][1] if place < len(self._ahead) else b""
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+def physical_lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """The lines of a file; one over LONGEST comes cut to LONGEST + 1 bytes. Raises InputError if it is damaged."""
     try:
-        line = file.readline(LONGEST + 1).removeprefix(codecs.BOM_UTF8)
+        line = file.readline(LONGEST + 1)
         while line:
             yield line
             while len(line) > LONGEST and not line.endswith(b"\n"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 REVIEW = pa.schema(
     [
@@ -25,6 +27,11 @@ QUARANTINE = pa.schema(
         pa.field("sample", pa.string(), nullable=False),  # the record's first 200 characters, undecodable bytes as \xNN
     ]
 )
+
+
+def create(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A new file of a schema. How it is compressed is said here alone, because it is part of the file's bytes."""
+    return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def review_id(title: str, text: str) -> str:

@@ -30,20 +30,22 @@ HELD_OUT = 0.1  # of the seed for test, where the archive has no test file
 
 DICE = np.dtype([("order", ">u8"), ("held_out", ">u4"), ("validates", ">u4")])  # the 16 bytes of a review_id
 
+Dice = np.ndarray[Any, np.dtype[np.void]]
+
 
 @dataclass(frozen=True)
 class Reviews:
     """A file of reviews: what decides where each one goes, with the text left on the disk. Shapes: (rows,)."""
 
     path: Path
-    dice: np.ndarray[Any, np.dtype[np.void]]
+    dice: Dice
     labels: np.ndarray[Any, np.dtype[np.int8]]
 
     @classmethod
     def scan(cls, path: Path) -> Reviews:
         dice, labels = [np.empty(0, DICE)], [np.empty(0, np.int8)]
         for chunk in pq.ParquetFile(path).iter_batches(columns=["review_id", "label"]):
-            dice.append(np.frombuffer(bytes.fromhex("".join(chunk["review_id"].to_pylist())), DICE))
+            dice.append(dice_of(chunk["review_id"]))
             labels.append(chunk["label"].to_numpy())
         return cls(path, np.concatenate(dice), np.concatenate(labels))
 
@@ -55,7 +57,17 @@ class Reviews:
 
     def falls(self, die: str, rows: Rows, share: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Whether each of `rows` is among the share of all possible reviews that this die picks."""
-        return self.dice[die][rows] < share * 2**32
+        return falls(self.dice[rows], die, share)
+
+
+def dice_of(ids: pa.StringArray) -> Dice:
+    """The dice that review_ids are."""
+    return np.frombuffer(bytes.fromhex("".join(ids.to_pylist())), DICE)
+
+
+def falls(dice: Dice, die: str, share: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether each of some reviews is among the share of all possible ones that this die picks."""
+    return dice[die] < share * 2**32
 
 
 def split(work: Work, delivery: str, batches: int) -> None:
@@ -69,12 +81,12 @@ def split(work: Work, delivery: str, batches: int) -> None:
     room = keys.processed(delivery)
     processed = work.read(room, f"ratchet preprocess --delivery {delivery}")
     order = processed.details["order"]
-    names = [delivery] if delivery != keys.SEED else [keys.batch_name(number) for number in range(batches)]
+    names = names_of(delivery, batches)
     with ExitStack() as files:
         sources = {
             name: Reviews.scan(files.enter_context(verified(work.storage, f"{room}/{name}", output.sha256)))
             for name, output in processed.outputs.items()
-            if name != "quarantine.parquet"
+            if name != keys.QUARANTINE
         }
         train = sources["train.parquet"]
         rows = train.sequence(order)
@@ -84,14 +96,15 @@ def split(work: Work, delivery: str, batches: int) -> None:
         elif delivery == keys.SEED:
             held_out = train.falls("held_out", rows, HELD_OUT)
             shares[keys.TEST], rows = (train, rows[held_out]), rows[~held_out]
-        shares |= {name: (train, share) for name, share in zip(names, np.array_split(rows, len(names)), strict=True)}
+        cuts = np.cumsum(sizes(len(rows), len(names)))[:-1]
+        shares |= {name: (train, share) for name, share in zip(names, np.split(rows, cuts), strict=True)}
         for name, (reviews, share) in shares.items():
-            _require_both_classes(name, reviews.labels[share])
+            require_both_classes(name, *np.bincount(reviews.labels[share], minlength=2))
         for reviews in sources.values():
             arrange(
                 reviews.path,
                 [
-                    Share(work.folder / f"{name}.parquet", share, _parts(name, reviews, share))
+                    Share(work.folder / f"{name}.parquet", share, parts(name, reviews.dice[share]))
                     for name, (source, share) in shares.items()
                     if source is reviews
                 ],
@@ -129,13 +142,25 @@ def review_ids(storage: Storage, batch: str, output: Output) -> Iterator[pa.Stri
             yield chunk["review_id"]
 
 
-def _parts(name: str, reviews: Reviews, rows: Rows) -> pa.StringArray:
-    validates = pa.array(reviews.falls("validates", rows, VALIDATION))
+def names_of(delivery: str, batches: int) -> list[str]:
+    """The batches that a delivery becomes."""
+    return [delivery] if delivery != keys.SEED else [keys.batch_name(number) for number in range(batches)]
+
+
+def sizes(rows: int, batches: int) -> list[int]:
+    """How many rows each batch gets: they differ by at most 1, and the first ones have more."""
+    least, rest = divmod(rows, batches)
+    return [least + (number < rest) for number in range(batches)]
+
+
+def parts(name: str, dice: Dice) -> pa.StringArray:
+    """`train` or `validation` for each review of a batch, `test` in the test set."""
+    validates = pa.array(falls(dice, "validates", VALIDATION))
     return pc.if_else(validates, *([keys.TEST] * 2 if name == keys.TEST else ["validation", "train"]))
 
 
-def _require_both_classes(name: str, labels: np.ndarray[Any, np.dtype[np.int8]]) -> None:
-    negative, positive = np.bincount(labels, minlength=2)
+def require_both_classes(name: str, negative: int, positive: int) -> None:
+    """Raises InputError for a batch that could not be trained on."""
     if not negative or not positive:
         raise InputError(
             f"{name} would hold {negative} negative and {positive} positive reviews, and needs both. "
@@ -151,9 +176,13 @@ def _require_disjoint(work: Work, batches: list[str], before: dict[str, Output])
         test = pq.read_table(path, columns=["review_id"])["review_id"].combine_chunks()
     for batch in batches:
         for chunk in pq.ParquetFile(work.folder / f"{batch}.parquet").iter_batches(columns=["review_id"]):
-            shared = pc.sum(pc.is_in(chunk["review_id"], value_set=test)).as_py()
-            if shared:
-                raise IntegrityError(
-                    f"{batch} shares {shared} reviews with the test set. "
-                    "Delete the manifests of preprocess and split, then run both again."
-                )
+            require_none_shared(batch, pc.sum(pc.is_in(chunk["review_id"], value_set=test)).as_py())
+
+
+def require_none_shared(batch: str, shared: int | None) -> None:
+    """Raises IntegrityError if a batch shares reviews with the test set."""
+    if shared:
+        raise IntegrityError(
+            f"{batch} shares {shared} reviews with the test set. "
+            "Delete the manifests of preprocess and split, then run both again."
+        )

@@ -1,0 +1,233 @@
+"""`preprocess` by Spark: pieces of the raw files are parsed, checked and hashed in parallel; Spark finds duplicates.
+
+The text never passes through Spark, only ids and places do. Tasks read their piece from the store and leave what they
+made of it there; the driver cuts the raw files into pieces and puts the results together, in order, a chunk at a time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ratchet import keys
+from ratchet.data import checks, records
+from ratchet.data import preprocess as local
+from ratchet.data.preprocess import DUPLICATE, DUPLICATE_OF_EARLIER, DUPLICATE_OF_TEST, Tally
+from ratchet.data.records import Row
+from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
+from ratchet.data.spark.pieces import cut
+from ratchet.data.spark.session import scratch, session, spread
+from ratchet.data.split import review_ids, standing
+from ratchet.jobs import Work
+from ratchet.manifests import Manifest, Output
+from ratchet.storage import Storage, open_storage, verified
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+BATCH_ROWS = 5_000  # that a task holds at a time
+
+TEST_SET, EARLIER = -2, -1  # as the number of the file a review is in; those of the delivery count from 0
+
+JUDGED = pa.schema(
+    [
+        pa.field("line", pa.int64()),
+        pa.field("size", pa.int64()),  # characters, as they came
+        *(field.with_nullable(True) for field in REVIEW),  # null if refused
+        pa.field("reason", pa.string()),  # null if not
+        pa.field("sample", pa.string()),
+    ]
+)
+
+PLACES = pa.schema([("review_id", pa.string()), ("file", pa.int32()), ("line", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a file in the store: `key` has its lines, and `judged` what a task made of them."""
+
+    file: int
+    name: str
+    form: str
+    first: int
+    key: str
+
+    @property
+    def judged(self) -> str:
+        return f"{self.key}.judged"
+
+
+def preprocess(work: Work, delivery: str) -> None:
+    """As `ratchet.data.preprocess.preprocess`, to the byte. Raises what it raises; without Spark ConfigurationError."""
+    with session(f"preprocess {delivery}") as spark, scratch(work):
+        raw = local.delivered(work, delivery)
+        before = standing(work, delivery)
+        files = sorted(raw.details["files"].items())  # test, train
+        parts = [part for number in range(len(files)) for part in _deal(work, raw, number, files[number][1])]
+        uri = work.storage.uri
+        spread(spark, parts, partial(_judge, uri), pa.schema([("rows", pa.int64())])).collect()
+        duplicates = _Duplicates(_duplicates(spark, uri, parts, before))
+        tally = Tally()
+        with create(work.folder / keys.QUARANTINE, QUARANTINE) as refusals:
+            for number, (role, file) in enumerate(files):
+                tally.add(file["name"], 0, [], [])
+                with create(work.folder / f"{role}.parquet", REVIEW) as reviews:
+                    for chunk in _chunks(work.storage, [part for part in parts if part.file == number], duplicates):
+                        accepted = chunk.filter(pc.is_null(chunk["reason"]))
+                        refused = chunk.filter(pc.is_valid(chunk["reason"]))
+                        if len(accepted):
+                            reviews.write_table(accepted.select(REVIEW.names).cast(REVIEW))
+                        columns = (refused[name].to_pylist() for name in ("line", "reason", "sample"))
+                        rows = [records.Refusal(*row) for row in zip(*columns, strict=True)]
+                        local.write(refusals, QUARANTINE, [(file["name"], *row) for row in rows])
+                        tally.add(file["name"], len(chunk), accepted["label"].to_pylist(), rows)
+        local.publish(work, tally, raw)
+
+
+def _deal(work: Work, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
+    """Put the pieces of a raw file into the store."""
+    name, form = file["name"], file["form"]
+    with verified(work.storage, f"{raw.room}/{name}", raw.output(name).sha256) as path:
+        for place, piece in enumerate(cut(path, name, form, work.folder)):
+            part = Part(number, name, form, piece.first, keys.scratch(work.room, f"{name}.{place:06d}"))
+            work.storage.upload(piece.path, part.key)
+            yield part
+
+
+def _judge(uri: str, part: Part) -> Iterator[pa.RecordBatch]:
+    """Parse and check a piece, and leave its rows (schema JUDGED) in the store. Gives their number."""
+    storage, count = open_storage(uri), 0
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
+        path = Path(folder) / "judged"
+        with (
+            storage.local(part.key) as lines,
+            lines.open("rb") as file,
+            pa.ipc.new_file(path, JUDGED, options=pa.ipc.IpcWriteOptions(compression="lz4")) as judged,
+        ):
+            rows = records.rows(file, part.name, part.form, part.first)
+            while found := list(islice(rows, BATCH_ROWS)):
+                judged.write_batch(_judged(found))
+                count += len(found)
+        storage.upload(path, part.judged)
+    yield pa.record_batch({"rows": pa.array([count], pa.int64())})
+
+
+def _judged(found: list[Row | records.Refusal]) -> pa.RecordBatch:
+    rows = [row for row in found if isinstance(row, Row)]
+    reasons = {rows[place].line: reason for place, reason in checks.refused(rows).items()}
+    judged: list[tuple[Any, ...]] = []
+    for row in found:
+        size = local.size_of(row)
+        if isinstance(row, Row) and row.line not in reasons:
+            judged.append(
+                (row.line, size, review_id(row.title, row.text), local.label_of(row), row.title, row.text, None, None)
+            )
+        else:
+            refusal = local.refuse(row, reasons[row.line]) if isinstance(row, Row) else row
+            judged.append((row.line, size, None, None, None, None, refusal.reason, refusal.sample))
+    columns = zip(zip(*judged, strict=True), JUDGED.types, strict=True)
+    return pa.RecordBatch.from_arrays([pa.array(*column) for column in columns], schema=JUDGED)
+
+
+def _duplicates(spark: SparkSession, uri: str, parts: list[Part], before: dict[str, Output]) -> DataFrame:
+    """The places (`file`, `line`) of reviews that were there before, in order, and in which file: `there`."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as sql
+
+    fresh = spread(spark, parts, partial(_places, uri), PLACES)
+    places = fresh.unionAll(spread(spark, list(before.items()), partial(_places_before, uri), PLACES))
+    first = sql.min(sql.struct("file", "line")).over(Window.partitionBy("review_id"))
+    again = (sql.col("file") >= 0) & (sql.struct("file", "line") != sql.col("first"))
+    found = places.withColumn("first", first).where(again)
+    return found.select("file", "line", sql.col("first.file").alias("there")).orderBy("file", "line")
+
+
+def _places(uri: str, part: Part) -> Iterator[pa.RecordBatch]:
+    with _opened(open_storage(uri), part) as judged:
+        for number in range(judged.num_record_batches):
+            batch = judged.get_batch(number)
+            batch = batch.filter(pc.is_null(batch["reason"]))
+            file = pa.array(np.full(len(batch), part.file, np.int32))
+            yield pa.RecordBatch.from_arrays([batch["review_id"], file, batch["line"]], schema=PLACES)
+
+
+def _places_before(uri: str, batch: tuple[str, Output]) -> Iterator[pa.RecordBatch]:
+    for ids in review_ids(open_storage(uri), *batch):
+        file = np.full(len(ids), TEST_SET if batch[0] == keys.TEST else EARLIER, np.int32)
+        yield pa.RecordBatch.from_arrays([ids, pa.array(file), pa.array(np.zeros(len(ids), np.int64))], schema=PLACES)
+
+
+@contextmanager
+def _opened(storage: Storage, part: Part) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    with storage.local(part.judged) as path, pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as judged:
+        yield judged
+
+
+class _Duplicates:
+    """The reasons for which duplicates are refused, taken in the order of files and lines, as they are asked for."""
+
+    def __init__(self, found: DataFrame) -> None:
+        self._rows = iter(found.toLocalIterator(prefetchPartitions=True))
+        self._next = next(self._rows, None)
+
+    def until(self, file: int, line: int) -> Iterator[tuple[int, str]]:
+        """Line and reason of each one that has not been taken, up to this line of this file."""
+        while self._next and (self._next.file, self._next.line) <= (file, line):
+            yield self._next.line, reason(self._next.file, self._next.there)
+            self._next = next(self._rows, None)
+
+
+def reason(file: int, there: int) -> str:
+    """Why a review of a file is refused that is in the file `there` already."""
+    if there == EARLIER:
+        return DUPLICATE_OF_EARLIER
+    return DUPLICATE if there == file else DUPLICATE_OF_TEST
+
+
+def _chunks(storage: Storage, parts: list[Part], duplicates: _Duplicates) -> Iterator[pa.Table]:
+    """The rows of a file (schema JUDGED), duplicates refused, in the chunks that the local engine makes."""
+    waiting: list[pa.RecordBatch] = []
+    rows = characters = 0
+    for part in parts:
+        with _opened(storage, part) as judged:
+            for number in range(judged.num_record_batches):
+                batch = _without(judged.get_batch(number), part.file, duplicates)
+                start = 0
+                for place, size in enumerate(batch["size"].to_pylist(), 1):
+                    rows, characters = rows + 1, characters + size
+                    if local.full(rows, characters):
+                        yield _one([*waiting, batch.slice(start, place - start)])
+                        waiting, start, rows, characters = [], place, 0, 0
+                waiting.append(batch.slice(start))
+    if rows:
+        yield _one(waiting)
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.Table:
+    """Pieces as if they had never been apart, which a Parquet writer could tell."""
+    return pa.Table.from_batches(batches, JUDGED).combine_chunks()
+
+
+def _without(batch: pa.RecordBatch, file: int, duplicates: _Duplicates) -> pa.RecordBatch:
+    """The batch with its duplicates refused."""
+    lines = batch["line"].to_numpy()
+    found = {int(np.searchsorted(lines, line)): why for line, why in duplicates.until(file, int(lines[-1]))}
+    if not found:
+        return batch
+    reasons, samples = batch["reason"].to_pylist(), batch["sample"].to_pylist()
+    for place, why in found.items():
+        given = batch.slice(place, 1).to_pylist()[0]
+        row = Row(given["line"], str(given["label"] + 1), given["title"], given["text"])
+        _, reasons[place], samples[place] = local.refuse(row, why)
+    batch = batch.set_column(JUDGED.get_field_index("reason"), JUDGED.field("reason"), pa.array(reasons, pa.string()))
+    return batch.set_column(JUDGED.get_field_index("sample"), JUDGED.field("sample"), pa.array(samples, pa.string()))

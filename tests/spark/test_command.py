@@ -1,0 +1,54 @@
+"""The command line starts its own Spark, on a bucket too, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+
+import local_s3
+from ratchet import engines, keys
+from ratchet.storage import open_storage
+
+LAUNCH = uuid.uuid4().hex
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty bucket of a real S3, in the environment of whoever is started."""
+    with local_s3.endpoint(tmp_path_factory.mktemp("ministack")) as url, local_s3.empty_bucket(url) as name:
+        yield f"s3://{name}"
+
+
+def ratchet(*arguments: str) -> None:
+    environment = {**os.environ, "RATCHET_LAUNCH": LAUNCH}
+    subprocess.run([sys.executable, "-m", "ratchet", *arguments], check=True, capture_output=True, env=environment)
+
+
+def left() -> Iterator[psutil.Process]:
+    """What has the launch in its environment still, whoever its parent is now."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("RATCHET_LAUNCH") == LAUNCH:
+                yield process
+
+
+def test_a_bucket_ends_with_the_same_objects(bucket: str) -> None:
+    """Every task reads from the bucket and writes into it; scratch is gone, and so are Java and its workers."""
+    objects = []
+    for engine in engines.ENGINES:
+        store = f"{bucket}/{engine}"
+        ratchet("ingest", "--source", "synthetic:rows=3000&test_rows=300", "--store", store)
+        for job in ("preprocess", "split"):
+            ratchet(job, "--engine", engine, "--store", store)
+        storage = open_storage(store)
+        objects.append({key: storage.read(key) for key in storage.list("") if not key.endswith(keys.MANIFEST)})
+    assert objects[0] == objects[1]
+    _, alive = psutil.wait_procs(list(left()), timeout=10)
+    assert alive == []
