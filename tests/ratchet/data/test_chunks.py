@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_rows_come_in_their_order(path: Path) -> None:
     """However many are asked for at a time, and of the columns that are asked for."""
-    found = [chunk for chunk in chunks(path, 7, columns=["number"])]
+    found = list(chunks(path, 7, columns=["number"]))
     assert {len(chunk) for chunk in found[:-1]} == {7}
     assert pa.Table.from_batches(found).to_pydict() == {"number": list(range(512))}
 
