@@ -31,22 +31,23 @@ from ratchet.storage import open_storage
 from ratchet.windows import Window
 
 ROWS = 3_600_000  # of Amazon Reviews Polarity; the test set is a ninth
-ONCE = ("ingest", "preprocess", "split")
+WEEKLY = ("featurize", "score", "train", "evaluate", "promote")
 
 # Fargate on demand, Linux on x86, us-east-1, list prices of November 2026; 2 vCPUs come with 4 to 16 GiB in steps of 1.
 VCPUS, VCPU_HOUR, GIB_HOUR = 2, 0.04048, 0.004445
 SIZES = range(4, 17)
 SHORTEST = 60  # seconds billed at least
 
-MOST_GIB, MOST_GROWTH, MOST_MINUTES = 8, 4, 5
+MOST_GIB, MOST_GROWTH, MOST_SEED = 8, 4, 300  # of any job; of the last week to the first; seconds
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job took: wall clock of its process, from starting Python to its end, and its peak memory."""
+    """What one job took: wall clock of its process, from starting Python to its end, and what its manifest says."""
 
     job: str
     seconds: float
+    work: float  # seconds of those in which the job worked; the rest is importing libraries
     gib: float
 
 
@@ -56,18 +57,14 @@ class Week:
     reviews: int
     costs: Sequence[Cost]
 
-    def seconds(self, *jobs: str) -> float:
-        """All seconds, or those of some kinds of jobs."""
-        return sum(cost.seconds for cost in self.costs if not jobs or cost.job in jobs)
-
-    @property
-    def largest(self) -> Cost:
-        return max(self.costs, key=lambda cost: cost.gib)
+    def seconds(self, job: str = "") -> float:
+        """All seconds, or those of one kind of job."""
+        return sum(cost.seconds for cost in self.costs if cost.job == job or not job)
 
 
-def task_gib(weeks: Sequence[Week]) -> int:
+def task_gib(costs: Sequence[Cost]) -> int:
     """The memory of the smallest Fargate task with 2 vCPUs that holds every job, in GiB."""
-    return next(size for size in SIZES if size >= max(week.largest.gib for week in weeks))
+    return next(size for size in SIZES if size >= max(cost.gib for cost in costs))
 
 
 def dollars(costs: Sequence[Cost], gib: int) -> float:
@@ -85,18 +82,23 @@ def run(settings: Settings, job: str, **arguments: str) -> Cost:
     if ended.returncode:
         sys.exit(f"{job} {arguments} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr}")
     made = manifests.read(open_storage(settings.store), catalogue.JOBS[job](**arguments).room, f"ratchet {job}")
-    cost = Cost(job, seconds, made.peak_memory_mib / 1024)
+    cost = Cost(job, seconds, made.seconds, made.peak_memory_mib / 1024)
     print(f"{job:10} {' '.join(arguments.values())[-40:]:40} {seconds:7.1f} s {cost.gib:6.2f} GiB", flush=True)
     return cost
 
 
+def engineer(settings: Settings) -> list[Cost]:
+    """Bring the source as far as its batches: once, before week 0."""
+    return [
+        run(settings, "ingest", source=settings.source.get_secret_value()),
+        run(settings, "preprocess"),
+        run(settings, "split", batches=str(settings.seed_batches)),
+    ]
+
+
 def jobs(number: int, settings: Settings) -> Iterator[Cost]:
-    """Run every job of a week, as the DAG would."""
+    """Run every other job of a week, as the DAG would."""
     week = plan({"window_end": number}, None, settings)
-    if week.first:
-        yield run(settings, "ingest", source=week.source)
-        yield run(settings, "preprocess")
-        yield run(settings, "split", batches=str(settings.seed_batches))
     for arguments in unfeaturized(week.window, settings):
         yield run(settings, "featurize", **arguments)
     if not week.first:
@@ -108,26 +110,26 @@ def jobs(number: int, settings: Settings) -> Iterator[Cost]:
     yield run(settings, "promote", window=week.window)
 
 
-def rehearse(root: Path, source: str, weeks: int) -> tuple[list[Week], dict[str, int]]:
-    """All weeks, and what became of the rows of the source."""
-    done = []
+def rehearse(root: Path, source: str, weeks: int) -> tuple[list[Cost], list[Week], dict[str, int]]:
+    """The seed, all weeks, and what became of the rows of the source."""
     with services.running(root / "services", source=source, cache=root / "cache") as running:
         with applied({**running.environment, "RATCHET_STORE": str(root / "store")}):
             settings = Settings()
             storage = open_storage(settings.store)
-            for number in range(weeks):
-                window, costs = Window(number), list(jobs(number, settings))
-                rows = manifests.read(storage, keys.split(keys.SEED), "ratchet split").rows
-                done.append(Week(window, sum(rows[keys.batch_name(each)] for each in window.batches), costs))
-        return done, manifests.read(storage, keys.processed(keys.SEED), "ratchet preprocess").rows
+            seed, done = engineer(settings), []
+            rows = manifests.read(storage, keys.split(keys.SEED), "ratchet split").rows
+            for window in map(Window, range(weeks)):
+                reviews = sum(rows[keys.batch_name(number)] for number in window.batches)
+                done.append(Week(window, reviews, list(jobs(window.end, settings))))
+        return seed, done, manifests.read(storage, keys.processed(keys.SEED), "ratchet preprocess").rows
 
 
-def report(weeks: Sequence[Week], rows: dict[str, int], size: int, source: str) -> str:
+def report(seed: Sequence[Cost], weeks: Sequence[Week], rows: dict[str, int], size: int, source: str) -> str:
     """The section of docs/benchmarks.md."""
-    gib = task_gib(weeks)
-    seed = [cost for cost in weeks[0].costs if cost.job in ONCE]
-    first = weeks[0].seconds() - weeks[0].seconds(*ONCE)
-    growth = weeks[-1].seconds() / first
+    costs = [*seed, *(cost for week in weeks for cost in week.costs)]
+    gib, peak = task_gib(costs), max(cost.gib for cost in costs)
+    seconds, last = [week.seconds() for week in weeks], weeks[-1].window.end
+    brought, growth = sum(cost.seconds for cost in seed), seconds[-1] / seconds[0]
     size_given = f" ROWS={size}" if size != ROWS else ""
     lines = [
         f"`make bench-full REVIEWS={source}{size_given}`: {rows['read']:,} rows read = {rows['accepted']:,} accepted + "
@@ -135,40 +137,34 @@ def report(weeks: Sequence[Week], rows: dict[str, int], size: int, source: str) 
         f"Python {platform.python_version()}. Real rows are repeated; in every copy but the first each word of a text "
         f"is dropped with probability {copies.DROPPED:.0%} and replaced with probability {copies.REPLACED:.0%}. Read "
         "costs from it, never scores: `tests/bench/copies.py` says why.\n",
-        "| the seed, once | " + " | ".join(cost.job for cost in seed) + " |",
+        f"| the seed, once | {' | '.join(cost.job for cost in seed)} |",
         "|---" * (len(seed) + 1) + "|",
-        "| seconds | " + " | ".join(f"{cost.seconds:.0f}" for cost in seed) + " |",
-        "| peak, GiB | " + " | ".join(f"{cost.gib:.2f}" for cost in seed) + " |\n",
-        "| week | window | reviews | featurize, s | score, s | train, s | evaluate, s | promote, s | all, s "
-        "| peak, GiB | of | dollars |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for week in weeks:
-        costs = [cost for cost in week.costs if cost.job not in ONCE]
-        shown = Week(week.window, week.reviews, costs)
-        each = [f"{shown.seconds(job):.1f}" for job in ("featurize", "score", "train", "evaluate", "promote")]
-        cells = [str(week.window.end), str(week.window), f"{week.reviews:,}", *each, f"{shown.seconds():.1f}"]
-        cells += [f"{shown.largest.gib:.2f}", shown.largest.job, f"{dollars(costs, gib):.3f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    everything = [cost for week in weeks for cost in week.costs]
-    peak = max(week.largest.gib for week in weeks)
-    lines += [
+        f"| seconds | {' | '.join(f'{cost.seconds:.0f}' for cost in seed)} |",
+        f"| peak, GiB | {' | '.join(f'{cost.gib:.2f}' for cost in seed)} |\n",
+        f"| week | window | reviews | {', s | '.join(WEEKLY)}, s | all, s | of it work, s | peak, GiB | of | dollars |",
+        "|---" * (len(WEEKLY) + 8) + "|",
+        *(row(week, gib) for week in weeks),
         "\nSeconds are of processes, from starting Python to their end, one job after another, against a folder: S3's "
-        "transfers and Fargate's start of a task are not in them. Week 0 featurizes the test set too, trains all "
-        f"{len(CANDIDATES)} candidates and has no champion to score. Dollars: one Fargate task a job, on demand, with "
-        f"{VCPUS} vCPUs and {gib} GiB, the least that holds every job, at us-east-1's list price for Linux on x86 of "
-        f"November 2026 (${VCPU_HOUR} a vCPU-hour, ${GIB_HOUR} a GB-hour), by the second, at least a minute each: an "
-        f"assumption, no bill. The seed costs ${dollars(seed, gib):.3f}, all {len(weeks)} weeks with it "
-        f"${dollars(everything, gib):.2f}. Week {weeks[-1].window.end} takes {growth:.1f} times week 0, and "
-        f"{weeks[-1].seconds() / weeks[min(1, len(weeks) - 1)].seconds():.1f} times week 1, whose jobs are the same.\n",
+        "transfers and Fargate's start of a task are not in them. Work is what the jobs count themselves, without "
+        f"Python's start and imports. Week 0 featurizes the test set too, trains all {len(CANDIDATES)} candidates and "
+        f"has no champion to score. Dollars: one Fargate task a job, on demand, with {VCPUS} vCPUs and {gib} GiB, the "
+        "least that holds every job, at us-east-1's list price for Linux on x86 of November 2026 "
+        f"(${VCPU_HOUR} a vCPU-hour, ${GIB_HOUR} a GB-hour), by the second, at least a minute each: an assumption, no "
+        f"bill. The seed costs ${dollars(seed, gib):.3f}, all {len(weeks)} weeks with it ${dollars(costs, gib):.2f}. "
+        f"Week {last} takes {seconds[-1] / seconds[min(1, last)]:.1f} times week 1, whose jobs are the same.\n",
         goal(peak < MOST_GIB, f"peak memory of any job under {MOST_GIB} GiB: {peak:.2f}"),
-        goal(growth <= MOST_GROWTH, f"week {weeks[-1].window.end} at most {MOST_GROWTH} times week 0: {growth:.1f}"),
-        goal(
-            weeks[0].seconds(*ONCE) <= 60 * MOST_MINUTES,
-            f"ingest, preprocess and split in {MOST_MINUTES} minutes: {weeks[0].seconds(*ONCE) / 60:.1f}",
-        ),
+        goal(growth <= MOST_GROWTH, f"week {last} takes at most {MOST_GROWTH} times week 0: {growth:.1f}"),
+        goal(brought <= MOST_SEED, f"ingest, preprocess and split in {MOST_SEED} s: {brought:.0f}"),
     ]
     return "\n".join(lines)
+
+
+def row(week: Week, gib: int) -> str:
+    """A week's row of the table."""
+    largest, work = max(week.costs, key=lambda cost: cost.gib), sum(cost.work for cost in week.costs)
+    each = [f"{week.seconds(job):.1f}" for job in WEEKLY]
+    cells = [str(week.window.end), str(week.window), f"{week.reviews:,}", *each, f"{week.seconds():.1f}", f"{work:.1f}"]
+    return f"| {' | '.join([*cells, f'{largest.gib:.2f}', largest.job, f'{dollars(week.costs, gib):.3f}'])} |"
 
 
 def main() -> None:
@@ -184,8 +180,8 @@ def main() -> None:
         wanted = source_of(given.reviews), root / "source", given.rows, given.rows // 9
         subprocess.run([sys.executable, "-m", "bench.copies", *map(str, wanted)], check=True)
         print(f"source made in {time.perf_counter() - began:.0f} s", flush=True)
-        weeks, rows = rehearse(root, str(root / "source"), given.weeks)
-    text = report(weeks, rows, given.rows, Path(given.reviews).name)
+        seed, weeks, rows = rehearse(root, str(root / "source"), given.weeks)
+    text = report(seed, weeks, rows, given.rows, Path(given.reviews).name)
     print(text)
     if given.write:
         section.write("full", text)
