@@ -20,7 +20,14 @@ from numba.core import cgutils, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator, UserProvidedCacheLocator
 from numba.extending import intrinsic
 
-KERNELS = ("jit.py", "data/counts.py", "data/counting.py", "model/scoring.py", "model/descent.py")
+KERNELS = (
+    "jit.py",
+    "data/counts.py",
+    "data/counting.py",
+    "model/scoring.py",
+    "model/arrangement.py",
+    "model/descent.py",
+)
 
 
 class _Given(UserProvidedCacheLocator):
@@ -95,8 +102,7 @@ def main() -> None:
     counts, nothing = count_reviews(pa.array([""] * 8), pa.array(["good one", "bad one"] * 4)), np.zeros(8)
     few = Features(counts, np.array([1, 0] * 4, dtype=np.int8), nothing, nothing)
     for candidate in CANDIDATES.values():
-        model, _ = fit(candidate, [few], few, "0-0")
-        model.read([""], ["good one"])
+        fit(candidate, [few], [few], "0-0").model.read([""], ["good one"])
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def report(costs: Costs, source: str, rows: int, speeds: tuple[float, float], on
     lines = [
         f"`make bench REVIEWS={source}`: {rows:,} training reviews in {weeks} growing windows, {rounds} round(s), "
         f"{os.cpu_count()} cores, Python {platform.python_version()}. Seconds are of featurizing and fitting; "
-        "Ratchet's are of its jobs, with reading, calibration, validation and published files.\n",
+        "Ratchet's are of its jobs, with reading, a second fit for calibration and validation, and published files.\n",
         "| way | all weeks, s | first | last | times ours | CPU, s | times ours | peak, GiB | accuracy | macro-F1 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]

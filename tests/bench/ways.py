@@ -1,7 +1,7 @@
 """The ways to a weekly model that are compared. One process each: it is asked for week after week, and says its cost.
 
 `python -m bench.ways NAME STORE FOLDER` reads week numbers from standard input and answers each with a line of JSON.
-All train on the training parts of the batches in the store, and answer its test set.
+All train on the batches in the store, and answer its test set.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ Answers = np.ndarray[Any, Any]
 
 
 def reviews(store: Path, batch: str) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """Documents and labels of the training part of a batch, or of the test set."""
-    part = keys.TEST if batch == keys.TEST else "train"
-    table = pq.read_table(store / keys.reviews(batch), filters=[("part", "==", part)])
+    """Documents and labels of a batch, or of the test set."""
+    table = pq.read_table(store / keys.reviews(batch))
     pairs = zip(table["title"].to_pylist(), table["text"].to_pylist(), strict=True)
     return [document(title, text) for title, text in pairs], table["label"].to_numpy()
 

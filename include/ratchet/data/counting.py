@@ -22,7 +22,7 @@ from ratchet.data.documents import document
 if TYPE_CHECKING:
     import pyarrow as pa  # 150 MB that serving, which counts too, does without
 
-ROWS = 4096  # of one slice: about 2 MB of text, a few milliseconds
+ROWS = 1024  # of one slice: about half a megabyte of text, some milliseconds
 
 LOWER = np.zeros(256, np.uint8)  # what a byte of ASCII becomes inside a word; 0: it is in none
 for _byte in b"abcdefghijklmnopqrstuvwxyz0123456789_":

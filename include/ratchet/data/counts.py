@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratchet.compiled import compiled
+from ratchet.compiled import compiled, in_slices
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -20,6 +20,7 @@ MOST = (1 << (32 - BITS)) - 1  # the highest count that fits beside a column
 u4 = np.uint32
 COLUMN = u4(DIMENSIONS - 1)
 FEW = u4(31)
+BLOCK = 1 << 16  # columns whose frequencies fit into a core's cache: 512 KiB
 
 Array = np.ndarray[Any, Any]
 
@@ -98,34 +99,99 @@ class Frequencies:
 
     @classmethod
     def of(cls, counts: Counts, labels: Array) -> Frequencies:
-        reviews = np.zeros((DIMENSIONS, 2), np.uint32)
-        _tally(counts.starts, counts.terms, labels.astype(np.int64), reviews)
-        return cls(*_packed(*_from(reviews, 1)))
+        """Count by blocks of columns, which fit into a core's cache where all together do not."""
+        starts, told = _by_block(counts.starts, counts.terms, labels.astype(np.int64))
+
+        def tallied(first: int, last: int) -> tuple[Array, Array, Array]:
+            block = first // BLOCK
+            return _packed(*_from(_tally(told[starts[block] : starts[block + 1]]), first, 1))
+
+        return cls(*map(np.concatenate, zip(*in_slices(tallied, DIMENSIONS, BLOCK), strict=True)))
 
 
 @compiled
-def _tally(starts, terms, labels, reviews):
+def _by_block(starts, terms, labels):
+    """Where each block begins, and all terms by block: the column within it in the low bits, the label above."""
+    begins = np.zeros(DIMENSIONS // BLOCK + 1, np.int64)
+    for term in terms:
+        begins[(term & COLUMN) // u4(BLOCK) + 1] += 1
+    for block in range(1, len(begins)):
+        begins[block] += begins[block - 1]
+    places, told = begins[:-1].copy(), np.empty(len(terms), np.uint32)
     for row in range(len(labels)):
+        label = u4(labels[row]) << u4(BITS)
         for place in range(starts[row], starts[row + 1]):
-            reviews[terms[place] & COLUMN, labels[row]] += u4(1)
-
-
-def add_up(parts: Sequence[Frequencies], least: int) -> tuple[Array, Array]:
-    """The columns (c,) that occur in at least `least` reviews of all batches, and in how many by class (c, 2)."""
-    reviews = np.zeros((DIMENSIONS, 2), np.uint32)
-    for part in parts:
-        _add(part.rare, part.often, part.reviews, reviews)
-    return _from(reviews, least)
+            block = (terms[place] & COLUMN) // u4(BLOCK)
+            told[places[block]] = terms[place] & u4(BLOCK - 1) | label
+            places[block] += 1
+    return begins, told
 
 
 @compiled
-def _add(rare, often, numbers, reviews):
-    for each in rare:
-        reviews[each & COLUMN, 0] += each >> u4(BITS) & FEW
-        reviews[each & COLUMN, 1] += each >> u4(BITS + 5)
-    for k in range(len(often)):
-        reviews[often[k], 0] += numbers[k, 0]
-        reviews[often[k], 1] += numbers[k, 1]
+def _tally(told):
+    reviews = np.zeros((BLOCK, 2), np.uint32)
+    for each in told:
+        reviews[each & u4(BLOCK - 1), each >> u4(BITS)] += u4(1)
+    return reviews
+
+
+def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, list[Array]]:
+    """The columns (c,) that occur in at least `least` reviews of all groups, and in how many by class.
+
+    One array (2, c) for each group, of its reviews and those of the groups before it.
+    """
+
+    laid_out = [_laid_out(parts) for parts in groups]
+
+    def added(first: int, last: int) -> tuple[Array, ...]:
+        reviews = np.zeros((BLOCK, 2), np.uint32)
+        sums = []
+        for parts in laid_out:
+            _add(*parts, first, reviews)
+            sums.append(reviews.copy())
+        columns, numbers = _from(reviews, first, least)
+        return columns, *(each[columns - first] for each in sums[:-1]), numbers
+
+    columns, *sums = map(np.concatenate, zip(*in_slices(added, DIMENSIONS, BLOCK), strict=True))
+    return columns, [np.ascontiguousarray(each.T) for each in sums]
+
+
+def _laid_out(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
+    """All parts end to end, and where each begins."""
+    rare_at = np.cumsum([0, *(len(part.rare) for part in parts)])
+    often_at = np.cumsum([0, *(len(part.often) for part in parts)])
+    arrays = ([np.empty(0, u4), *(getattr(part, name) for part in parts)] for name in ("rare", "often"))
+    numbers = np.concatenate([np.empty((0, 2), u4), *(part.reviews for part in parts)])
+    return rare_at, often_at, *map(np.concatenate, arrays), numbers
+
+
+@compiled
+def _add(rare_at, often_at, rare, often, numbers, first, reviews):
+    """Add the frequencies of the columns from `first` on, of every part, to `reviews`."""
+    for part in range(len(rare_at) - 1):
+        k = _bisected(rare, rare_at[part], rare_at[part + 1], first)
+        while k < rare_at[part + 1] and np.int64(rare[k] & COLUMN) < first + BLOCK:
+            column = rare[k] & u4(BLOCK - 1)
+            reviews[column, 0] += rare[k] >> u4(BITS) & FEW
+            reviews[column, 1] += rare[k] >> u4(BITS + 5)
+            k += 1
+        k = _bisected(often, often_at[part], often_at[part + 1], first)
+        while k < often_at[part + 1] and np.int64(often[k]) < first + BLOCK:
+            reviews[often[k] & u4(BLOCK - 1), 0] += numbers[k, 0]
+            reviews[often[k] & u4(BLOCK - 1), 1] += numbers[k, 1]
+            k += 1
+
+
+@compiled
+def _bisected(columns, low, high, first):
+    """Where, between low and high, the columns from `first` on begin: they ascend."""
+    while low < high:
+        middle = (low + high) // 2
+        if np.int64(columns[middle] & COLUMN) < first:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -144,7 +210,8 @@ def _packed(columns, reviews):
 
 
 @compiled
-def _from(reviews, least):
+def _from(reviews, first, least):
+    """The columns of a block, of which `first` is the first, with at least `least` reviews, and their numbers."""
     many = 0
     for column in range(len(reviews)):
         many += reviews[column, 0] + reviews[column, 1] >= least
@@ -152,6 +219,6 @@ def _from(reviews, least):
     k = 0
     for column in range(len(reviews)):
         if reviews[column, 0] + reviews[column, 1] >= least:
-            columns[k], numbers[k, 0], numbers[k, 1] = column, reviews[column, 0], reviews[column, 1]
+            columns[k], numbers[k, 0], numbers[k, 1] = first + column, reviews[column, 0], reviews[column, 1]
             k += 1
     return columns, numbers

@@ -67,10 +67,8 @@ class Model:
         return scoring.table(self.columns, self.idf, self.coefficients)
 
     def with_card(self, **changes: object) -> Model:
-        """The same weights, laid out once, with another card."""
-        changed = replace(self, card=self.card.model_copy(update=changes))
-        changed.__dict__["table"] = self.table
-        return changed
+        """The same weights with another card."""
+        return replace(self, card=self.card.model_copy(update=changes))
 
     def scores(self, counts: Counts) -> np.ndarray:
         """Distance from the decision boundary, shape (n,); positive means label 1."""

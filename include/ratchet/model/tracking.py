@@ -14,24 +14,24 @@ from ratchet.windows import Window
 def train_and_log(work: Work, job: Job, registry: Registry, settings: Settings) -> None:
     """The train job: the artifact goes into the store, the run into MLflow, its id into the manifest.
 
-    Figures and plots here are of the validation part, on which Platt's sigmoid was fitted, so calibration looks its
-    best; `evaluate` adds those of the test set to the same run.
+    Figures and plots here are of the validation parts, as a fit without them sees them; Platt's sigmoid was fitted on
+    the same, so calibration looks its best. `evaluate` adds those of the test set to the same run.
     """
     window = Window.parse(job.parameters["window"])
-    model, figures, validation = train(work, window, job.parameters["candidate"])
-    plots.draw(validation.labels, model.probabilities(validation.counts), work.folder / "plots" / "validation")
+    found = train(work, window, job.parameters["candidate"])
+    plots.draw(found.labels, found.probabilities, work.folder / "plots" / "validation")
     unsealed = Manifest(job=job.name, room=job.room, parameters=job.parameters, outputs=work.outputs)
     work.details["mlflow"] = registry.log_training(
         room=job.room,
         digest=unsealed.digest,
         artifact=work.folder / "model",
         pictures=work.folder / "plots",
-        parameters={**job.parameters, "terms": len(model.columns)},
-        metrics=figures,
-        trained_on=model.card.trained_on,
+        parameters={**job.parameters, "terms": len(found.model.columns)},
+        metrics=work.metrics,
+        trained_on=found.model.card.trained_on,
         tags={
             "ratchet.window": str(window),
-            "ratchet.batches": ",".join(model.card.trained_on),
+            "ratchet.batches": ",".join(found.model.card.trained_on),
             "ratchet.dag_run": settings.dag_run,
             "ratchet.code_version": settings.code_version,
         },

@@ -1,86 +1,120 @@
-"""Fit one candidate on a window: weights from its training parts, calibration from its validation parts."""
+"""Fit one candidate on a window: weights from all its reviews, calibration from those that a second fit leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
-from safetensors.numpy import save_file
 
-from ratchet import keys, manifests
 from ratchet.batches import features_of, present
 from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.data import counts, features
 from ratchet.data.features import Features
 from ratchet.jobs import Work
-from ratchet.manifests import Manifest
+from ratchet.model import warm_start
+from ratchet.model.arrangement import Arrangement, Array, Examples, arrange, examples, often_first, scores
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic
-from ratchet.model.descent import Optimum, examples, optimum
+from ratchet.model.descent import Optimum, optimum
 from ratchet.model.metrics import metrics
-from ratchet.storage import verified
-from ratchet.tensors import mapped
+from ratchet.model.warm_start import DUALS, Duals
 from ratchet.windows import Window
 
 log = structlog.get_logger()
-
-Array = np.ndarray[Any, Any]
 
 MIN_DOCUMENTS = 2
 """A term of a single review cannot generalise; dropping those leaves about a sixth of the columns and the same F1."""
 
 SMOOTHING = 1.0  # reviews of each class in which a column is taken to occur beside those seen
 
-DUALS = "duals.safetensors"
+
+@dataclass(frozen=True)
+class Fit:
+    """A model, and what the second fit, on the training parts alone, says of reviews it has not seen.
+
+    `whole` and `held_out` are the optima of both; `labels` and `probabilities` (v,) are of the validation parts.
+    """
+
+    model: Model
+    whole: Optimum
+    held_out: Optimum
+    labels: Array
+    probabilities: Array
 
 
 def fit(
     candidate: Candidate,
-    training: list[Features],
-    validation: Features,
+    training: Sequence[Features],
+    validation: Sequence[Features],
     window: str,
-    duals: list[Array | None] | None = None,
-) -> tuple[Model, Optimum]:
-    """Fit a candidate on the training parts and calibrate it on the validation part. Deterministic.
+    begin: Duals | None = None,
+) -> Fit:
+    """Fit a candidate on both parts of every batch, and again without the validation parts. Deterministic.
 
-    idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1. `duals` are where the descent begins, a dual
-    variable for each review of a part, or None for a part that it has not seen yet.
+    The second fit's scores of the validation parts are fair ones: they give Platt's sigmoid (Platt 1999), so that both
+    losses give probabilities, and the figures of the validation. scikit-learn's `CalibratedClassifierCV` with
+    `ensemble=False` does so too. Either descent starts where `begin` says.
     """
-    columns, reviews = counts.add_up([part.frequencies for part in training], MIN_DOCUMENTS)
-    labels, frequency = np.concatenate([part.labels for part in training]), reviews[:, 0] + reviews[:, 1]
-    idf = (np.log((1 + len(labels)) / (1 + frequency)) + 1).astype(np.float32)
-    ratio = None if candidate.floor is None else candidate.floor + np.abs(log_count_ratio(reviews))
-    given = examples([part.counts for part in training], labels, columns, idf, frequency, ratio)
-    found = optimum(given, candidate.loss, candidate.C, GAP, *_begin(training, duals))
-    card = Card(candidate=candidate.name, window=window, intercept=found.intercept)
-    return _calibrated(Model(card, columns, idf, (found.u / idf).astype(np.float32)), validation), found
+    parts, rows = [*training, *validation], sum(len(part.labels) for part in training)
+    labels = np.concatenate([part.labels for part in parts])
+    groups = [[part.frequencies for part in each] for each in (training, validation)]
+    columns, (trained, everything) = counts.add_up(groups, MIN_DOCUMENTS)
+    order = often_first(everything.sum(axis=0))
+    arranged = arrange([part.counts for part in parts], columns[order])
+    with ThreadPoolExecutor(1) as beside:
+        of = candidate, arranged, labels
+        second = beside.submit(_solved, *of, trained[:, order], rows, begin.held_out if begin else None)
+        _, idf, whole = _solved(*of, everything[:, order], len(labels), begin.whole if begin else None)
+        given, _, held_out = second.result()
+    fair = scores(given.part(slice(rows, None)), held_out.intercept)
+    slope, offset = sigmoid(fair, labels[rows:])
+    card = Card(candidate=candidate.name, window=window, slope=slope, offset=offset, intercept=whole.intercept)
+    weights = np.empty((2, len(columns)), np.float32)
+    weights[:, order] = idf, whole.u / idf
+    return Fit(Model(card, columns, *weights), whole, held_out, labels[rows:], logistic(slope * fair + offset))
 
 
-def log_count_ratio(reviews: Array) -> Array:
-    """Naive Bayes' evidence of every column: the log of how much more of the positive class it makes up. Shape (m,).
+def _solved(
+    candidate: Candidate, arranged: Arrangement, labels: Array, reviews: Array, rows: int, begin: Array | None
+) -> tuple[Examples, Array, Optimum]:
+    """Fit on the first `rows` reviews, in which columns occur as often as `reviews` (2, m) says.
+
+    Returns all reviews as that fit sees them, its idf (m,), and the optimum.
+    """
+    idf, ratio = _weighting(candidate, reviews, rows)
+    given = examples(arranged, labels, idf, ratio)
+    duals = np.full(rows, np.nan) if begin is None else begin
+    seen = given.part(slice(rows))
+    return given, idf, optimum(seen, candidate.loss, candidate.C, GAP, np.nan_to_num(duals), fresh=np.isnan(duals))
+
+
+def _weighting(candidate: Candidate, reviews: Array, rows: int) -> tuple[Array, Array | None]:
+    """idf and, for an NB-SVM, the ratio, both (m,), of columns that occur in `reviews` (2, m), of `rows` in all.
+
+    idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1; it is 0 for a column of too few of these reviews.
+    Logarithms are taken once for each number.
+    """
+    frequency = reviews[0] + reviews[1]
+    idf = np.log((1 + rows) / (1 + np.arange(frequency.max(initial=0) + 1))) + 1
+    idf[:MIN_DOCUMENTS] = 0.0
+    ratio = None if candidate.floor is None else _ratio(reviews, frequency >= MIN_DOCUMENTS) + candidate.floor
+    return idf.astype(np.float32)[frequency], ratio
+
+
+def _ratio(reviews: Array, used: Array) -> Array:
+    """Naive Bayes' evidence of every column: the log of how much more of one class it makes up than of the other.
 
     Wang & Manning, ACL 2012, on which columns occur: r = ln((p / |p|) / (q / |q|)), p and q the smoothed numbers of
-    `reviews`, shape (m, 2), by class. Its sign makes no difference to a linear model, so NB-SVM scales by |r|. They go
-    some way back to a model without r; a floor under |r| does so too, and gained 0.4 points of validation accuracy.
+    `reviews`, shape (2, m), by class, and |p| over the columns `used`, shape (m,). The sign of r makes no difference
+    to a linear model, so this is |r|. They go some way back to a model without r; a floor under |r| does so too, and
+    gained 0.4 points of validation accuracy.
     """
-    smoothed = reviews + SMOOTHING
-    negative, positive = np.log(smoothed / smoothed.sum(axis=0)).T
-    return positive - negative
-
-
-def _begin(training: list[Features], duals: list[Array | None] | None) -> tuple[Array, Array]:
-    """A dual variable for every review, 0 where none is known, and whether that is so. Shapes (n,)."""
-    known = duals or [None] * len(training)
-    begin = [np.zeros(len(part.labels)) if dual is None else dual for part, dual in zip(training, known, strict=True)]
-    new = [np.full(len(part.labels), dual is None) for part, dual in zip(training, known, strict=True)]
-    return np.concatenate(begin).astype(np.float64), np.concatenate(new)
-
-
-def _calibrated(model: Model, validation: Features) -> Model:
-    """Platt's sigmoid over the scores of the validation part (Platt 1999), so that both losses give probabilities."""
-    slope, offset = sigmoid(model.scores(validation.counts), validation.labels)
-    return model.with_card(slope=slope, offset=offset)
+    logs = np.log(np.arange(reviews.max(initial=0) + 1) + SMOOTHING)
+    totals = (reviews * used).sum(axis=1) + SMOOTHING * np.count_nonzero(used)
+    negative, positive = logs.astype(np.float32)[reviews]
+    return np.abs(positive - negative - np.float32(np.log(totals[1] / totals[0])))
 
 
 def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
@@ -110,49 +144,23 @@ def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def train(work: Work, window: Window, candidate: str) -> tuple[Model, dict[str, float], Features]:
-    """Train on the batches of a window and publish the artifact. Returns it and its validation figures, for MLflow.
+def train(work: Work, window: Window, candidate: str) -> Fit:
+    """Train on the batches of a window and publish the artifact. Its figures are those of the validation parts.
 
-    The descent begins where the last window's ended. Raises MissingInput if a batch of the window has no features yet,
-    or only those of other reviews.
+    Both descents begin where the last window's ended. Raises MissingInput if a batch of the window has no features
+    yet, or only those of other reviews.
     """
     made = {name: features_of(work, name) for name in present(work.storage, window)}
-    training = [features.load(work.storage, manifest, "train") for manifest in made.values()]
-    validation = Features.stack([features.load(work.storage, manifest, "validation") for manifest in made.values()])
-    duals = known_duals(work, window, candidate, made)
-    log.info("fit starts", window=str(window), candidate=candidate, reviews=sum(len(part.labels) for part in training))
-    model, found = fit(CANDIDATES[candidate], training, validation, str(window), [duals.get(name) for name in made])
-    model = model.with_card(trained_on={name: manifest.digest for name, manifest in made.items()})
-    model.save(work.folder / "model")
-    for name in (WEIGHTS, CARD):
+    training, validation = (features.load_all(work.storage, made.values(), part) for part in features.PARTS)
+    begin = warm_start.known(work, window, candidate, made)
+    work.rows = {part: sum(each.rows[part] for each in made.values()) for part in features.PARTS}
+    log.info("fit starts", window=str(window), candidate=candidate, **work.rows)
+    found = fit(CANDIDATES[candidate], training, validation, str(window), begin)
+    found = replace(found, model=found.model.with_card(trained_on={name: each.digest for name, each in made.items()}))
+    found.model.save(work.folder / "model")
+    warm_start.save(Duals(found.whole.duals, found.held_out.duals), made, work.folder / "model" / DUALS)
+    for name in (WEIGHTS, CARD, DUALS):
         work.publish(work.folder / "model" / name, name)
-    ends = np.cumsum([len(part.labels) for part in training])[:-1]
-    save_file(dict(zip(made, np.split(found.duals.astype(np.float32), ends), strict=True)), work.folder / DUALS)
-    work.publish(work.folder / DUALS, DUALS)
-    work.rows.update(train=len(found.duals), validation=len(validation.labels))
-    work.metrics.update(metrics(validation.labels, model.probabilities(validation.counts)))
-    work.metrics.update(objective=found.objective, duality_gap=found.gap, passes=float(found.passes))
-    return model, work.metrics, validation
-
-
-def known_duals(work: Work, window: Window, candidate: str, made: Mapping[str, Manifest]) -> dict[str, Array]:
-    """Dual variables by batch, from the last earlier window on which this candidate was trained, noted as an input.
-
-    A batch whose features are no longer those of then is left out. See docs/decisions/0012-warm-start.md.
-    """
-    for end in range(window.end - 1, -1, -1):
-        room = keys.model(Window(end), candidate)
-        earlier = manifests.find(work.storage, room)
-        if earlier is None or DUALS not in earlier.outputs:
-            continue
-        work.inputs[room] = earlier.digest
-        with verified(work.storage, f"{room}/{DUALS}", earlier.output(DUALS).sha256) as path:
-            found = mapped(path)
-        return {
-            name: found[name]
-            for name, features_made in made.items()
-            if name in found
-            and earlier.inputs.get(features_made.room) == features_made.digest
-            and len(found[name]) == features_made.rows["train"]
-        }
-    return {}
+    work.metrics = metrics(found.labels, found.probabilities)
+    work.metrics.update(objective=found.whole.objective, duality_gap=found.whole.gap, passes=float(found.whole.passes))
+    return found

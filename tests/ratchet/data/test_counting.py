@@ -94,10 +94,14 @@ def test_frequencies_of_batches_add_up() -> None:
     batches = [Frequencies.of(count(documents[rows]), labels[rows]) for rows in (slice(0, 1), slice(1, None))]
     matrix = vectorizer().transform(documents)
     seen = [np.bincount(matrix[labels == label].indices, minlength=DIMENSIONS) for label in (0, 1)]
+    first = np.bincount(matrix[:1].indices, minlength=DIMENSIONS)
     for least in (1, 2):
-        columns, numbers = add_up(batches, least)
+        columns, (before, numbers) = add_up([batches[:1], batches[1:]], least)
         np.testing.assert_array_equal(columns, np.flatnonzero(sum(seen) >= least))
-        np.testing.assert_array_equal(numbers.T, [each[columns] for each in seen])
+        np.testing.assert_array_equal(numbers, [each[columns] for each in seen])
+        np.testing.assert_array_equal(before, [np.zeros(len(columns)), first[columns]])
+        together, (same,) = add_up([batches], least)
+        np.testing.assert_array_equal((together, *same), (columns, *numbers))
 
 
 def test_each_kernel_is_compiled_for_one_kind_of_arguments() -> None:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import joblib
 import mlflow
@@ -24,9 +25,9 @@ from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
 from ratchet.ledger import Decision
 from ratchet.model import train
-from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
-from ratchet.model.descent import Optimum
+from ratchet.model.artifact import CARD, WEIGHTS, Card
 from ratchet.model.promote import replay
+from ratchet.model.train import Fit
 from ratchet.storage import FolderStorage, sha256_of
 from ratchet.windows import Window
 
@@ -34,9 +35,9 @@ SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&see
 ROOM = keys.model(Window(1), "linear-svc")
 FORCE = "--force"
 
-Fitted = tuple[Model, Optimum]
-Fit = Callable[..., Fitted]
-fit: Fit = train.fit
+Parts = list[Features]
+Planted = Callable[[Callable[..., Fit]], Decision]
+fit = train.fit
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,10 @@ def moving(prepared: Callable[[str], Bench]) -> Bench:
 
 
 @pytest.fixture
-def planted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fit], Decision]:
+def planted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Planted:
     """Judges the model that a bad fit gives for window 0-1."""
 
-    def judged(bad: Fit) -> Decision:
+    def judged(bad: Callable[..., Fit]) -> Decision:
         monkeypatch.setattr(train, "fit", bad)
         return bench.week("0-1", FORCE)
 
@@ -119,45 +120,50 @@ def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
     assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["batch_00"]
 
 
-def test_worse(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+def test_worse(bench: Bench, planted: Planted) -> None:
     """A model that learned from shuffled labels falls below the floor and improves on nothing."""
 
-    def shuffled(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
+    def taught_nonsense(candidate: Candidate, training: Parts, validation: Parts, *rest: object) -> Fit:
         dice = np.random.default_rng(0)
-        return fit(candidate, [relabelled(part, dice.permutation(part.labels)) for part in training], *rest)
+        shuffled = [
+            [relabelled(part, dice.permutation(part.labels)) for part in parts] for parts in (training, validation)
+        ]
+        return fit(candidate, *shuffled, *rest)
 
-    reasons = refused(bench, planted(shuffled))
+    reasons = refused(bench, planted(taught_nonsense))
     assert "below the floor" in reasons
     assert "no improvement beyond chance" in reasons
 
 
-def test_no_better(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+def test_no_better(bench: Bench, planted: Planted) -> None:
     """A model that learned from a third of the reviews is well in itself, but no improvement."""
 
-    def idle(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
-        whole = Features.stack(training)
+    def third(parts: Parts) -> Parts:
+        whole = Features.stack(parts)
         few = slice(0, len(whole.labels) // 3)
-        part = Features(whole.counts[few], whole.labels[few], whole.lengths[few], whole.titled[few])
-        return fit(candidate, [part], *rest[:2])
+        return [Features(whole.counts[few], whole.labels[few], whole.lengths[few], whole.titled[few])]
+
+    def idle(candidate: Candidate, training: Parts, validation: Parts, window: str, begin: object) -> Fit:
+        return fit(candidate, third(training), third(validation), window)
 
     decision = planted(idle)
     assert "no improvement beyond chance" in refused(bench, decision)
     assert "below the floor" not in refused(bench, decision)
 
 
-def test_leaky(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+def test_leaky(bench: Bench, planted: Planted) -> None:
     """A model that learned the test set by heart gives itself away: it is far better there than on validation."""
 
-    def cheating(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
-        return fit(candidate, [*training, held_out(bench)], *rest[:2])
+    def cheating(candidate: Candidate, training: Parts, validation: Parts, window: str, begin: object) -> Fit:
+        return fit(candidate, [*training, held_out(bench)], validation, window)
 
     assert "it seems to have seen the test set" in refused(bench, planted(cheating))
 
 
-def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+def test_biased_on_one_slice(bench: Bench, planted: Planted) -> None:
     """A model that is better over all, but worse on reviews without a title, is kept back for that alone."""
 
-    def biased(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
+    def biased(candidate: Candidate, training: Parts, validation: Parts, window: str, begin: object) -> Fit:
         test = held_out(bench)
         dice = np.random.default_rng(0).random(len(test.labels))
         rows = np.where(test.titled, dice < 0.4, dice < 0.3)
@@ -167,7 +173,7 @@ def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -
             test.lengths[rows],
             test.titled[rows],
         )
-        return fit(candidate, [*training, hurt], *rest[:2])
+        return fit(candidate, [*training, hurt], validation, window)
 
     decision = planted(biased)
     assert decision.evidence["evidence"]["metrics"]["macro_f1"] > 0.86
@@ -175,12 +181,12 @@ def test_biased_on_one_slice(bench: Bench, planted: Callable[[Fit], Decision]) -
     assert len(decision.reasons) == 1
 
 
-def test_not_calibrated(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+def test_not_calibrated(bench: Bench, planted: Planted) -> None:
     """A model that is far too sure of its (good) answers is kept back for that alone."""
 
-    def boastful(candidate: Candidate, training: list[Features], *rest: object) -> Fitted:
-        model, found = fit(candidate, training, *rest)
-        return replace(model, card=model.card.model_copy(update={"slope": 20 * model.card.slope})), found
+    def boastful(candidate: Candidate, *rest: Any) -> Fit:
+        found = fit(candidate, *rest)
+        return replace(found, model=found.model.with_card(slope=20 * found.model.card.slope))
 
     decision = planted(boastful)
     assert "calibration error" in refused(bench, decision)
@@ -234,15 +240,16 @@ def test_trained_on_test_reviews(bench: Bench, tmp_path: Path) -> None:
     assert "1500 test reviews are also in batch_01" in refused(bench, decision)
 
 
-def test_an_altered_champion_is_not_compared_with(bench: Bench, planted: Callable[[Fit], Decision]) -> None:
+def test_an_altered_champion_is_not_compared_with(bench: Bench, planted: Planted) -> None:
     """When a file of the champion in MLflow is altered, the evaluation stops instead of measuring against it."""
     registry = bench.registry
     source = registry.client.get_model_version_download_uri(registry.name, "1")
+    run = registry.client.get_run(registry.client.get_model_version(registry.name, "1").run_id)
     card = Path(mlflow.artifacts.download_artifacts(f"{source}/data/model/{CARD}"))
     original = card.read_text()
     card.write_text(original.replace('"intercept": ', '"intercept": 1'))
     try:
-        found = bench.manifest(keys.model(Window(0), "linear-svc"))
+        found = bench.manifest(keys.model(Window(0), run.data.params["candidate"]))
         with pytest.raises(Exception, match="is not what its training wrote"), registry.artifact(1):
             pass
     finally:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -15,7 +16,8 @@ from ratchet import catalogue, keys
 from ratchet.candidates import CANDIDATES, FEATURIZER, GAP
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
-from ratchet.model.train import DUALS, known_duals, train
+from ratchet.model.train import train
+from ratchet.model.warm_start import DUALS, known
 from ratchet.settings import Settings
 from ratchet.storage import FolderStorage
 from ratchet.windows import Window
@@ -63,8 +65,9 @@ def test_the_last_training_is_an_input(trained: Train, storage: FolderStorage, c
     assert set(second.inputs) == {first.room, *features_of(0, 1)}
     assert second.inputs[first.room] == first.digest
     duals = load_file(storage.root / second.room / DUALS)
-    assert sum(map(len, duals.values())) == second.rows["train"]
-    assert set(duals) == {"batch_00", "batch_01"}
+    kept = {name: sum(len(duals[f"{batch}.{name}"]) for batch in ("batch_00", "batch_01")) for name in second.rows}
+    assert kept == second.rows
+    assert len(duals["batch_01.held_out"]) == len(duals["batch_01.train"])
     assert second.metrics["duality_gap"] <= GAP
 
 
@@ -106,5 +109,10 @@ def test_duals_of_reviews_that_changed_are_left_out(trained: Train, storage: Fol
     made = {
         name: work.read(keys.features(FEATURIZER, name), "nothing") for name in ("batch_00", "batch_01", "batch_02")
     }
-    assert set(known_duals(work, Window(2), "nb-svm", made)) == {"batch_01"}
+    duals = known(work, Window(2), "nb-svm", made)
     assert room in work.inputs
+    for array, parts in ((duals.whole, ("train", "validation")), (duals.held_out, ("train",))):
+        sizes = [made[name].rows[part] for part in parts for name in made]
+        pieces = np.split(np.isnan(array), np.cumsum(sizes)[:-1])
+        assert [piece.all() for piece in pieces] == [True, False, True] * len(parts)
+        assert not any(piece.any() for piece in pieces[1::3])
