@@ -6,11 +6,12 @@ READY  := $(VENV)/.ready
 
 WEEKS   ?= 10
 ROUNDS  ?= 1
+ROWS    ?= 3600000
 REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench lint lock clean
+.PHONY: help demo test test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +62,9 @@ bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/be
 	@$(BIN)/pip install --quiet --no-deps --require-hashes --target var/bench -r tests/bench/requirements.txt || \
 	  echo "fastText has no wheel for this machine: its row is left out."
 	@PYTHONPATH=tests:var/bench $(BIN)/python -m bench --reviews "$(REVIEWS)" --weeks $(WEEKS) --rounds $(ROUNDS) --write
+
+bench-full: $(READY) ## ten weeks at 3.6 million rows, made of real ones, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz ROWS=3600000
+	@PYTHONPATH=tests $(BIN)/python -m bench.full --reviews "$(REVIEWS)" --weeks $(WEEKS) --rows $(ROWS) --write
 
 lint: $(READY) ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from bench import section
+from bench.section import goal
 from bench.ways import WAYS, reviews
 from ratchet import keys
 from ratchet.data import counting
@@ -28,9 +29,7 @@ from ratchet.data.features import vectorizer
 from ratchet.model import artifact
 from ratchet.windows import Window
 
-PROJECT = Path(__file__).parents[2]
-REPORT, PLOT = PROJECT / "docs" / "benchmarks.md", PROJECT / "docs" / "benchmarks.svg"
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+PLOT = section.DOCS / "benchmarks.svg"
 OURS = "Ratchet, nb-svm"
 GOALS = {"scikit-learn": 30.0, "fastText": 10.0}  # times faster than each, over all weeks
 ACCURACY = 0.918  # of our best, and never below the best of the others
@@ -124,10 +123,6 @@ def seconds(rounds: list[list[dict[str, Any]]], clock: str = "seconds") -> list[
     return [statistics.median(cost[clock] for cost in week) for week in zip(*rounds, strict=True)]
 
 
-def goal(met: bool, words: str) -> str:
-    return f"- {'met' if met else '**missed**'}: {words}"
-
-
 def report(costs: Costs, source: str, rows: int, speeds: tuple[float, float], one: tuple[float, float]) -> str:
     """The section of docs/benchmarks.md."""
     total = {way: sum(seconds(rounds)) for way, rounds in costs.items()}
@@ -207,8 +202,7 @@ def main() -> None:
     print(text)
     if given.write:
         plot(costs)
-        section = f"{BEGIN}\n{text}\n{END}"
-        REPORT.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: section, REPORT.read_text(), flags=re.DOTALL))
+        section.write("bench", text)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
+from ratchet.data.chunks import chunks
 from ratchet.data.schemas import BATCH, REVIEW, create
 
 log = structlog.get_logger()
@@ -62,8 +63,7 @@ def write(writer: pq.ParquetWriter, reviews: pa.Table, parts: pa.StringArray) ->
 
 
 def _fill(source: Path, buckets: Sequence[tuple[Path, Rows]]) -> None:
-    file = pq.ParquetFile(source)
-    bucket_of = np.full(file.metadata.num_rows, -1)  # -1: wanted in no share
+    bucket_of = np.full(pq.read_metadata(source).num_rows, -1)  # -1: wanted in no share
     for number, (_, rows) in enumerate(buckets):
         bucket_of[rows] = number
     start, told = 0, time.monotonic()
@@ -72,7 +72,7 @@ def _fill(source: Path, buckets: Sequence[tuple[Path, Rows]]) -> None:
             open_files.enter_context(pa.ipc.new_file(path, REVIEW, options=pa.ipc.IpcWriteOptions(compression="lz4")))
             for path, _ in buckets
         ]
-        for chunk in file.iter_batches(CHUNK_ROWS):
+        for chunk in chunks(source, CHUNK_ROWS):
             for number, places in _grouped(bucket_of[start : start + len(chunk)]):
                 writers[number].write_batch(chunk.take(places))
             start += len(chunk)

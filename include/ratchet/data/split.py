@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from ratchet import keys
 from ratchet.data.arrange import Rows, Share, arrange
+from ratchet.data.chunks import chunks
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs import Work
 from ratchet.manifests import Output
@@ -44,7 +45,7 @@ class Reviews:
     @classmethod
     def scan(cls, path: Path) -> Reviews:
         dice, labels = [np.empty(0, DICE)], [np.empty(0, np.int8)]
-        for chunk in pq.ParquetFile(path).iter_batches(columns=["review_id", "label"]):
+        for chunk in chunks(path, columns=["review_id", "label"]):
             dice.append(dice_of(chunk["review_id"]))
             labels.append(chunk["label"].to_numpy())
         return cls(path, np.concatenate(dice), np.concatenate(labels))
@@ -138,7 +139,7 @@ def standing(work: Work, delivery: str) -> dict[str, Output]:
 def review_ids(storage: Storage, batch: str, output: Output) -> Iterator[pa.StringArray]:
     """The ids of a batch or the test set, in chunks. Raises IntegrityError if its bytes were altered."""
     with verified(storage, keys.reviews(batch), output.sha256) as path:
-        for chunk in pq.ParquetFile(path).iter_batches(columns=["review_id"]):
+        for chunk in chunks(path, columns=["review_id"]):
             yield chunk["review_id"]
 
 
@@ -175,7 +176,7 @@ def _require_disjoint(work: Work, batches: list[str], before: dict[str, Output])
     else:
         test = pq.read_table(path, columns=["review_id"])["review_id"].combine_chunks()
     for batch in batches:
-        for chunk in pq.ParquetFile(work.folder / f"{batch}.parquet").iter_batches(columns=["review_id"]):
+        for chunk in chunks(work.folder / f"{batch}.parquet", columns=["review_id"]):
             require_none_shared(batch, pc.sum(pc.is_in(chunk["review_id"], value_set=test)).as_py())
 
 

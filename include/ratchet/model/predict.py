@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
+from ratchet.data.chunks import chunks
 from ratchet.errors import InputError
 from ratchet.model import artifact
 from ratchet.model.artifact import Model
@@ -83,7 +84,7 @@ def reviews(source: Path) -> Iterator[pd.DataFrame]:
 
 def _frames(source: Path) -> Iterator[pd.DataFrame]:
     if source.suffix == ".parquet":
-        for group in pq.ParquetFile(source).iter_batches(batch_size=ROWS):
+        for group in chunks(source, ROWS):
             yield group.to_pandas()
         return
     names = _columns(source)
