@@ -100,13 +100,7 @@ class Frequencies:
     @classmethod
     def of(cls, counts: Counts, labels: Array) -> Frequencies:
         """Count by blocks of columns, which fit into a core's cache where all together do not."""
-        starts, told = _by_block(counts.starts, counts.terms, labels.astype(np.int64))
-
-        def tallied(first: int, last: int) -> tuple[Array, Array, Array]:
-            block = first // BLOCK
-            return _packed(*_from(_tally(told[starts[block] : starts[block + 1]]), first, 1))
-
-        return cls(*map(np.concatenate, zip(*in_slices(tallied, DIMENSIONS, BLOCK), strict=True)))
+        return cls(*_packed(*_by_block(counts.starts, counts.terms, labels.astype(np.int64))))
 
 
 @compiled
@@ -128,11 +122,26 @@ def _by_block(starts, terms, labels):
 
 
 @compiled
-def _tally(told):
-    reviews = np.zeros((BLOCK, 2), np.uint32)
-    for each in told:
-        reviews[each & u4(BLOCK - 1), each >> u4(BITS)] += u4(1)
-    return reviews
+def _packed(begins, told):
+    """The three arrays of Frequencies, block by block."""
+    reviews, few, many = np.zeros((BLOCK, 2), np.uint32), 0, 0
+    rare, often = np.empty(len(told), np.uint32), np.empty(len(told) // FEW + 1, np.uint32)
+    numbers = np.empty((len(often), 2), np.uint32)
+    for block in range(len(begins) - 1):
+        for k in range(begins[block], begins[block + 1]):
+            reviews[told[k] & u4(BLOCK - 1), told[k] >> u4(BITS)] += u4(1)
+        for low in range(BLOCK):
+            negative, positive = reviews[low, 0], reviews[low, 1]
+            if negative | positive:
+                column = u4(block * BLOCK + low)
+                if negative <= FEW and positive <= FEW:
+                    rare[few] = column | negative << u4(BITS) | positive << u4(BITS + 5)
+                    few += 1
+                else:
+                    often[many], numbers[many, 0], numbers[many, 1] = column, negative, positive
+                    many += 1
+                reviews[low, 0] = reviews[low, 1] = u4(0)
+    return rare[:few].copy(), often[:many].copy(), numbers[:many].copy()
 
 
 def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, list[Array]]:
@@ -144,7 +153,7 @@ def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, 
     laid_out = [_laid_out(parts) for parts in groups]
 
     def added(first: int, last: int) -> tuple[Array, ...]:
-        reviews = np.zeros((BLOCK, 2), np.uint32)
+        reviews = np.zeros((last - first, 2), np.uint32)
         sums = []
         for parts in laid_out:
             _add(*parts, first, reviews)
@@ -152,7 +161,7 @@ def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, 
         columns, numbers = _from(reviews, first, least)
         return columns, *(each[columns - first] for each in sums[:-1]), numbers
 
-    columns, *sums = map(np.concatenate, zip(*in_slices(added, DIMENSIONS, BLOCK), strict=True))
+    columns, *sums = map(np.concatenate, zip(*in_slices(added, DIMENSIONS, DIMENSIONS // 16), strict=True))
     return columns, [np.ascontiguousarray(each.T) for each in sums]
 
 
@@ -167,18 +176,19 @@ def _laid_out(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
 
 @compiled
 def _add(rare_at, often_at, rare, often, numbers, first, reviews):
-    """Add the frequencies of the columns from `first` on, of every part, to `reviews`."""
+    """Add the frequencies of the columns from `first` on, as many as `reviews` has, of every part."""
+    last = first + len(reviews)
     for part in range(len(rare_at) - 1):
         k = _bisected(rare, rare_at[part], rare_at[part + 1], first)
-        while k < rare_at[part + 1] and np.int64(rare[k] & COLUMN) < first + BLOCK:
-            column = rare[k] & u4(BLOCK - 1)
+        while k < rare_at[part + 1] and np.int64(rare[k] & COLUMN) < last:
+            column = np.int64(rare[k] & COLUMN) - first
             reviews[column, 0] += rare[k] >> u4(BITS) & FEW
             reviews[column, 1] += rare[k] >> u4(BITS + 5)
             k += 1
         k = _bisected(often, often_at[part], often_at[part + 1], first)
-        while k < often_at[part + 1] and np.int64(often[k]) < first + BLOCK:
-            reviews[often[k] & u4(BLOCK - 1), 0] += numbers[k, 0]
-            reviews[often[k] & u4(BLOCK - 1), 1] += numbers[k, 1]
+        while k < often_at[part + 1] and np.int64(often[k]) < last:
+            reviews[np.int64(often[k]) - first, 0] += numbers[k, 0]
+            reviews[np.int64(often[k]) - first, 1] += numbers[k, 1]
             k += 1
 
 
@@ -192,21 +202,6 @@ def _bisected(columns, low, high, first):
         else:
             high = middle
     return low
-
-
-@compiled
-def _packed(columns, reviews):
-    rare = (reviews[:, 0] <= FEW) & (reviews[:, 1] <= FEW)
-    packed, often, numbers = np.empty(rare.sum(), u4), np.empty((~rare).sum(), u4), np.empty(((~rare).sum(), 2), u4)
-    r, o = 0, 0
-    for k in range(len(columns)):
-        if rare[k]:
-            packed[r] = columns[k] | reviews[k, 0] << u4(BITS) | reviews[k, 1] << u4(BITS + 5)
-            r += 1
-        else:
-            often[o], numbers[o, 0], numbers[o, 1] = columns[k], reviews[k, 0], reviews[k, 1]
-            o += 1
-    return packed, often, numbers
 
 
 @compiled

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import structlog
 from safetensors.numpy import save_file
 
 from ratchet import keys
 from ratchet.batches import delivery_of
 from ratchet.data import counting
+from ratchet.data.chunks import chunks
 from ratchet.data.counts import DIMENSIONS, Counts, Frequencies
 from ratchet.jobs import Work
 from ratchet.manifests import Manifest
@@ -113,15 +113,14 @@ def featurize(work: Work, batch: str) -> None:
     name = f"{batch}.parquet"
     found: dict[str, list[Features]] = {}
     with verified(work.storage, keys.reviews(batch), made_by.output(name).sha256) as path:
-        file = pq.ParquetFile(path)
-        for reviews in _telling(file.iter_batches(CHUNK), file.metadata.num_rows):
+        for reviews in _telling(chunks(path, CHUNK), made_by.rows[batch]):
             for part in sorted(reviews["part"].unique().to_pylist()):
                 found.setdefault(part, []).append(_counted(reviews.filter(pc.equal(reviews["part"], part))))
     with ThreadPoolExecutor() as pool:
         parts = dict(zip(found, pool.map(Features.stack, found.values()), strict=True))
         paths = {part: work.folder / f"{part}.safetensors" for part in parts}
         list(pool.map(Features.save, parts.values(), paths.values()))
-    for part, path in paths.items():
+    for path in paths.values():
         work.publish(path, path.name)
     work.rows = {part: len(each.labels) for part, each in parts.items()}
     work.metrics["terms"] = float(sum(len(each.counts.terms) for each in parts.values()))
