@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
@@ -53,7 +54,7 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
         compared={name: manifest.metrics["macro_f1"] for name, manifest in trained.items()},
         validation=best.metrics,
         validation_rows=best.rows["validation"],
-        lineage_problem=lineage_problem(work.storage, best, window),
+        lineage_problem=lineage_problem(work.storage, best, window, test_made),
     )
     with ThreadPoolExecutor(max_workers=1) as aside:  # a fresh process takes seconds to import, so it works meanwhile
         probed = aside.submit(_probe, work, best)
@@ -150,7 +151,7 @@ def slices(test: Features) -> dict[str, np.ndarray]:
     return {**groups, "with title": test.titled, "without title": ~test.titled}
 
 
-def lineage_problem(storage: Storage, trained: Manifest, window: Window) -> str:
+def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: Manifest) -> str:
     """Why the training data are not the window's batches as they are, free of test reviews; empty when all is well."""
     batches = present(storage, window)
     wanted = {job.room: job.result(storage) for job in map(catalogue.featurize, batches)}
@@ -160,16 +161,12 @@ def lineage_problem(storage: Storage, trained: Manifest, window: Window) -> str:
     for room, current in wanted.items():
         if current is None or current.digest != trained.inputs[room]:
             return f"it was trained on {room} as it was before its reviews changed"
-    tested = set(_ids(storage, keys.TEST))
-    for batch in batches:
-        if shared := tested.intersection(_ids(storage, batch)):
-            return f"{len(shared)} test reviews are also in {batch}"
+    tested = features.review_ids(storage, test)
+    for batch, made_by in zip(batches, wanted.values(), strict=True):
+        shared = pc.sum(pc.is_in(features.review_ids(storage, made_by), value_set=tested)).as_py()
+        if shared:
+            return f"{shared} test reviews are also in {batch}"
     return ""
-
-
-def _ids(storage: Storage, batch: str) -> list[str]:
-    with storage.local(keys.reviews(batch)) as path:
-        return pq.read_table(path, columns=["review_id"])["review_id"].to_pylist()
 
 
 def score(work: Work, batch: str, registry: Registry, ledger: Ledger) -> None:
