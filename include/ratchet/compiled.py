@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from os import cpu_count
 from typing import Any
@@ -24,8 +25,13 @@ __all__ = ["compiled", "in_slices"]
 def in_slices(work: Callable[[int, int], Any], rows: int, size: int) -> list[Any]:
     """`work(first, last)` on all slices of `size` rows, on all cores; results in their order, whatever the cores."""
     slices = [(first, min(first + size, rows)) for first in range(0, rows, size)]
-    threads = min(len(slices), cpu_count() or 1)
-    if threads < 2:
+    threads = cpu_count() or 1
+    if min(len(slices), threads) < 2:
         return [work(*each) for each in slices]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda each: work(*each), slices))
+    return list(_pool(threads).map(lambda each: work(*each), slices))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """One for all: to start threads takes as long as much of what they are to do."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="slices")

@@ -144,25 +144,23 @@ def _packed(begins, told):
     return rare[:few].copy(), often[:many].copy(), numbers[:many].copy()
 
 
-def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, list[Array]]:
-    """The columns (c,) that occur in at least `least` reviews of all groups, and in how many by class.
+def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, Array]:
+    """The columns (c,) that occur in at least `least` reviews of all groups, and in how many (groups, 2, c), by class.
 
-    One array (2, c) for each group, of its reviews and those of the groups before it.
+    The numbers of a group are those of its own reviews and of the groups before it.
     """
-
     laid_out = [_laid_out(parts) for parts in groups]
 
-    def added(first: int, last: int) -> tuple[Array, ...]:
-        reviews = np.zeros((last - first, 2), np.uint32)
-        sums = []
-        for parts in laid_out:
-            _add(*parts, first, reviews)
-            sums.append(reviews.copy())
-        columns, numbers = _from(reviews, first, least)
-        return columns, *(each[columns - first] for each in sums[:-1]), numbers
+    def added(first: int, last: int) -> tuple[Array, Array]:
+        reviews = np.zeros((len(groups), 2, last - first), np.uint32)
+        for group, parts in enumerate(laid_out):
+            reviews[group] = reviews[group - 1]
+            _add(*parts, first, reviews[group])
+        columns = _frequent(reviews[-1], least)
+        return u4(first) + columns, reviews[:, :, columns]
 
-    columns, *sums = map(np.concatenate, zip(*in_slices(added, DIMENSIONS, DIMENSIONS // 16), strict=True))
-    return columns, [np.ascontiguousarray(each.T) for each in sums]
+    columns, sums = zip(*in_slices(added, DIMENSIONS, DIMENSIONS // 16), strict=True)
+    return np.concatenate(columns), np.concatenate(sums, axis=2)
 
 
 def _laid_out(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
@@ -177,18 +175,18 @@ def _laid_out(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
 @compiled
 def _add(rare_at, often_at, rare, often, numbers, first, reviews):
     """Add the frequencies of the columns from `first` on, as many as `reviews` has, of every part."""
-    last = first + len(reviews)
+    last = first + reviews.shape[1]
     for part in range(len(rare_at) - 1):
         k = _bisected(rare, rare_at[part], rare_at[part + 1], first)
         while k < rare_at[part + 1] and np.int64(rare[k] & COLUMN) < last:
             column = np.int64(rare[k] & COLUMN) - first
-            reviews[column, 0] += rare[k] >> u4(BITS) & FEW
-            reviews[column, 1] += rare[k] >> u4(BITS + 5)
+            reviews[0, column] += rare[k] >> u4(BITS) & FEW
+            reviews[1, column] += rare[k] >> u4(BITS + 5)
             k += 1
         k = _bisected(often, often_at[part], often_at[part + 1], first)
         while k < often_at[part + 1] and np.int64(often[k]) < last:
-            reviews[np.int64(often[k]) - first, 0] += numbers[k, 0]
-            reviews[np.int64(often[k]) - first, 1] += numbers[k, 1]
+            reviews[0, np.int64(often[k]) - first] += numbers[k, 0]
+            reviews[1, np.int64(often[k]) - first] += numbers[k, 1]
             k += 1
 
 
@@ -205,15 +203,11 @@ def _bisected(columns, low, high, first):
 
 
 @compiled
-def _from(reviews, first, least):
-    """The columns of a block, of which `first` is the first, with at least `least` reviews, and their numbers."""
-    many = 0
-    for column in range(len(reviews)):
-        many += reviews[column, 0] + reviews[column, 1] >= least
-    columns, numbers = np.empty(many, np.uint32), np.empty((many, 2), np.uint32)
-    k = 0
-    for column in range(len(reviews)):
-        if reviews[column, 0] + reviews[column, 1] >= least:
-            columns[k], numbers[k, 0], numbers[k, 1] = first + column, reviews[column, 0], reviews[column, 1]
-            k += 1
-    return columns, numbers
+def _frequent(reviews, least):
+    """The columns, shape (c,), with at least `least` reviews."""
+    found, many = np.empty(reviews.shape[1], np.uint32), 0
+    for column in range(reviews.shape[1]):
+        if reviews[0, column] + reviews[1, column] >= least:
+            found[many] = column
+            many += 1
+    return found[:many].copy()

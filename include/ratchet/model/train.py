@@ -65,8 +65,8 @@ def fit(
     arranged = arrange([part.counts for part in parts], columns[order])
     with ThreadPoolExecutor(1) as beside:
         of = candidate, arranged, labels
-        second = beside.submit(_solved, *of, trained[:, order], rows, begin.held_out if begin else None)
-        _, idf, whole = _solved(*of, everything[:, order], len(labels), begin.whole if begin else None)
+        second = beside.submit(_solved, *of, np.take(trained, order, axis=1), rows, begin.held_out if begin else None)
+        _, idf, whole = _solved(*of, np.take(everything, order, axis=1), len(labels), begin.whole if begin else None)
         given, _, held_out = second.result()
     fair = scores(given.part(slice(rows, None)), held_out.intercept)
     slope, offset = sigmoid(fair, labels[rows:])
