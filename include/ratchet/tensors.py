@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from mmap import MADV_DONTNEED, mmap
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +34,15 @@ def mapped(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         name: data[slice(*each["data_offsets"])].view(KINDS[each["dtype"]]).reshape(each["shape"])
         for name, each in header.items()
     }
+
+
+def let_go(array: np.ndarray[Any, Any]) -> None:
+    """Give the memory of a mapped file back: its pages are read again if somebody looks, and forget what was written.
+
+    An array that is not mapped stays as it is.
+    """
+    holder: Any = array
+    while isinstance(holder, np.ndarray):
+        holder = holder.base
+    if isinstance(holder, mmap):
+        holder.madvise(MADV_DONTNEED)

@@ -16,6 +16,7 @@ from ratchet.compiled import compiled, in_slices
 from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, Counts
 from ratchet.jit import prefetch
 from ratchet.model.scoring import TF, tf
+from ratchet.tensors import let_go
 
 Array = np.ndarray[Any, Any]
 
@@ -96,6 +97,7 @@ def _placed(part: Counts, place_of: Array, unused: int, out: Array) -> tuple[Arr
     stops, high_at = np.empty(len(part), np.int64), np.empty_like(part.high_at)
     given = part.starts, part.terms, part.high_at, place_of, unused, out, stops, high_at
     in_slices(lambda first, last: _place(first, last, *given), len(part), ROWS)
+    let_go(part.terms)  # half of what a training would hold otherwise
     return part.starts[:-1], stops, high_at
 
 
