@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 TF4 = TF.astype(np.float32)
 SHIFT, f4 = np.uint32(BITS), np.float32
 LINE = 16  # terms that come into the cache together
-AHEAD = 24  # terms between the one whose place is asked for and the one whose place is looked at
+AHEAD = 96  # terms between the one whose place is asked for and the one whose place is looked at
 ROWS = 2048  # of a slice, where all cores may help
 
 
