@@ -170,13 +170,14 @@ def plot(costs: Costs) -> None:
     from matplotlib.figure import Figure
 
     matplotlib.rcParams["svg.hashsalt"] = "bench"
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for way, rounds in costs.items():
         axes.plot(seconds(rounds), marker="o", label=way, linestyle="-" if way.startswith("Ratchet") else "--")
     axes.set(xlabel="week", ylabel="seconds", yscale="log", title="Featurizing and fitting, week by week")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize="small")
+    axes.set_yticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"], minor=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     figure.savefig(PLOT, metadata={"Date": None})
 
 
