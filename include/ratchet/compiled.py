@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
-from os import cpu_count
+from os import cpu_count, getpid
 from typing import Any
 
 if find_spec("numba"):
@@ -28,10 +28,10 @@ def in_slices(work: Callable[[int, int], Any], rows: int, size: int) -> list[Any
     threads = cpu_count() or 1
     if min(len(slices), threads) < 2:
         return [work(*each) for each in slices]
-    return list(_pool(threads).map(lambda each: work(*each), slices))
+    return list(_pool(threads, getpid()).map(lambda each: work(*each), slices))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """One for all: to start threads takes as long as much of what they are to do."""
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """One for all: to start threads takes as long as much of what they do. A forked process has none of them."""
     return ThreadPoolExecutor(threads, thread_name_prefix="slices")
