@@ -63,10 +63,10 @@ def fit(
     columns, (trained, everything) = counts.add_up(groups, MIN_DOCUMENTS)
     order = often_first(everything.sum(axis=0))
     arranged = arrange([part.counts for part in parts], columns[order])
+    duals, of = begin or Duals.unknown(len(labels), rows), (candidate, arranged, labels)
     with ThreadPoolExecutor(1) as beside:
-        of = candidate, arranged, labels
-        second = beside.submit(_solved, *of, np.take(trained, order, axis=1), rows, begin.held_out if begin else None)
-        _, idf, whole = _solved(*of, np.take(everything, order, axis=1), len(labels), begin.whole if begin else None)
+        second = beside.submit(_solved, *of, np.take(trained, order, axis=1), duals.held_out)
+        _, idf, whole = _solved(*of, np.take(everything, order, axis=1), duals.whole)
         given, _, held_out = second.result()
     fair = scores(given.part(slice(rows, None)), held_out.intercept)
     slope, offset = sigmoid(fair, labels[rows:])
@@ -77,17 +77,16 @@ def fit(
 
 
 def _solved(
-    candidate: Candidate, arranged: Arrangement, labels: Array, reviews: Array, rows: int, begin: Array | None
+    candidate: Candidate, arranged: Arrangement, labels: Array, reviews: Array, duals: Array
 ) -> tuple[Examples, Array, Optimum]:
-    """Fit on the first `rows` reviews, in which columns occur as often as `reviews` (2, m) says.
+    """Fit on the first reviews, as many as `duals` has; in so many of those does each column occur as `reviews` says.
 
-    Returns all reviews as that fit sees them, its idf (m,), and the optimum.
+    `reviews` has shape (2, m). Returns all reviews as that fit sees them, its idf (m,), and the optimum.
     """
-    idf, ratio = _weighting(candidate, reviews, rows)
+    idf, ratio = _weighting(candidate, reviews, len(duals))
     given = examples(arranged, labels, idf, ratio)
-    duals = np.full(rows, np.nan) if begin is None else begin
-    seen = given.part(slice(rows))
-    return given, idf, optimum(seen, candidate.loss, candidate.C, GAP, np.nan_to_num(duals), fresh=np.isnan(duals))
+    seen, fresh = given.part(slice(len(duals))), np.isnan(duals)
+    return given, idf, optimum(seen, candidate.loss, candidate.C, GAP, np.nan_to_num(duals), fresh)
 
 
 def _weighting(candidate: Candidate, reviews: Array, rows: int) -> tuple[Array, Array | None]:

@@ -35,6 +35,11 @@ class Duals:
     whole: Array
     held_out: Array
 
+    @classmethod
+    def unknown(cls, whole: int, held_out: int) -> Duals:
+        """Those of so many reviews that no training has seen."""
+        return cls(np.full(whole, np.nan), np.full(held_out, np.nan))
+
 
 def save(duals: Duals, made: Made, path: Path) -> None:
     """Write them by batch, so that a training on other batches finds those it knows."""
