@@ -169,7 +169,8 @@ def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: Services, tmp_
     run_weeks(three_weeks, "2026-03-23", 1)
     trained = manifests.find(storage, storage.list("models/0-11/")[0].rpartition("/")[0])
     batches = [f"batch_{number:02d}" for number in (*range(10), 11)]
-    assert sorted(trained.inputs) == [keys.features(FEATURIZER, name) for name in batches]
+    begun_at = keys.model(Window(2), trained.parameters["candidate"])
+    assert set(trained.inputs) == {begun_at, *(keys.features(FEATURIZER, name) for name in batches)}
 
 
 def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Services) -> None:
