@@ -115,6 +115,13 @@ class Stage:
         chunks = [arns[at : at + 100] for at in range(0, len(arns), 100)]
         return [task for chunk in chunks for task in ecs.describe_tasks(cluster="ratchet", tasks=chunk)["tasks"]]
 
+    def said(self, task: dict[str, Any]) -> str:
+        """The last line of a task's log: a job that fails says there why."""
+        number = task["taskArn"].rpartition("/")[2]
+        stream = {"logGroupName": "/ratchet/jobs", "logStreamName": f"ecs/training/{number}"}
+        lines = self.aws("logs").get_log_events(**stream, startFromHead=False)["events"]
+        return lines[-1]["message"] if lines else f"nothing was said by {task}"
+
     def dags(self) -> set[str]:
         return {dag["dag_id"] for dag in self.airflow.call("GET", "/api/v2/dags")["dags"]}
 

@@ -74,7 +74,7 @@ def test_every_job_was_one_container_that_ended_well(weeks: Stage) -> None:
     """Real sibling containers of the training image, each launched once."""
     tasks = weeks.ecs_tasks()
     assert len(tasks) >= 3 * 5
-    assert {container["exitCode"] for task in tasks for container in task["containers"]} == {0}
+    assert [weeks.said(task) for task in tasks if task["containers"][0]["exitCode"] != 0] == []
     assert {container["image"] for task in tasks for container in task["containers"]} == {"ratchet-training:test"}
     assert len({task["startedBy"] for task in tasks}) == len(tasks)
 
@@ -92,7 +92,8 @@ def test_a_job_that_something_ends_is_never_green(weeks: Stage) -> None:
     assert weeks.tap.failures == []
     tried = {task["task_id"]: task["try_number"] for task in weeks.airflow.tasks(run_id)}
     assert (tried["retraining.score"], tried["retraining.evaluate"], tried["retraining.train"]) == (2, 2, 1)
-    assert sorted(weeks.tap.launches.values()) == [1, 1, 1, 2, 2]
+    launches = sorted(weeks.tap.launches.values())
+    assert launches in ([1, 1, 1, 2, 2], [1, 1, 1, 1, 2])  # a manifest that was out before the blow fell is found
     assert len(weeks.ledger.history()) == before + 1
 
 
