@@ -1,0 +1,47 @@
+"""The registry against a real MLflow, where only a race shows what a single caller never sees."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from ratchet.model.registry import Registry, _dataset
+from ratchet.settings import Settings
+
+ROUNDS, SIDE_BY_SIDE = 10, 3  # without the second look, every other round loses a training
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    monkeypatch.setenv("RATCHET_TRACKING", f"sqlite:///{tmp_path}/mlflow.db")
+    yield Registry(Settings())
+    mlflow.set_tracking_uri(None)
+
+
+def test_trainings_side_by_side_name_the_same_batches(registry: Registry) -> None:
+    """The candidates of a week learn from the same batches at the same moment; each run says so, and none fails."""
+    for round_ in range(ROUNDS):
+        names = [f"batch-{round_}-{number}" for number in range(4)]
+        runs = [registry.client.create_run(registry.experiment).info.run_id for _ in range(SIDE_BY_SIDE)]
+        together, failures = threading.Barrier(SIDE_BY_SIDE), []
+
+        def log(run: str, together=together, failures=failures, names=names) -> None:
+            together.wait()
+            try:
+                registry._log_inputs(run, [_dataset(name, "0" * 64) for name in names])
+            except Exception as error:  # noqa: BLE001 - told by the thread that asserts
+                failures.append(error)
+
+        threads = [threading.Thread(target=log, args=(run,)) for run in runs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        for run in runs:
+            inputs = registry.client.get_run(run).inputs.dataset_inputs
+            assert sorted(given.dataset.name for given in inputs) == names
