@@ -159,6 +159,15 @@ def running(settings: ServingSettings) -> Iterator[httpx.Client]:
         thread.join()
 
 
+def problem(answer: httpx.Response) -> dict[str, object]:
+    """The body of a refusal, once it is sure that it has the one shape."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"title", "status", "detail", "errors"}
+    assert body["status"] == answer.status_code
+    return body
+
+
 def until_version(client: httpx.Client, version: int) -> None:
     """Wait until the API serves a version."""
     wait_until(lambda: client.get("/ready").json().get("model_version") == version)

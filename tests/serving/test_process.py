@@ -6,8 +6,11 @@ import ast
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,29 +21,55 @@ from serving.stage import KEY, Stage, until_version, wait_until
 PROJECT = Path(__file__).parents[2]
 
 
-def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
-    """While it drains, /ready says 503 and reviews are still answered; then it exits with 0."""
-    stage.promote(1)
-    given = stage.settings.model_copy(update={"serving_drain_seconds": 2})
-    environment = {f"RATCHET_{name.upper()}": _text(given, name) for name in given.model_fields_set}
-    process = subprocess.Popen(
+@contextmanager
+def process(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """`ratchet serve` with these settings, and a client with a key, once it says where it listens."""
+    environment = {f"RATCHET_{name.upper()}": _text(settings, name) for name in settings.model_fields_set}
+    server = subprocess.Popen(
         [sys.executable, "-m", "ratchet", "serve", "--port", "0"],
         env=os.environ | environment | {"PYTHONPATH": str(PROJECT / "include")},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
+        port = next(event["port"] for event in map(json.loads, server.stdout) if event["event"] == "listening")
         headers = {"Authorization": f"Bearer {KEY}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
-            until_version(client, 1)
-            process.send_signal(signal.SIGTERM)
-            wait_until(lambda: client.get("/ready").status_code == 503)
-            client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
-        assert process.wait(15) == 0
+            yield server, client
     finally:
-        process.kill()
-        process.communicate()
+        server.kill()
+        server.communicate()
+
+
+def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
+    """While it drains, /ready says 503 and reviews are still answered; then it exits with 0."""
+    stage.promote(1)
+    with process(stage.settings.model_copy(update={"serving_drain_seconds": 2})) as (server, client):
+        until_version(client, 1)
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/ready").status_code == 503)
+        client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
+        assert server.wait(15) == 0
+
+
+def test_the_log_quotes_nobody(stage: Stage) -> None:
+    """Neither a key, nor a word of a review, nor the content of what could not be read or is no HTTP at all."""
+    stage.promote(1)
+    with process(stage.settings) as (server, client):
+        until_version(client, 1)
+        review = {"title": "confidential", "text": "confidential", "prediction_id": "confidential"}
+        assert client.post("/predict", json={"reviews": [review]}).status_code == 200
+        assert client.post("/predict", json={"confidential": [review]}).status_code == 422
+        assert client.get("/confidential", headers={"Authorization": "Bearer confidential"}).status_code == 401
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            connection.sendall(b"confidential\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+        server.send_signal(signal.SIGTERM)
+        said, _ = server.communicate(timeout=15)
+    assert "stopping" in said
+    assert "confidential" not in said
+    assert KEY not in said
 
 
 def _text(settings: ServingSettings, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The one shape of every refusal: problem details, as RFC 9457 has them. They quote nothing that a caller sent."""
+"""The one shape of every refusal: problem details, as RFC 9457 has them. They quote no text that a caller sent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from ratchet.errors import ServiceUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+PLACE = 200  # characters; a field's name is the caller's, and as long as the caller likes
 RETRY_AFTER = {"Retry-After": "5"}  # seconds, about one look at the ledger
 
 
@@ -52,20 +53,16 @@ async def _of_validation(request: Request, error: RequestValidationError) -> JSO
 
 def _place(flaw: dict[str, Any]) -> str:
     """Where in the body, as in `reviews.3.text`; what is no JSON has no places."""
-    return "body" if flaw["type"] == "json_invalid" else ".".join(map(str, flaw["loc"][1:])) or "body"
+    place = "" if flaw["type"] == "json_invalid" else ".".join(map(str, flaw["loc"][1:]))
+    return place[:PLACE] or "body"
 
 
 async def _of_absence(request: Request, error: ServiceUnavailable) -> JSONResponse:
     return problem(503, str(error), headers=RETRY_AFTER)
 
 
-async def _of_bug(request: Request, error: Exception) -> JSONResponse:
-    return problem(500, "This is a fault of the service. Try again; if it stays, its log says more.")
-
-
 def add_to(app: FastAPI) -> None:
-    """Answer every error in the one shape."""
+    """Answer every error in the one shape. What is no error of a caller's and no absence is the FaultBarrier's."""
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(ServiceUnavailable, _of_absence)
-    app.add_exception_handler(Exception, _of_bug)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
+from ratchet.serving import metrics
 from ratchet.serving.loader import Loader, NothingServed, Served
+from ratchet.serving.metrics import Metrics
 from ratchet.serving.problems import documented
 from ratchet.serving.schemas import Alive, Prediction, Predictions, Ready, Reviews, ServedModel
 
@@ -15,7 +17,19 @@ open_to_all = APIRouter(tags=["health"])
 with_key = APIRouter(
     tags=["model"],
     dependencies=[Security(HTTPBearer(auto_error=False, description="An API key."))],  # for OpenAPI; the guard refuses
-    responses=documented(_401="no valid API key", _503="no verified model is loaded"),
+    responses=documented(
+        _401="no valid API key",
+        _403="the key lacks the role",
+        _429="the key asks too often; Retry-After says when to come back",
+        _503="no verified model is loaded, or too much is asked at once; Retry-After says when to come back",
+    ),
+)
+OF_A_BODY = documented(
+    _400="the body cannot be read",
+    _408="the body did not arrive in time",
+    _413="the body is too long",
+    _415="the body is compressed",
+    _422="the request is not as described here",
 )
 
 
@@ -28,6 +42,10 @@ async def served(loader: Annotated[Loader, Depends(loader)]) -> Served:
     if loader.served is None:
         raise NothingServed("No verified model is loaded yet. GET /model says why, to those who have a key.")
     return loader.served
+
+
+async def counters(request: Request) -> Metrics:
+    return request.app.state.metrics
 
 
 Current = Annotated[Served, Depends(served)]
@@ -47,11 +65,13 @@ async def ready(request: Request, current: Current) -> Ready:
     return Ready(model_version=current.promotion.version)
 
 
-@with_key.post("/predict", responses=documented(_422="the request is not as described here"))
-def predict(asked: Reviews, current: Current) -> Predictions:
+@with_key.post("/predict", responses=OF_A_BODY)
+def predict(asked: Reviews, current: Current, counters: Annotated[Metrics, Depends(counters)]) -> Predictions:
     """Read 1 to 1,000 reviews."""
     titles, texts = [review.title for review in asked.reviews], [review.text for review in asked.reviews]
-    answers = zip(asked.reviews, current.model.read(titles, texts).tolist(), strict=True)
+    probabilities = current.model.read(titles, texts).tolist()
+    counters.predicted(current.promotion.version, "champion", probabilities)
+    answers = zip(asked.reviews, probabilities, strict=True)
     return Predictions(
         model_version=current.promotion.version,
         predictions=[
@@ -78,3 +98,9 @@ async def model(loader: Annotated[Loader, Depends(loader)]) -> ServedModel:
         checked_at=loader.checked_at,
         problem=loader.problem,
     )
+
+
+@with_key.get("/metrics", response_class=Response, responses={200: {"content": {metrics.MEDIA_TYPE: {}}}})
+async def measured(counters: Annotated[Metrics, Depends(counters)]) -> Response:
+    """Rate, errors, durations, predictions and the champion, in Prometheus' text format; for a key with role admin."""
+    return Response(counters.page(), media_type=metrics.MEDIA_TYPE)

@@ -26,6 +26,7 @@ def serve(settings: ServingSettings, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
+        http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from ratchet.errors import ConfigurationError
+from ratchet.serving import api_keys
+from ratchet.serving.api_keys import ApiKey
 from ratchet.settings import Settings
-
-HOW = 'Make one: KEY=$(openssl rand -hex 32); its hash: printf %s "$KEY" | sha256sum'
 
 
 class ServingSettings(Settings):
     """The environment's `RATCHET_…` variables, those of the API with `RATCHET_SERVING_…` in front."""
 
     serving_keys: SecretStr = Field(
-        SecretStr(""), description="SHA-256 of each API key as 64 hex digits, separated by commas. No key opens none."
+        SecretStr(""),
+        description="SHA-256 of each API key as 64 hex digits, alone or as `name:role+role:hash`, separated by commas.",
     )
     serving_cache: Path = Field(
         Path("~/.cache/ratchet/serving"), description="Where verified models are kept; one API process has it alone."
@@ -27,12 +26,16 @@ class ServingSettings(Settings):
         3.0, ge=0, le=10, description="How long to answer on, not ready, after SIGTERM, until load balancers noticed."
     )
 
+    serving_rate: float = Field(100.0, gt=0, description="How many requests a second one key may make for long.")
+    serving_burst: int = Field(200, ge=1, description="How many requests one key may make at once.")
+    serving_body_seconds: float = Field(10.0, gt=0, description="How long a request's body may take to arrive.")
+    serving_requests: int = Field(256, ge=1, description="How many requests with a body are let in at once.")
+    serving_concurrency: int = Field(8, ge=1, description="How many of them are worked on at once.")
+    serving_queue_seconds: float = Field(
+        0.1, gt=0, description="How long one may wait for that, before it is refused; a standing queue makes it less."
+    )
+
     @property
-    def key_hashes(self) -> list[bytes]:
-        """The digests of all API keys. Raises ConfigurationError without any, or for one that is no SHA-256."""
-        given = [each.strip() for each in self.serving_keys.get_secret_value().split(",") if each.strip()]
-        if not given:
-            raise ConfigurationError(f"RATCHET_SERVING_KEYS names no API key, so nobody could ask anything. {HOW}")
-        if not all(re.fullmatch("[0-9a-fA-F]{64}", each) for each in given):
-            raise ConfigurationError(f"RATCHET_SERVING_KEYS holds something that is no SHA-256 in hex. {HOW}")
-        return [bytes.fromhex(each) for each in given]
+    def api_keys(self) -> list[ApiKey]:
+        """All API keys. Raises ConfigurationError without any, or for one of no known form."""
+        return api_keys.parse(self.serving_keys.get_secret_value())
