@@ -159,6 +159,17 @@ def running(settings: ServingSettings) -> Iterator[httpx.Client]:
         thread.join()
 
 
+def environment(settings: ServingSettings) -> dict[str, str]:
+    """The variables with which a process on this machine finds these settings, and the code."""
+
+    def text(name: str) -> str:
+        found = getattr(settings, name)
+        return found.get_secret_value() if isinstance(found, SecretStr) else str(found)
+
+    given = {f"RATCHET_{name.upper()}": text(name) for name in settings.model_fields_set}
+    return given | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
+
+
 def problem(answer: httpx.Response) -> dict[str, object]:
     """The body of a refusal, once it is sure that it has the one shape."""
     assert answer.headers["content-type"] == "application/problem+json"

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from ratchet.serving.settings import ServingSettings
-from serving.stage import KEY, Stage, until_version, wait_until
+from serving.stage import KEY, Stage, environment, until_version, wait_until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -24,10 +24,9 @@ PROJECT = Path(__file__).parents[2]
 @contextmanager
 def process(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """`ratchet serve` with these settings, and a client with a key, once it says where it listens."""
-    environment = {f"RATCHET_{name.upper()}": _text(settings, name) for name in settings.model_fields_set}
     server = subprocess.Popen(
         [sys.executable, "-m", "ratchet", "serve", "--port", "0"],
-        env=os.environ | environment | {"PYTHONPATH": str(PROJECT / "include")},
+        env=os.environ | environment(settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -70,11 +69,6 @@ def test_the_log_quotes_nobody(stage: Stage) -> None:
     assert "stopping" in said
     assert "confidential" not in said
     assert KEY not in said
-
-
-def _text(settings: ServingSettings, name: str) -> str:
-    found = getattr(settings, name)
-    return found.get_secret_value() if hasattr(found, "get_secret_value") else str(found)
 
 
 def test_serving_imports_nothing_that_trains() -> None:

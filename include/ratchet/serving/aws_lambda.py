@@ -36,5 +36,6 @@ def _started() -> Mangum:
     app = create_app(ServingSettings())
     app.state.loader.refresh()
     adapter = Mangum(app, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
-    asyncio.get_event_loop().run_until_complete(app.router.lifespan_context(app).__aenter__())
+    app.state.up = app.router.lifespan_context(app)  # held, because it ends when nobody does
+    asyncio.get_event_loop().run_until_complete(app.state.up.__aenter__())
     return adapter
