@@ -9,15 +9,19 @@ ROUNDS  ?= 1
 ROWS    ?= 3600000
 REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
+PORT    ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full lint lock clean
+.PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 demo: $(READY) ## ten weekly retrains on this machine, no Docker, no AWS; WEEKS=3 REVIEWS=path/to/archive.tgz
 	@$(BIN)/ratchet rehearse --weeks $(WEEKS) --reviews "$(REVIEWS)"
+
+serve: $(READY) ## the API on what `make demo` left, with a key and a curl to try it; PORT=8000
+	@$(BIN)/ratchet serve-demo --port $(PORT)
 
 test: $(READY) ## everything that can be tested without Docker
 	@$(BIN)/python -m pytest
@@ -54,6 +58,9 @@ test-spark: var/spark/.ready ## --engine spark against the local one, on a real 
 
 test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten
 	@$(BIN)/python -m pytest tests/faults -m minutes
+
+test-api: $(READY) ## 10,000 requests that OpenAPI allows, or does not, against the API
+	@$(BIN)/python -m pytest tests/serving/test_openapi.py -m minutes
 
 dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
@@ -24,6 +24,7 @@ class Metrics:
     """One app's figures, in a registry of its own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # they double the page to say since when each figure has been there
         own = {"namespace": "ratchet", "registry": CollectorRegistry()}
         self.registry = own["registry"]
         self._requests = Counter("requests", "Answered, by route and status.", ["route", "status"], **own)
