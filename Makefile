@@ -12,7 +12,7 @@ DATE    ?= 2026-01-05
 PORT    ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full lint lock clean
+.PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full bench-serving lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -72,6 +72,9 @@ bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/be
 
 bench-full: $(READY) ## ten weeks at 3.6 million rows, made of real ones, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz ROWS=3600000
 	@PYTHONPATH=tests $(BIN)/python -m bench.full --reviews "$(REVIEWS)" --weeks $(WEEKS) --rows $(ROWS) --write
+
+bench-serving: $(READY) ## the API under load, during swaps and beside `mlflow models serve`, into docs/benchmarks.md; REVIEWS=
+	@PYTHONPATH=tests $(BIN)/python -m bench.serving --reviews "$(REVIEWS)" --write
 
 lint: $(READY) ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -75,5 +75,5 @@ def _bring(root: Path, settings: Settings) -> None:
         raise ConfigurationError(f"The ledger under {shown(root)} names no champion. Run `make demo` again.")
     cache = Cache(root / "serving" / "cache", settings.registered_model)
     with cache.aside() as folder:
-        shutil.copytree(root / "champion", folder)
+        shutil.copytree(root / "champion", folder, dirs_exist_ok=True)
         cache.remember(cache.add(folder, promotion))
