@@ -223,9 +223,9 @@ def report(found: Measured, source: str) -> str:
     shed = set(found.overload.statuses) - {200, 429, 503}
     lines = [
         f"`make bench-serving REVIEWS={source}`: versions trained on {found.rows:,} reviews or on half, one of 500 "
-        f"test reviews a request, one worker, {os.cpu_count()} cores for API, load generator and MLflow together, Python "
-        f"{platform.python_version()}. Requests are due at random moments over {CONNECTIONS} connections, and latency "
-        "counts from when they are due, at the caller. The knee is the highest rate at which for 4 s nothing was "
+        f"test reviews a request, one worker, {os.cpu_count()} cores for API, load generator and MLflow together, "
+        f"Python {platform.python_version()}. Requests are due at random moments over {CONNECTIONS} connections, and "
+        "latency counts from when they are due, at the caller. The knee is the highest rate at which for 4 s nothing was "
         f"refused and p99 stayed below {KNEE_P99 * 1000:.0f} ms.\n",
         "| | requests a second | 200 | others | p50, ms | p99, ms | p99.9, ms |",
         "|---" * 7 + "|",
@@ -237,10 +237,10 @@ def report(found: Measured, source: str) -> str:
         row("one caller after the other", f"{found.ours_one.throughput(3):,.0f}", found.ours_one),
         row("`mlflow models serve`, the same", f"{found.theirs_one.throughput(3):,.0f}", found.theirs_one),
         "",
-        f"As fast as they answer, the best of {' and '.join(map(str, CLOSED))} callers: {found.saturation:,.0f} requests "
-        "a second, `mlflow models serve` of the same version (`--env-manager local`, its one worker) "
-        f"{found.theirs:,.0f}. Each swap is to a version that the cache does not hold: downloaded from MLflow, verified, "
-        "loaded and warmed on the same cores. The prediction log is not part of these figures.\n",
+        f"As fast as they answer, the best of {' and '.join(map(str, CLOSED))} callers: {found.saturation:,.0f} "
+        "requests a second, `mlflow models serve` of the same version (`--env-manager local`, its one worker) "
+        f"{found.theirs:,.0f}. Each swap is to a version that the cache does not hold: downloaded from MLflow, "
+        "verified, loaded and warmed on the same cores. The prediction log is not part of these figures.\n",
         goal(found.changing.failed == 0, f"{SWAPS} swaps without a failed request: {found.changing.failed}"),
         goal(slower <= MOST_SLOWER, f"p99 while champions change at most {MOST_SLOWER:g} times without: {slower:.1f}"),
         goal(

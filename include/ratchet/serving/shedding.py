@@ -12,8 +12,6 @@ from ratchet.serving.metrics import Metrics
 from ratchet.serving.problems import problem
 
 RETRY_AFTER = {"Retry-After": "1"}  # seconds; what piled up is gone long before
-IMPATIENT = 20
-"""While a queue stands, patience is so many times smaller."""
 
 
 async def _shed(scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,35 +40,50 @@ class Door:
 
 
 class Queue:
-    """Works on so many requests at once; the others wait in line, but not for long.
+    """Works on so many requests at once; others wait in line, but nobody longer than `seconds`.
 
-    Nobody waits longer than `seconds`. A line that did not empty for as long is no burst but overload, and then nobody
-    waits longer than a twentieth of it: "controlled delay", from B. Maurer, Fail at Scale, ACM Queue 13(8), 2015.
+    A line that did not empty for as long is no burst but overload. Then it takes in only as many as are worked on, so
+    that they wait about as long as they are worked on, and the rest is refused at once. The idea, a limit that depends
+    on how long a queue has stood, is "controlled delay" of B. Maurer, Fail at Scale, ACM Queue 13(8), 2015. The limit
+    there is a shorter time; here the loop that keeps the time is late itself under overload, and would refuse them all.
     """
 
     def __init__(self, app: ASGIApp, concurrency: int, seconds: float, metrics: Metrics) -> None:
-        self.app, self.seconds, self.metrics = app, seconds, metrics
-        self.places = asyncio.Semaphore(concurrency)
-        self.free_at = time.monotonic()
+        self.app, self.concurrency, self.seconds, self.metrics = app, concurrency, seconds, metrics
+        self.places, self.line = asyncio.Semaphore(concurrency), 0
+        self.empty_at = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
             await self.app(scope, receive, send)
-            return
-        try:
-            async with asyncio.timeout(self._patience()):
-                await self.places.acquire()
-        except TimeoutError:
+        elif self._stands() and self.line >= self.concurrency:
+            self.metrics.shed("queue")
+            await _shed(scope, receive, send)
+        elif not await self._waited():
             self.metrics.shed("waited")
             await _shed(scope, receive, send)
-            return
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self.places.release()
+        else:
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self.places.release()
 
-    def _patience(self) -> float:
+    def _stands(self) -> bool:
+        """Whether no place was free for longer than anybody may wait, as far as those who came have seen."""
         now = time.monotonic()
         if not self.places.locked():
-            self.free_at = now
-        return self.seconds if now - self.free_at <= self.seconds else self.seconds / IMPATIENT
+            self.empty_at = now
+        return now - self.empty_at > self.seconds
+
+    async def _waited(self) -> bool:
+        """Take a place. Returns False if there was none in time."""
+        if not self.places.locked():
+            return await self.places.acquire()  # at once
+        self.line += 1
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await self.places.acquire()
+        except TimeoutError:
+            return False
+        finally:
+            self.line -= 1
