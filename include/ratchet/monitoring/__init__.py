@@ -1,0 +1,1 @@
+"""What became of the answers: which were given, which were right, and what follows from that."""
