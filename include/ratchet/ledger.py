@@ -6,7 +6,7 @@ appends the decision. MLflow's aliases have no such thing, so the alias follows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -206,3 +206,21 @@ class Ledger:
         query = sa.select(decisions.c.id, decisions.c.entry).where(*conditions).order_by(decisions.c.id)
         with self._transaction() as connection:
             return [Decision(id=row.id, **row.entry) for row in connection.execute(query)]
+
+
+def withdrawn_in(history: Sequence[Decision], version: int | None) -> int | None:
+    """The rollback that moved away from a version, unless a later one went back to it."""
+    found = None
+    for decision in history:
+        if decision.action == "rollback" and version in (decision.version, decision.previous):
+            found = decision.id if version == decision.previous else None
+    return found
+
+
+def rejected_in(history: Sequence[Decision], version: int | None) -> int | None:
+    """The decision in which a person rejected a version, unless somebody approved of it later."""
+    found = None
+    for decision in history:
+        if version is not None and decision.version == version and decision.answer:
+            found = decision.id if decision.answer.says == "reject" else None
+    return found

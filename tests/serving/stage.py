@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -50,6 +51,26 @@ class Mlflow:
         """The probability that a version gives, from the files that its training published."""
         model = artifact.load(self.bench.store / keys.model(*TRAININGS[version]))
         return float(model.read([title], [text])[0])
+
+    def nominate(self, version: int) -> None:
+        """Move MLflow's alias `challenger`, as `ratchet evaluate` does."""
+        self._ask("POST", "registered-models/alias", alias="challenger", version=str(version))
+
+    @contextmanager
+    def without_tag(self, version: int, tag: str) -> Iterator[None]:
+        """A version lacks a tag for as long as the block runs, as one does that was registered by hand."""
+        tags = self._ask("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
+        value = next(each["value"] for each in tags if each["key"] == tag)
+        self._ask("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
+        try:
+            yield
+        finally:
+            self._ask("POST", "model-versions/set-tag", version=str(version), key=tag, value=value)
+
+    def _ask(self, method: str, path: str, **given: str) -> dict[str, Any]:
+        given = {"name": "review-sentiment", **given}
+        way = {"params": given} if method == "GET" else {"json": given}
+        return httpx.request(method, f"{self.uri}/api/2.0/mlflow/{path}", **way).raise_for_status().json()
 
     @contextmanager
     def damaged(self, version: int) -> Iterator[None]:

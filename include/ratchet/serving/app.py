@@ -1,4 +1,4 @@
-"""The app: what is asked, who may ask, and how errors look. Its lifespan owns the loader."""
+"""The app: what is asked, who may ask, and how errors look. Its lifespan owns what follows champion and challenger."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from ratchet.serving import problems, routes
+from ratchet.serving.challengers import Challengers
 from ratchet.serving.guard import KeyGuard
 from ratchet.serving.loader import Loader
 from ratchet.serving.settings import ServingSettings
+from ratchet.serving.shadow import Shadow
 
 
 def create_app(settings: ServingSettings) -> FastAPI:
@@ -19,7 +21,8 @@ def create_app(settings: ServingSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.loader, app.state.stopping = Loader(settings), False
-        with app.state.loader.following():
+        app.state.challengers, app.state.shadow = Challengers(settings), Shadow(settings.serving_shadow)
+        with app.state.loader.following(), app.state.challengers.following(), app.state.shadow.running():
             yield
 
     app = FastAPI(

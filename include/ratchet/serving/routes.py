@@ -7,9 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from ratchet.serving.answering import answers, read
+from ratchet.serving.arms import Pair, paired
+from ratchet.serving.challengers import Challengers
 from ratchet.serving.loader import Loader, NothingServed, Served
 from ratchet.serving.problems import documented
-from ratchet.serving.schemas import Alive, Prediction, Predictions, Ready, Reviews, ServedModel
+from ratchet.serving.schemas import Alive, Experiment, Predictions, Ready, Reviews, ServedModel
+from ratchet.serving.shadow import Shadow
 
 open_to_all = APIRouter(tags=["health"])
 with_key = APIRouter(
@@ -30,7 +34,22 @@ async def served(loader: Annotated[Loader, Depends(loader)]) -> Served:
     return loader.served
 
 
+async def challengers(request: Request) -> Challengers:
+    return request.app.state.challengers
+
+
+async def shadow(request: Request) -> Shadow:
+    return request.app.state.shadow
+
+
 Current = Annotated[Served, Depends(served)]
+Rivals = Annotated[Challengers, Depends(challengers)]
+Shade = Annotated[Shadow, Depends(shadow)]
+
+
+async def pair(current: Current, rivals: Rivals) -> Pair:
+    """Champion and challenger, taken once a request."""
+    return paired(current, rivals.current, rivals.settings.serving_challenger_share)
 
 
 @open_to_all.get("/health")
@@ -47,24 +66,22 @@ async def ready(request: Request, current: Current) -> Ready:
     return Ready(model_version=current.promotion.version)
 
 
-@with_key.post("/predict", responses=documented(_422="the request is not as described here"))
-def predict(asked: Reviews, current: Current) -> Predictions:
+@with_key.post(
+    "/predict",
+    responses=documented(_422="the request is not as described here"),
+    response_model_exclude_none=True,
+)
+def predict(asked: Reviews, pair: Annotated[Pair, Depends(pair)], shade: Shade) -> Predictions:
     """Read 1 to 1,000 reviews."""
-    titles, texts = [review.title for review in asked.reviews], [review.text for review in asked.reviews]
-    answers = zip(asked.reviews, current.model.read(titles, texts).tolist(), strict=True)
+    readings = read(asked.reviews, pair)
+    shade.offer(readings, pair.challenger)
     return Predictions(
-        model_version=current.promotion.version,
-        predictions=[
-            Prediction(
-                prediction_id=review.prediction_id, label=1 if probability >= 0.5 else 0, probability=probability
-            )
-            for review, probability in answers
-        ],
+        model_version=pair.champion.promotion.version, predictions=answers(asked.reviews, readings, asked.explain)
     )
 
 
 @with_key.get("/model")
-async def model(loader: Annotated[Loader, Depends(loader)]) -> ServedModel:
+async def model(loader: Annotated[Loader, Depends(loader)], rivals: Rivals, shade: Shade) -> ServedModel:
     """Who serves, since when and why; and whether that is who should."""
     current = loader.served
     if current is None:
@@ -77,4 +94,19 @@ async def model(loader: Annotated[Loader, Depends(loader)]) -> ServedModel:
         champion=loader.champion,
         checked_at=loader.checked_at,
         problem=loader.problem,
+        experiment=_experiment(rivals, shade) if rivals.wanted else None,
+    )
+
+
+def _experiment(rivals: Challengers, shade: Shadow) -> Experiment:
+    current = rivals.current
+    return Experiment(
+        share=rivals.settings.serving_challenger_share,
+        shadow=rivals.settings.serving_shadow,
+        challenger=current and current.nominee,
+        loaded_at=current and current.loaded_at,
+        absence=rivals.absence,
+        checked_at=rivals.checked_at,
+        problem=rivals.problem,
+        shadowed=shade.state(),
     )

@@ -26,6 +26,12 @@ class ServingSettings(Settings):
     serving_drain_seconds: float = Field(
         3.0, ge=0, le=10, description="How long to answer on, not ready, after SIGTERM, until load balancers noticed."
     )
+    serving_challenger_share: float = Field(
+        0.0, ge=0, le=1, description="Which part of the reviews the challenger answers, by a sticky draw; 0: none."
+    )
+    serving_shadow: bool = Field(
+        False, description="Whether the challenger reads what the champion answers, without anybody noticing."
+    )
 
     @property
     def key_hashes(self) -> list[bytes]:

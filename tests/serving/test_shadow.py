@@ -1,0 +1,97 @@
+"""Shadow mode: the challenger reads along, and no answer waits for it, whatever happens to it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from ratchet.data.counting import count
+from ratchet.data.counts import DIMENSIONS
+from ratchet.model.artifact import Card, Model
+from ratchet.serving.answering import Reading
+from ratchet.serving.challengers import Challenger
+from ratchet.serving.schemas import Review
+from ratchet.serving.shadow import PENDING, Shadow
+from ratchet.serving.versions import Nominee
+from serving.stage import Api, Mlflow, Stage, until_version, wait_until
+
+TEXTS = ["It works well.", "It broke after a week."]
+
+
+def model(seed: int) -> Model:
+    rng = np.random.default_rng(seed)
+    columns = np.arange(DIMENSIONS, dtype=np.uint32)
+    idf, coefficients = (rng.random((2, DIMENSIONS)) - np.array([[-1], [0.5]])).astype(np.float32)
+    return Model(Card(candidate="linear-svc", window="0-0", intercept=0.0), columns, idf, coefficients)
+
+
+CHAMPION = model(1)
+CHALLENGER = Challenger(model(2), Nominee(version=2, window="0-1", model_digest="2", sha256={}), datetime.now(UTC))
+
+
+def answered(arm: str = "champion") -> Reading:
+    counts = count(TEXTS)
+    reviews = [Review(text=text) for text in TEXTS]
+    return Reading(arm, 1, CHAMPION, reviews, counts, CHAMPION.probabilities(counts))
+
+
+def test_the_challenger_reads_what_the_champion_answered() -> None:
+    """The same reviews, as the challenger would have answered them, are told under the arm `shadow`."""
+    told: list[Reading] = []
+    shadow, offered = Shadow(True, [told.append]), answered()
+    with shadow.running():
+        shadow.offer([offered, answered("challenger")], CHALLENGER)
+    (found,) = told
+    assert (found.arm, found.version, found.reviews) == ("shadow", 2, offered.reviews)
+    assert found.probabilities.tolist() == CHALLENGER.model.read([""] * 2, TEXTS).tolist()
+    same = (found.probabilities >= 0.5) == (offered.probabilities >= 0.5)
+    assert shadow.state().model_dump() == {"read": 2, "agreed": int(same.sum()), "dropped": 0}
+
+
+def test_too_much_is_dropped_and_counted() -> None:
+    """A listener hangs: offers return all the same, what waits is bounded, and it is read once the listener is back."""
+    back, told = threading.Event(), []
+
+    def hanging(reading: Reading) -> None:
+        told.append(reading)
+        back.wait()
+
+    shadow = Shadow(True, [hanging])
+    with shadow.running():
+        shadow.offer([answered()], CHALLENGER)
+        wait_until(lambda: len(told) == 1)
+        for _ in range(PENDING + 5):
+            shadow.offer([answered()], CHALLENGER)
+        assert shadow.state().dropped == 5 * len(TEXTS)
+        back.set()
+    assert len(told) == PENDING + 1
+    assert shadow.state().read == (PENDING + 1) * len(TEXTS)
+
+
+@pytest.mark.parametrize(("on", "challenger"), [(False, CHALLENGER), (True, None)])
+def test_without_shadow_mode_or_challenger_nothing_is_read(on: bool, challenger: Challenger | None) -> None:
+    """Nothing waits, nothing is counted."""
+    shadow = Shadow(on)
+    with shadow.running():
+        shadow.offer([answered()], challenger)
+    assert set(shadow.state().model_dump().values()) == {0}
+
+
+def test_nobody_notices_a_shadow(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """Every answer is the champion's; /model says that the challenger read them all, and how often both agreed."""
+    registered.nominate(3)
+    stage.promote(1)
+    with api(stage.settings.model_copy(update={"serving_shadow": True})) as client:
+        until_version(client, 1)
+        wait_until(lambda: client.get("/model").json()["experiment"]["challenger"] is not None)
+        asked = {"reviews": [{"text": text} for text in TEXTS * 50]}
+        answer = client.post("/predict", json=asked).raise_for_status().json()
+        assert {(each["arm"], each["model_version"]) for each in answer["predictions"]} == {("champion", 1)}
+        wait_until(lambda: client.get("/model").json()["experiment"]["shadowed"]["read"] == 100)
+        shadowed = client.get("/model").json()["experiment"]["shadowed"]
+    labels = [[registered.reads(version, "", text) >= 0.5 for text in TEXTS] for version in (1, 3)]
+    agreed = 50 * sum(first == second for first, second in zip(*labels, strict=True))
+    assert shadowed == {"read": 100, "agreed": agreed, "dropped": 0}
