@@ -9,13 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ratchet.answers import Answer
 from ratchet.ledger import Decision, Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.serving.arms import draw
+from ratchet.monitoring.experiments import Experiment
 from ratchet.serving.challengers import Challengers, absent
 from ratchet.serving.settings import ServingSettings
 from ratchet.serving.versions import FILE, Nominee, versions
@@ -57,7 +55,7 @@ def test_each_review_is_read_by_the_arm_it_drew(stage: Stage, api: Api, register
         assert ask(client, reviews[::-1]) == found[::-1]
     assert [each["prediction_id"] for each in found] == [review["prediction_id"] for review in reviews]
     assert {(each["arm"], each["model_version"], each["probability"]) for each in found} == expected
-    drawn = ["challenger" if draw(review["prediction_id"], 1, 3) < 0.3 else "champion" for review in reviews]
+    drawn = [Experiment(1, 3, 0.3).arm(review["prediction_id"]) for review in reviews]
     assert [each["arm"] for each in found] == drawn
     assert 220 < Counter(drawn)["challenger"] < 380  # more than five standard deviations either way
 
@@ -253,28 +251,3 @@ def test_a_folder_has_challengers_too(stage: Stage, registered: Mlflow) -> None:
         assert versions(local).nominee() == versions(stage.settings).nominee().model_copy(update={"version": version})
     finally:
         mlflow.set_tracking_uri(None)
-
-
-units = st.text(min_size=1, max_size=64)
-
-
-@given(units, st.integers(1, 99), st.integers(100, 199), st.floats(0, 1), st.floats(0, 1))
-def test_a_larger_share_takes_units_over_and_gives_none_back(
-    unit: str, champion: int, challenger: int, share: float, more: float
-) -> None:
-    """A draw is a number from 0 to below 1, always the same for one unit and one pair of versions."""
-    place = draw(unit, champion, challenger)
-    assert 0 <= place < 1
-    assert place == draw(unit, champion, challenger)
-    assert not (place < share * more and not place < share)
-
-
-def test_draws_are_even_and_shuffled_by_every_experiment() -> None:
-    """A tenth of the units in each tenth; and of those that one experiment drew first, a tenth again in the next."""
-    first = [draw(f"customer-{number}", 1, 2) for number in range(20_000)]
-    second = [draw(f"customer-{number}", 2, 3) for number in range(20_000)]
-    tenths = Counter(int(10 * place) for place in first)
-    assert sorted(tenths) == list(range(10))
-    assert all(1_780 < each < 2_220 for each in tenths.values())  # five standard deviations either way
-    again = sum(new < 0.1 for old, new in zip(first, second, strict=True) if old < 0.1)
-    assert 130 < again < 270

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from ratchet.data.counting import count
-from ratchet.data.counts import DIMENSIONS
-from ratchet.model.artifact import Card, Model
 from ratchet.serving.answering import Reading
 from ratchet.serving.challengers import Challenger
 from ratchet.serving.schemas import Review
 from ratchet.serving.shadow import PENDING, Shadow
-from ratchet.serving.versions import Nominee
+from serving.rivals import CHALLENGER, CHAMPION
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
 TEXTS = ["It works well.", "It broke after a week."]
 
 
-def model(seed: int) -> Model:
-    rng = np.random.default_rng(seed)
-    columns = np.arange(DIMENSIONS, dtype=np.uint32)
-    idf, coefficients = (rng.random((2, DIMENSIONS)) - np.array([[-1], [0.5]])).astype(np.float32)
-    return Model(Card(candidate="linear-svc", window="0-0", intercept=0.0), columns, idf, coefficients)
-
-
-CHAMPION = model(1)
-CHALLENGER = Challenger(model(2), Nominee(version=2, window="0-1", model_digest="2", sha256={}), datetime.now(UTC))
-
-
 def answered(arm: str = "champion") -> Reading:
     counts = count(TEXTS)
     reviews = [Review(text=text) for text in TEXTS]
-    return Reading(arm, 1, CHAMPION, reviews, counts, CHAMPION.probabilities(counts))
+    return Reading(arm, 1, "", CHAMPION.model, reviews, counts, CHAMPION.model.probabilities(counts))
 
 
 def test_the_challenger_reads_what_the_champion_answered() -> None:

@@ -23,6 +23,8 @@ class Reading:
 
     arm: Literal["champion", "challenger", "shadow"]
     version: int
+    experiment: str
+    """The experiment for which the arm was drawn; empty if it was not drawn."""
     model: Model
     reviews: Sequence[Review]
     counts: Counts
@@ -32,12 +34,13 @@ class Reading:
 def read(reviews: Sequence[Review], pair: Pair) -> list[Reading]:
     """One reading for each arm that has any of the reviews. They are counted once, for both."""
     counts, arms = count([document(review.title, review.text) for review in reviews]), pair.arms(reviews)
-    found = []
+    drawn, found = str(pair.experiment or ""), []
     for arm in sorted(set(arms)):
         rows = [row for row, each in enumerate(arms) if each == arm]
         its = counts if len(rows) == len(reviews) else counts[rows]
         version, model = pair.of(arm)
-        found.append(Reading(arm, version, model, [reviews[row] for row in rows], its, model.probabilities(its)))
+        probabilities = model.probabilities(its)
+        found.append(Reading(arm, version, drawn, model, [reviews[row] for row in rows], its, probabilities))
     return found
 
 

@@ -12,7 +12,7 @@ from ratchet.serving.arms import Pair, paired
 from ratchet.serving.challengers import Challengers
 from ratchet.serving.loader import Loader, NothingServed, Served
 from ratchet.serving.problems import documented
-from ratchet.serving.schemas import Alive, Experiment, Predictions, Ready, Reviews, ServedModel
+from ratchet.serving.schemas import Alive, Predictions, Ready, Reviews, Rivalry, ServedModel
 from ratchet.serving.shadow import Shadow
 
 open_to_all = APIRouter(tags=["health"])
@@ -94,13 +94,13 @@ async def model(loader: Annotated[Loader, Depends(loader)], rivals: Rivals, shad
         champion=loader.champion,
         checked_at=loader.checked_at,
         problem=loader.problem,
-        experiment=_experiment(rivals, shade) if rivals.wanted else None,
+        experiment=_rivalry(rivals, shade) if rivals.wanted else None,
     )
 
 
-def _experiment(rivals: Challengers, shade: Shadow) -> Experiment:
+def _rivalry(rivals: Challengers, shade: Shadow) -> Rivalry:
     current = rivals.current
-    return Experiment(
+    return Rivalry(
         share=rivals.settings.serving_challenger_share,
         shadow=rivals.settings.serving_shadow,
         challenger=current and current.nominee,

@@ -117,7 +117,7 @@ class ShadowState(BaseModel):
     dropped: int = Field(description="Not read, because too many were waiting.")
 
 
-class Experiment(BaseModel):
+class Rivalry(BaseModel):
     """What the challenger does beside the champion."""
 
     share: float = Field(description="Which part of the reviews it answers.")
@@ -140,4 +140,4 @@ class ServedModel(BaseModel):
     champion: Champion | None = Field(description="Whom the ledger names; null while it was never reached.")
     checked_at: datetime | None = Field(description="When the ledger was last asked.")
     problem: str = Field(description="Why the ledger's champion is not served or not known; empty if all is well.")
-    experiment: Experiment | None = Field(description="Null if none is switched on.")
+    experiment: Rivalry | None = Field(description="Null if none is switched on.")
