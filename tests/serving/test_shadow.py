@@ -7,10 +7,11 @@ import threading
 import pytest
 
 from ratchet.data.counting import count
+from ratchet.serving import shadow
 from ratchet.serving.answering import Reading
 from ratchet.serving.challengers import Challenger
 from ratchet.serving.schemas import Review
-from ratchet.serving.shadow import PENDING, Shadow
+from ratchet.serving.shadow import Shadow
 from serving.rivals import CHALLENGER, CHAMPION
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
@@ -26,43 +27,43 @@ def answered(arm: str = "champion") -> Reading:
 def test_the_challenger_reads_what_the_champion_answered() -> None:
     """The same reviews, as the challenger would have answered them, are told under the arm `shadow`."""
     told: list[Reading] = []
-    shadow, offered = Shadow(True, [told.append]), answered()
-    with shadow.running():
-        shadow.offer([offered, answered("challenger")], CHALLENGER)
+    shade, offered = Shadow(True, [told.append]), answered()
+    with shade.running():
+        shade.offer([offered, answered("challenger")], CHALLENGER)
     (found,) = told
     assert (found.arm, found.version, found.reviews) == ("shadow", 2, offered.reviews)
     assert found.probabilities.tolist() == CHALLENGER.model.read([""] * 2, TEXTS).tolist()
     same = (found.probabilities >= 0.5) == (offered.probabilities >= 0.5)
-    assert shadow.state().model_dump() == {"read": 2, "agreed": int(same.sum()), "dropped": 0}
+    assert shade.state().model_dump() == {"read": 2, "agreed": int(same.sum()), "dropped": 0}
 
 
-def test_too_much_is_dropped_and_counted() -> None:
+def test_too_much_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener hangs: offers return all the same, what waits is bounded, and it is read once the listener is back."""
     back, told = threading.Event(), []
+    size = sum(map(len, TEXTS)) + len(TEXTS) * shadow.OVERHEAD
+    monkeypatch.setattr(shadow, "MOST_WAITING", 10 * size)
 
     def hanging(reading: Reading) -> None:
         told.append(reading)
         back.wait()
 
-    shadow = Shadow(True, [hanging])
-    with shadow.running():
-        shadow.offer([answered()], CHALLENGER)
-        wait_until(lambda: len(told) == 1)
-        for _ in range(PENDING + 5):
-            shadow.offer([answered()], CHALLENGER)
-        assert shadow.state().dropped == 5 * len(TEXTS)
+    shade = Shadow(True, [hanging])
+    with shade.running():
+        for _ in range(15):
+            shade.offer([answered()], CHALLENGER)
+        assert shade.state().dropped == 5 * len(TEXTS)
         back.set()
-    assert len(told) == PENDING + 1
-    assert shadow.state().read == (PENDING + 1) * len(TEXTS)
+    assert len(told) == 10
+    assert shade.state().read == 10 * len(TEXTS)
 
 
 @pytest.mark.parametrize(("on", "challenger"), [(False, CHALLENGER), (True, None)])
 def test_without_shadow_mode_or_challenger_nothing_is_read(on: bool, challenger: Challenger | None) -> None:
     """Nothing waits, nothing is counted."""
-    shadow = Shadow(on)
-    with shadow.running():
-        shadow.offer([answered()], challenger)
-    assert set(shadow.state().model_dump().values()) == {0}
+    shade = Shadow(on)
+    with shade.running():
+        shade.offer([answered()], challenger)
+    assert set(shade.state().model_dump().values()) == {0}
 
 
 def test_nobody_notices_a_shadow(stage: Stage, api: Api, registered: Mlflow) -> None:

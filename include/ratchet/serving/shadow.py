@@ -16,9 +16,9 @@ from ratchet.serving.schemas import ShadowState
 
 log = structlog.get_logger()
 
-PENDING = 32
-"""Requests that may wait. The words of each are counted already, so one costs the challenger less than the answer cost;
-a request of 1 MiB holds 3 MB of counts at most, hence all of them together 100 MB."""
+MOST_WAITING = 16_000_000
+"""Characters of the reviews that may wait, with OVERHEAD for each. Their counts take three times the bytes at most."""
+OVERHEAD = 1_000
 END_SECONDS = 5.0
 
 
@@ -27,7 +27,8 @@ class Shadow:
 
     def __init__(self, on: bool, listeners: Sequence[Callable[[Reading], None]] = ()) -> None:
         self.on, self.listeners = on, listeners
-        self._waiting: queue.Queue[tuple[Reading, Challenger] | None] = queue.Queue(PENDING)
+        self._waiting: queue.SimpleQueue[tuple[Reading, Challenger] | None] = queue.SimpleQueue()
+        self._size = 0
         self._counting = threading.Lock()
         self._state = ShadowState(read=0, agreed=0, dropped=0)
 
@@ -37,9 +38,9 @@ class Shadow:
             return
         for reading in readings:
             if reading.arm == "champion":
-                try:
-                    self._waiting.put_nowait((reading, challenger))
-                except queue.Full:
+                if self._fits(reading):
+                    self._waiting.put((reading, challenger))
+                else:
                     self._count(dropped=len(reading.reviews))
 
     def state(self) -> ShadowState:
@@ -57,11 +58,17 @@ class Shadow:
         try:
             yield
         finally:
-            try:
-                self._waiting.put(None, timeout=END_SECONDS)
-            except queue.Full:
-                log.warning("shadow left behind", requests=self._waiting.qsize())
+            self._waiting.put(None)
             thread.join(timeout=END_SECONDS)
+            if thread.is_alive():
+                log.warning("shadow left behind", requests=self._waiting.qsize())
+
+    def _fits(self, reading: Reading) -> bool:
+        size = _size(reading)
+        with self._counting:
+            fits = self._size + size <= MOST_WAITING
+            self._size += size if fits else 0
+        return fits
 
     def _follow(self) -> None:
         while (waiting := self._waiting.get()) is not None:
@@ -77,11 +84,16 @@ class Shadow:
             probabilities=probabilities,
         )
         same = (probabilities >= 0.5) == (answered.probabilities >= 0.5)
-        self._count(read=len(same), agreed=int(same.sum()))
         for listener in self.listeners:
             listener(reading)
+        self._count(read=len(same), agreed=int(same.sum()), size=-_size(answered))
 
-    def _count(self, **more: int) -> None:
+    def _count(self, size: int = 0, **more: int) -> None:
         with self._counting:
+            self._size += size
             so_far = self._state.model_dump()
             self._state = ShadowState(**{name: number + more.get(name, 0) for name, number in so_far.items()})
+
+
+def _size(reading: Reading) -> int:
+    return sum(len(review.title) + len(review.text) + OVERHEAD for review in reading.reviews)
