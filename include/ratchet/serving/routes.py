@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from ratchet.model.artifact import counted
+from ratchet.monitoring.feedback import Feedback
+from ratchet.monitoring.log import PredictionLog
 from ratchet.serving.loader import Loader, NothingServed, Served
-from ratchet.serving.problems import documented
-from ratchet.serving.schemas import Alive, Prediction, Predictions, Ready, Reviews, ServedModel
+from ratchet.serving.problems import Contradiction, documented
+from ratchet.serving.recording import recorded
+from ratchet.serving.schemas import (
+    Alive,
+    Kept,
+    Outcomes,
+    Prediction,
+    Predictions,
+    Ready,
+    Reviews,
+    ServedModel,
+    Truths,
+)
 
 open_to_all = APIRouter(tags=["health"])
 with_key = APIRouter(
@@ -30,7 +46,12 @@ async def served(loader: Annotated[Loader, Depends(loader)]) -> Served:
     return loader.served
 
 
+async def log(request: Request) -> PredictionLog:
+    return request.app.state.log
+
+
 Current = Annotated[Served, Depends(served)]
+Log = Annotated[PredictionLog, Depends(log)]
 
 
 @open_to_all.get("/health")
@@ -48,19 +69,48 @@ async def ready(request: Request, current: Current) -> Ready:
 
 
 @with_key.post("/predict", responses=documented(_422="the request is not as described here"))
-def predict(asked: Reviews, current: Current) -> Predictions:
-    """Read 1 to 1,000 reviews."""
-    titles, texts = [review.title for review in asked.reviews], [review.text for review in asked.reviews]
-    answers = zip(asked.reviews, current.model.read(titles, texts).tolist(), strict=True)
-    return Predictions(
-        model_version=current.promotion.version,
-        predictions=[
-            Prediction(
-                prediction_id=review.prediction_id, label=1 if probability >= 0.5 else 0, probability=probability
-            )
-            for review, probability in answers
-        ],
+def predict(request: Request, asked: Reviews, current: Current, log: Log) -> Predictions:
+    """Read 1 to 1,000 reviews. For a prediction_id that was used before, the log keeps the first answer."""
+    begun = time.perf_counter()
+    counts = counted([review.title for review in asked.reviews], [review.text for review in asked.reviews])
+    answers = zip(asked.reviews, current.model.probabilities(counts).tolist(), strict=True)
+    predictions = [
+        Prediction(prediction_id=review.prediction_id, label=1 if probability >= 0.5 else 0, probability=probability)
+        for review, probability in answers
+    ]
+    version = current.promotion.version
+    log.record(
+        recorded(
+            asked.reviews,
+            predictions,
+            current.model.known(counts).tolist(),
+            model_version=version,
+            arm="champion",
+            key="",
+            seconds=time.perf_counter() - begun,
+            with_text=request.app.state.settings.serving_log_text,
+        )
     )
+    return Predictions(model_version=version, predictions=predictions)
+
+
+@with_key.post(
+    "/feedback",
+    responses=documented(
+        _409="another label was told before; the other labels of the request are kept",
+        _422="the request is not as described here",
+        _503="nothing takes the labels at the moment; tell them again",
+    ),
+)
+def feedback(told: Truths, log: Log) -> Outcomes:
+    """Tell the true labels of 1 to 1,000 predictions. The first label of each stays; the same again changes nothing."""
+    now = datetime.now(UTC)
+    rows = [Feedback(truth.prediction_id, truth.label, now) for truth in told.feedback]
+    outcomes = log.add_feedback(rows)
+    if "contradicts" in outcomes:
+        raise Contradiction([place for place, outcome in enumerate(outcomes) if outcome == "contradicts"])
+    kept = zip(rows, outcomes, strict=True)
+    return Outcomes(feedback=[Kept(prediction_id=row.prediction_id, outcome=outcome) for row, outcome in kept])
 
 
 @with_key.get("/model")
