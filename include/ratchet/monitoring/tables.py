@@ -15,6 +15,7 @@ from ratchet import append_only
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.monitoring.feedback import Feedback, Outcome
 from ratchet.monitoring.predictions import SAME, Prediction
+from ratchet.monitoring.rows import Row
 from ratchet.monitoring.sinks import Written
 
 metadata = sa.MetaData()
@@ -49,9 +50,9 @@ feedback = sa.Table(
 ROWS = 1_000  # of one statement
 PATIENCE_SECONDS = 3  # for each step; a request may be waiting, and the spool is there
 
-_FROM = {
+_ROWS = {
     "postgresql": "SELECT {columns} FROM json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))",
-    "sqlite": "SELECT {values} FROM json_each(:rows) WHERE true",
+    "sqlite": "VALUES ({values})",
 }
 _CONNECT = {
     "postgresql": {"connect_timeout": PATIENCE_SECONDS, "tcp_user_timeout": PATIENCE_SECONDS * 1000},
@@ -62,7 +63,7 @@ _CONNECT = {
 class Tables:
     """A sink in Postgres, or in SQLite where everything lives in one folder. Both are asked when rows come, not before.
 
-    All rows of a statement travel as one JSON text, which takes a tenth of the time of one parameter for each value.
+    All rows of a statement go to Postgres as one JSON text, in a tenth of the time of one parameter for each value.
     """
 
     immediate = True
@@ -78,7 +79,7 @@ class Tables:
         if self.engine.dialect.name == "postgresql":
             sa.event.listen(self.engine, "connect", _promise)
         self._prepared = False
-        self._add_prediction, self._add_feedback = (_insert(table, self.engine) for table in (predictions, feedback))
+        self._inserts = {table: _insert(table, self.engine) for table in (predictions, feedback)}
 
     def check(self) -> None:
         with self._transaction() as connection:
@@ -96,43 +97,38 @@ class Tables:
 
     def _predict(self, connection: sa.Connection, rows: Sequence[Prediction]) -> tuple[int, int, int]:
         """How many were new, how many were there, and of how many there was another one."""
-        firsts: dict[tuple[str, str], Any] = {}
-        for row in rows:
-            firsts.setdefault(row.identity, row)
-        added = self._added(connection, self._add_prediction, firsts)
+        new = self._add(connection, predictions, sorted(rows, key=lambda row: row.identity))
+        if new == len(rows):
+            return new, 0, 0
         columns = [predictions.c[name] for name in ("prediction_id", "arm", *SAME, "probability")]
-        before = [identity[0] for identity in firsts if identity not in added]
-        if before:
-            known = connection.execute(sa.select(*columns).where(predictions.c.prediction_id.in_(before)))
-            firsts |= {identity: each for each in known if (identity := (each.prediction_id, each.arm)) not in added}
-        repeated = sum(row.same(firsts[row.identity]) for row in rows) - len(added)
-        return len(added), repeated, len(rows) - len(added) - repeated
+        asked = predictions.c.prediction_id.in_({row.prediction_id for row in rows})
+        found = {(each.prediction_id, each.arm): each for each in connection.execute(sa.select(*columns).where(asked))}
+        contradicting = sum(not row.same(found[row.identity]) for row in rows)
+        return new, len(rows) - new - contradicting, contradicting
 
     def _tell(self, connection: sa.Connection, rows: Sequence[Feedback]) -> list[Outcome]:
         """What became of each label."""
-        firsts: dict[tuple[str], Any] = {}
-        for row in rows:
-            firsts.setdefault((row.prediction_id,), row)
-        added = self._added(connection, self._add_feedback, firsts)
-        told = [row.prediction_id for row in rows]
-        labels = connection.execute(sa.select(feedback).where(feedback.c.prediction_id.in_(told)))
-        stays = {each.prediction_id: each.label for each in labels}
+        told = {row.prediction_id for row in rows}
+        before = _labels(connection, told)
+        self._add(connection, feedback, sorted(rows, key=lambda row: row.prediction_id))
+        stays = _labels(connection, told)
         answered = sa.select(predictions.c.prediction_id).where(predictions.c.prediction_id.in_(told))
-        found = set(connection.scalars(answered))
-
-        def outcome(row: Feedback) -> Outcome:
+        found, outcomes = set(connection.scalars(answered)), list[Outcome]()
+        for row in rows:
             if stays[row.prediction_id] != row.label:
-                return "contradicts"
-            if row.prediction_id not in found:
-                return "unknown prediction"
-            return "added" if firsts[(row.prediction_id,)] is row and (row.prediction_id,) in added else "known"
+                outcomes.append("contradicts")
+            elif row.prediction_id not in found:
+                outcomes.append("unknown prediction")
+            else:
+                outcomes.append("known" if row.prediction_id in before else "added")
+            before[row.prediction_id] = row.label
+        return outcomes
 
-        return [outcome(row) for row in rows]
-
-    def _added(self, connection: sa.Connection, insert: sa.TextClause, rows: dict[Any, Any]) -> set[Any]:
-        """Add the rows whose key is free, and return their keys. In the order of keys, so that no two deadlock."""
-        content = json.dumps([rows[key].fields() for key in sorted(rows)])
-        return {tuple(row) for row in connection.execute(insert, {"rows": content})}
+    def _add(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> int:
+        """Add the rows whose key is free, and return how many. They come in the order of keys, lest two deadlock."""
+        fields = [row.fields() for row in rows]
+        given = {"rows": json.dumps(fields)} if self.engine.dialect.name == "postgresql" else fields
+        return connection.execute(self._inserts[table], given).rowcount
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -157,12 +153,18 @@ def _promise(connection: Any, _: object) -> None:
 
 
 def _insert(table: sa.Table, engine: sa.Engine) -> sa.TextClause:
-    """Add rows, given as a JSON array, but those whose key is taken; returns the keys of those added."""
+    """Add rows but those whose key is taken, by an earlier one of them or one that was there."""
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    values = ", ".join(f"json_extract(value, '$.{column.name}')" for column in table.columns)
-    keys = ", ".join(column.name for column in table.primary_key)
-    rows = _FROM[engine.dialect.name].format(columns=columns, values=values, table=table.name)
-    return sa.text(f"INSERT INTO {table.name} ({columns}) {rows} ON CONFLICT DO NOTHING RETURNING {keys}")
+    values = ", ".join(f":{column.name}" for column in table.columns)
+    rows = _ROWS[engine.dialect.name].format(columns=columns, values=values, table=table.name)
+    return sa.text(f"INSERT INTO {table.name} ({columns}) {rows} ON CONFLICT DO NOTHING")
+
+
+def _labels(connection: sa.Connection, told: set[str]) -> dict[str, int]:
+    """The labels that are known, of some predictions."""
+    columns = feedback.c.prediction_id, feedback.c.label
+    known = connection.execute(sa.select(*columns).where(feedback.c.prediction_id.in_(told)))
+    return {row.prediction_id: row.label for row in known}
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
