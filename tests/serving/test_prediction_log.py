@@ -18,7 +18,7 @@ from ratchet.errors import ConfigurationError
 from ratchet.model import artifact
 from ratchet.serving.app import create_app
 from ratchet.serving.settings import ServingSettings
-from serving.stage import Api, Mlflow, Stage, running, until_version, wait_until
+from serving.stage import Api, Mlflow, Stage, process_of, until_version, wait_until
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
 
@@ -170,7 +170,7 @@ def test_postgres_may_stop_and_start_under_load(stage: Stage, server: Postgres) 
 
     here = stage.settings.model_copy(update={"serving_log": server.url})
     with ExitStack() as stack, ThreadPoolExecutor(4) as callers:
-        clients = [stack.enter_context(running(_with_cache(here, f"cache-{number}"))) for number in range(2)]
+        clients = [stack.enter_context(process_of(_with_cache(here, f"cache-{number}")))[1] for number in range(2)]
         for client in clients:
             until_version(client, 1)
         asked = [callers.submit(answered, clients[number % 2], str(number)) for number in range(4)]

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 MOST_BUFFERED = 10_000  # rows in memory; whoever brings more waits until they are written
 LITTLE = 1 << 20  # bytes of spool that may be replayed while requests wait
-END_SECONDS = 4  # what is not in the sink by then stays in the spool
+END_SECONDS = 5  # longer than a sink that hangs; what it has not taken by then stays in the spool
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PredictionLog:
         self._counts: Counter[str] = Counter()
         self._told_lost = 0
         self._up = False  # until the thread has asked
-        self._problem = ""
+        self._problem, self._lost_because = "", ""
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -153,7 +153,7 @@ class PredictionLog:
         try:
             self.spool.append(rows)
         except SpoolFull as error:
-            self._problem = str(error)
+            self._lost_because = str(error)
             return False
         self._count(spooled=len(rows))
         return True
@@ -189,7 +189,7 @@ class PredictionLog:
             lost = self._counts["lost"] - self._told_lost
             self._told_lost += lost
         if lost:
-            log.error("predictions not logged", rows=lost, because=self._problem)
+            log.error("predictions not logged", rows=lost, because=self._lost_because)
 
     def _replay(self) -> None:
         """Bring the spool to the sink, oldest rows first, and only then let new ones go there straight."""

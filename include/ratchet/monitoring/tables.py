@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from ratchet.monitoring.feedback import Feedback, Outcome
 from ratchet.monitoring.predictions import SAME, Prediction
 from ratchet.monitoring.rows import Row
 from ratchet.monitoring.sinks import Written
+from ratchet.monitoring.watch import Watch
 
 metadata = sa.MetaData()
 
@@ -48,14 +49,14 @@ feedback = sa.Table(
 )
 
 ROWS = 1_000  # of one statement
-PATIENCE_SECONDS = 3  # for each step; a request may be waiting, and the spool is there
+PATIENCE_SECONDS = 3  # to connect, and for a transaction; a request may be waiting, and the spool is there
 
 _ROWS = {
     "postgresql": "SELECT {columns} FROM json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))",
     "sqlite": "VALUES ({values})",
 }
 _CONNECT = {
-    "postgresql": {"connect_timeout": PATIENCE_SECONDS, "tcp_user_timeout": PATIENCE_SECONDS * 1000},
+    "postgresql": {"connect_timeout": PATIENCE_SECONDS},
     "sqlite": {"timeout": PATIENCE_SECONDS},
 }
 
@@ -78,7 +79,7 @@ class Tables:
             ) from error
         if self.engine.dialect.name == "postgresql":
             sa.event.listen(self.engine, "connect", _promise)
-        self._prepared = False
+        self._prepared, self._watch = False, Watch(PATIENCE_SECONDS)
         self._inserts = {table: _insert(table, self.engine) for table in (predictions, feedback)}
 
     def check(self) -> None:
@@ -93,6 +94,7 @@ class Tables:
         return Written(new, repeated, contradicting, outcomes)
 
     def close(self) -> None:
+        self._watch.close()
         self.engine.dispose()
 
     def _predict(self, connection: sa.Connection, rows: Sequence[Prediction]) -> tuple[int, int, int]:
@@ -134,21 +136,28 @@ class Tables:
     def _transaction(self) -> Iterator[sa.Connection]:
         """A transaction on tables that are there. It is committed, and durable, when the block has ended."""
         try:
-            if not self._prepared:
-                with self.engine.begin() as connection:
-                    append_only.create(connection, metadata, [predictions, feedback], "prediction log")
-                self._prepared = True
-            with self.engine.begin() as connection:
-                yield connection
+            with self.engine.connect() as connection, self._watched(connection):
+                if not self._prepared:
+                    with connection.begin():
+                        append_only.create(connection, metadata, [predictions, feedback], "prediction log")
+                    self._prepared = True
+                with connection.begin():
+                    yield connection
         except SQLAlchemyError as error:
             where = self.engine.url.render_as_string(hide_password=True)
             said = str(getattr(error, "orig", error)).strip().splitlines()[0]
             raise ServiceUnavailable(f"The prediction log at {where} did not take rows: {said}.") from error
 
+    def _watched(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """SQLite has a timeout of its own."""
+        if self.engine.dialect.name == "sqlite":
+            return nullcontext()
+        return self._watch.over(connection.connection.driver_connection.fileno())
+
 
 def _promise(connection: Any, _: object) -> None:
-    """Whatever the database's defaults are: a commit is on disk, and nobody waits for ever."""
-    connection.execute(f"SET synchronous_commit = on; SET statement_timeout = '{PATIENCE_SECONDS}s'")
+    """Whatever the database's default is: a commit is on disk."""
+    connection.execute("SET synchronous_commit = on")
     connection.commit()
 
 
