@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -29,6 +30,7 @@ from ratchet.serving.settings import ServingSettings
 from ratchet.storage import sha256_of
 from ratchet.windows import Window
 
+PROJECT = Path(__file__).parents[2]
 KEY = "a-key-for-tests"
 AWAY = "127.0.0.1:9"  # nothing listens on the discard port
 TRAININGS = {1: (Window(0), "linear-svc"), 2: (Window(0), "logistic-regression"), 3: (Window(1), "linear-svc")}
@@ -178,6 +180,31 @@ def running(settings: ServingSettings) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def process_of(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """`ratchet serve` with these settings on a free port, and a client of it with a key."""
+    environment = {f"RATCHET_{name.upper()}": _text(settings, name) for name in settings.model_fields_set}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ratchet", "serve", "--port", "0"],
+        env=os.environ | environment | {"PYTHONPATH": str(PROJECT / "include")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
+        headers = {"Authorization": f"Bearer {KEY}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            yield process, client
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _text(settings: ServingSettings, name: str) -> str:
+    found = getattr(settings, name)
+    return found.get_secret_value() if hasattr(found, "get_secret_value") else str(found)
 
 
 def until_version(client: httpx.Client, version: int) -> None:

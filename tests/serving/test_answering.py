@@ -17,7 +17,7 @@ REVIEWS = [Review(title="Kettle", text=f"It broke after {number} days.") for num
 
 def test_both_arms_read_their_own_reviews() -> None:
     """Every review is read once, by the arm it drew, and the answers stand in the order of the reviews."""
-    readings = read(REVIEWS, paired(CHAMPION, CHALLENGER, 0.4))
+    readings = read(REVIEWS, paired(CHAMPION, CHALLENGER, 0.4), key="")
     drawn = [Experiment(1, 2, 0.4).arm(review.prediction_id) for review in REVIEWS]
     assert {(each.arm, each.version, each.experiment) for each in readings} == {
         ("champion", 1, "1/2/0.4"), ("challenger", 2, "1/2/0.4"),
@@ -34,7 +34,7 @@ def test_both_arms_read_their_own_reviews() -> None:
 def test_an_explanation_is_of_the_arm_that_answered() -> None:
     """The same words weigh differently in the other version."""
     same = [Review(text="It broke after a week.", unit=f"customer-{number}") for number in range(50)]
-    found = answers(same, read(same, paired(CHAMPION, CHALLENGER, 0.5)), 3)
+    found = answers(same, read(same, paired(CHAMPION, CHALLENGER, 0.5), key=""), 3)
     scores = {each.arm: each.explanation.score for each in found}
     assert scores["champion"] != scores["challenger"]
     assert all(each.explanation.score == scores[each.arm] for each in found)
@@ -50,7 +50,7 @@ def test_an_explanation_is_of_the_arm_that_answered() -> None:
 )
 def test_what_was_not_drawn_is_not_marked(challenger: object, share: float) -> None:
     """No challenger, no share, or one that has just become champion: the champion answers, in no experiment."""
-    (reading,) = read(REVIEWS, paired(CHAMPION, challenger, share))
+    (reading,) = read(REVIEWS, paired(CHAMPION, challenger, share), key="")
     assert (reading.arm, reading.version, reading.experiment) == ("champion", 1, "")
 
 

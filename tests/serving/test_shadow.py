@@ -21,7 +21,7 @@ TEXTS = ["It works well.", "It broke after a week."]
 def answered(arm: str = "champion") -> Reading:
     counts = count(TEXTS)
     reviews = [Review(text=text) for text in TEXTS]
-    return Reading(arm, 1, "", CHAMPION.model, reviews, counts, CHAMPION.model.probabilities(counts))
+    return Reading(arm, 1, "", CHAMPION.model, reviews, counts, CHAMPION.model.probabilities(counts), "", 0.0)
 
 
 def test_the_challenger_reads_what_the_champion_answered() -> None:

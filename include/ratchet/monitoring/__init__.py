@@ -1,1 +1,1 @@
-"""What became of the answers: which were given, which were right, and what follows from that."""
+"""What was answered, and what was true: the prediction log, the feedback, and what follows. Imports no data library."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from ratchet.data.counting import count
 from ratchet.data.counts import Counts
 from ratchet.data.documents import document
-from ratchet.model.artifact import Model
+from ratchet.model.artifact import Model, counted
 from ratchet.model.explain import explain
 from ratchet.serving.arms import Pair
 from ratchet.serving.schemas import Explanation, Prediction, Review, Term
@@ -29,19 +29,26 @@ class Reading:
     reviews: Sequence[Review]
     counts: Counts
     probabilities: np.ndarray[Any, Any]
+    key: str
+    """Name of the API key that asked."""
+    seconds: float
+    """Of the work on one of them, on average."""
 
 
-def read(reviews: Sequence[Review], pair: Pair) -> list[Reading]:
+def read(reviews: Sequence[Review], pair: Pair, key: str) -> list[Reading]:
     """One reading for each arm that has any of the reviews. They are counted once, for both."""
-    counts, arms = count([document(review.title, review.text) for review in reviews]), pair.arms(reviews)
+    begun = time.perf_counter()
+    counts = counted([review.title for review in reviews], [review.text for review in reviews])
+    arms = pair.arms(reviews)
     drawn, found = str(pair.experiment or ""), []
     for arm in sorted(set(arms)):
         rows = [row for row, each in enumerate(arms) if each == arm]
         its = counts if len(rows) == len(reviews) else counts[rows]
         version, model = pair.of(arm)
         probabilities = model.probabilities(its)
-        found.append(Reading(arm, version, drawn, model, [reviews[row] for row in rows], its, probabilities))
-    return found
+        found.append(Reading(arm, version, drawn, model, [reviews[row] for row in rows], its, probabilities, key, 0.0))
+    seconds = (time.perf_counter() - begun) / len(reviews)
+    return [replace(reading, seconds=seconds) for reading in found]
 
 
 def answers(reviews: Sequence[Review], readings: Sequence[Reading], terms: int) -> list[Prediction]:

@@ -9,6 +9,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from ratchet.ledger import Champion
+from ratchet.monitoring.feedback import Outcome
 from ratchet.serving.promotion import Promotion
 from ratchet.serving.versions import Nominee
 
@@ -92,6 +93,46 @@ class Predictions(BaseModel):
 
     model_version: int = Field(description="The champion's version.")
     predictions: list[Prediction]
+
+
+class Truth(BaseModel):
+    """The true label of one prediction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: PredictionId = Field(examples=["order-4711"])
+    label: Literal[0, 1] = Field(description="0 negative, 1 positive.")
+
+
+class Truths(BaseModel):
+    """What POST /feedback asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    feedback: list[Truth] = Field(min_length=1, max_length=MAX_REVIEWS)
+
+    @field_validator("feedback")
+    @classmethod
+    def _distinct(cls, feedback: list[Truth]) -> list[Truth]:
+        if len({truth.prediction_id for truth in feedback}) < len(feedback):
+            raise ValueError("two labels are for the same prediction_id")
+        return feedback
+
+
+class Kept(BaseModel):
+    """What became of the label of one prediction."""
+
+    prediction_id: str
+    outcome: Outcome = Field(
+        description="`added`, or `known` if it was told before. `unknown prediction`: kept, but the log has no such "
+        "prediction, or not yet. `accepted`: kept, and compared with what is known later."
+    )
+
+
+class Outcomes(BaseModel):
+    """What became of each label, in their order."""
+
+    feedback: list[Kept]
 
 
 class Alive(BaseModel):

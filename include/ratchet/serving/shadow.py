@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -75,6 +76,7 @@ class Shadow:
             self._read(*waiting)
 
     def _read(self, answered: Reading, challenger: Challenger) -> None:
+        begun = time.perf_counter()
         probabilities = challenger.model.probabilities(answered.counts)
         reading = replace(
             answered,
@@ -82,6 +84,7 @@ class Shadow:
             version=challenger.nominee.version,
             model=challenger.model,
             probabilities=probabilities,
+            seconds=(time.perf_counter() - begun) / len(answered.reviews),
         )
         same = (probabilities >= 0.5) == (answered.probabilities >= 0.5)
         for listener in self.listeners:
