@@ -51,6 +51,7 @@ def _serve(root: Path, port: int) -> int:
             "RATCHET_STORE": str(root / "serving"),
             "RATCHET_LEDGER": databases["ratchet"],
             "RATCHET_SERVING_CACHE": str(root / "serving" / "cache"),
+            "RATCHET_SERVING_LOG_SPOOL": str(root / "serving" / "spool"),
             "RATCHET_SERVING_KEYS": f"{NAME}:predict+feedback+admin:{sha256(key.encode()).hexdigest()}",
         }
         _bring(root, Settings(ledger=databases["ratchet"]))
@@ -76,4 +77,4 @@ def _bring(root: Path, settings: Settings) -> None:
     cache = Cache(root / "serving" / "cache", settings.registered_model)
     with cache.aside() as folder:
         shutil.copytree(root / "champion", folder, dirs_exist_ok=True)
-        cache.remember(cache.add(folder, promotion))
+        cache.remember(cache.take(folder, promotion))

@@ -93,6 +93,7 @@ def prepared(source: str, folder: Path) -> Iterator[Stage]:
             serving_keys=SecretStr(sha256(KEY.encode()).hexdigest()),
             serving_cache=folder / "cache",
             serving_poll_seconds=0.05,
+            serving_log_spool=folder / "spool",
             serving_rate=1e6,
             serving_burst=1_000_000,
         )

@@ -47,6 +47,8 @@ def stage(registered: Mlflow, tmp_path: Path) -> Stage:
         serving_poll_seconds=0.05,
         serving_rate=10_000,  # tests ask often; those of the limits set their own
         serving_burst=10_000,
+        serving_log_spool=tmp_path / "spool",
+        serving_log_flush_seconds=0.05,
     )
     return Stage(settings, registered)
 

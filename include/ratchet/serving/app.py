@@ -1,4 +1,4 @@
-"""The app: what is asked, what a request passes on its way in, and how errors look. Its lifespan owns the loader."""
+"""The app: what is asked, what a request passes on its way in, and how errors look. Its lifespan owns the rest."""
 
 from __future__ import annotations
 
@@ -9,25 +9,36 @@ from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from ratchet.serving import problems, routes
+from ratchet.serving.answering import Reading
 from ratchet.serving.bodies import BodyLimit
+from ratchet.serving.challengers import Challengers
 from ratchet.serving.faults import FaultBarrier
 from ratchet.serving.guard import KeyGuard
 from ratchet.serving.headers import SecurityHeaders
 from ratchet.serving.limits import RateLimit
 from ratchet.serving.loader import Loader
 from ratchet.serving.metrics import Measured, Metrics
+from ratchet.serving.recording import prediction_log, recorded
 from ratchet.serving.settings import ServingSettings
+from ratchet.serving.shadow import Shadow
 from ratchet.serving.shedding import Door, Queue
 
 
 def create_app(settings: ServingSettings) -> FastAPI:
-    """The API of the champion. Raises ConfigurationError where the settings name no API key."""
-    metrics, loader = Metrics(), Loader(settings)
+    """The API of the champion. Raises ConfigurationError where the settings name no API key, or no log."""
+    metrics, log, loader = Metrics(), prediction_log(settings), Loader(settings)
     metrics.follow(loader)
+    metrics.follow_log(log)
+
+    def shadowed(reading: Reading) -> None:
+        metrics.predicted(reading.version, reading.arm, reading.probabilities.tolist())
+        log.record(recorded(reading, with_text=settings.serving_log_text))
+
+    challengers, shadow = Challengers(settings), Shadow(settings.serving_shadow, [shadowed])
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with loader.following():
+        with log, loader.following(), challengers.following(), shadow.running():
             yield
 
     app = FastAPI(
@@ -40,7 +51,13 @@ def create_app(settings: ServingSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.loader, app.state.metrics, app.state.stopping = loader, metrics, False
+    app.state.settings, app.state.loader, app.state.challengers, app.state.shadow = (
+        settings,
+        loader,
+        challengers,
+        shadow,
+    )
+    app.state.log, app.state.metrics, app.state.stopping = log, metrics, False
     problems.add_to(app)
     app.include_router(routes.open_to_all)
     app.include_router(routes.with_key)

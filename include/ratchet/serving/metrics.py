@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ratchet.monitoring.log import PredictionLog
 from ratchet.serving.loader import Loader
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -55,6 +56,10 @@ class Metrics:
         """Tell of the loader's champion as well."""
         self.registry.register(_Champion(loader))
 
+    def follow_log(self, log: PredictionLog) -> None:
+        """Tell what became of the rows of the prediction log as well."""
+        self.registry.register(_Log(log))
+
     def page(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -80,6 +85,32 @@ class _Champion(Collector):
             promoted = datetime.fromisoformat(current.promotion.promoted_at)
             yield _gauge("champion_version", "The model version that answers.", current.promotion.version)
             yield _gauge("champion_age_seconds", "Since it was promoted.", (now - promoted).total_seconds())
+
+
+class _Log(Collector):
+    """The log counts for itself."""
+
+    def __init__(self, log: PredictionLog) -> None:
+        self.log = log
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        state = self.log.state()
+        became = {
+            "written": state.written,
+            "repeated": state.repeated,
+            "contradicting": state.contradicting,
+            "spooled": state.spooled,
+            "lost": state.lost,
+        }
+        rows = CounterMetricFamily("ratchet_log_rows", "Of the prediction log, by outcome.", labels=["outcome"])
+        for outcome, count in became.items():
+            rows.add_metric([outcome], count)
+        yield rows
+        yield _gauge("log_spool_bytes", "Rows that wait for the sink.", state.spool_bytes)
+        yield _gauge("log_sink_up", "1: the sink took what it was last given.", float(state.sink_up))
 
 
 def _gauge(name: str, says: str, figure: float) -> GaugeMetricFamily:
