@@ -16,6 +16,7 @@ import mlflow
 from pydantic import SecretStr
 
 from behaviour.bench import Bench
+from embedded import postgres
 from embedded.children import free_port
 from embedded.variables import applied
 from ratchet.model.registry import Registry
@@ -76,7 +77,7 @@ def mlflow_models_serve(stage: Stage, folder: Path) -> Iterator[int]:
 def prepared(source: str, folder: Path) -> Iterator[Stage]:
     """Three versions of the model, trained by the real jobs on all reviews or on half, in a real MLflow."""
     bench = Bench(folder / "store")
-    with mlflow_server(folder) as (uri, wait_for_mlflow):
+    with postgres.running(folder / "postgres") as databases, mlflow_server(folder) as (uri, wait_for_mlflow):
         bench.prepare(source, batches=2)
         wait_for_mlflow()
         with applied({**os.environ, "RATCHET_TRACKING": uri}):
@@ -88,7 +89,7 @@ def prepared(source: str, folder: Path) -> Iterator[Stage]:
         mlflow.set_tracking_uri(None)
         settings = ServingSettings(
             store=str(folder / "serving"),
-            ledger=SecretStr(f"sqlite:///{folder}/ledger.db"),
+            ledger=SecretStr(databases["ratchet"]),
             tracking=SecretStr(uri),
             serving_keys=SecretStr(sha256(KEY.encode()).hexdigest()),
             serving_cache=folder / "cache",
