@@ -143,9 +143,9 @@ class Tables:
                     self._prepared = True
                 with connection.begin():
                     yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
             where = self.engine.url.render_as_string(hide_password=True)
-            said = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            said, _, _ = str(getattr(error, "orig", error)).strip().partition("\n")  # what follows may quote a row
             raise ServiceUnavailable(f"The prediction log at {where} did not take rows: {said}.") from error
 
     def _watched(self, connection: sa.Connection) -> AbstractContextManager[None]:
