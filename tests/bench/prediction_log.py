@@ -92,7 +92,7 @@ def measure(port: int, reviews: int, callers: int, seconds: float) -> tuple[floa
 
     def ask() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        while time.perf_counter() < begun + seconds:
+        while not taken or time.perf_counter() < begun + seconds:
             sent = time.perf_counter()
             connection.request("POST", "/predict", body, headers)
             answer = connection.getresponse()
