@@ -66,7 +66,7 @@ def test_every_answer_has_its_row(client: httpx.Client, stage: Stage, registered
         counts = artifact.counted([review.get("title", "")], [review["text"]])
         assert row.terms == len(known & set(counts.columns.tolist())) > 0
         assert (row.title_length, row.text_length) == (len(review.get("title", "")), len(review["text"]))
-        assert (row.model_version, row.arm, row.key, row.title, row.text) == (1, "champion", "", None, None)
+        assert (row.model_version, row.arm, row.key, row.title, row.text) == (1, "champion", "tests", None, None)
         assert datetime.now(UTC) - timedelta(seconds=30) < row.at.replace(tzinfo=UTC) < datetime.now(UTC)
         assert 0 < row.seconds < 30
     assert rows[1].terms < len(set(counts.columns.tolist()))
