@@ -231,8 +231,8 @@ def report(found: Measured, source: str) -> str:
         f"`make bench-serving REVIEWS={source}`: versions trained on {found.rows:,} reviews or on half, one of 500 "
         f"test reviews a request, one worker, {os.cpu_count()} cores for API, load generator and MLflow together, "
         f"Python {platform.python_version()}. Requests are due at random moments over {CONNECTIONS} connections, and "
-        "latency counts from when they are due, at the caller. The knee is the highest rate at which for 4 s, in one of "
-        f"two tries, nothing was refused and p99 stayed below {KNEE_P99 * 1000:.0f} ms.\n",
+        "latency counts from when they are due, at the caller. The knee is the highest rate at which for 4 s, in one "
+        f"of two tries, nothing was refused and p99 stayed below {KNEE_P99 * 1000:.0f} ms.\n",
         "| | requests a second | 200 | others | p50, ms | p99, ms | p99.9, ms |",
         "|---" * 7 + "|",
         row("the knee", found.knee, found.at_knee),

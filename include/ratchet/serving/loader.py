@@ -141,7 +141,7 @@ class Loader:
         if not (np.isfinite(answer).all() and (answer >= 0).all() and (answer <= 1).all()):
             raise ArtifactError(f"Version {kept.promotion.version} answers {answer}, which is no probability.")
         gc.collect()
-        gc.freeze()  # else a full collection now and then walks all that was imported: 90 ms in which nobody is answered
+        gc.freeze()  # else now and then a collection walks all imports: 90 ms in which nobody is answered
         return Served(model, kept, datetime.now(UTC))
 
     def _serve(self, served: Served, problem: str) -> None:
