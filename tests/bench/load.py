@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -96,6 +97,12 @@ class Load:
         self.loop = asyncio.get_running_loop()
         self.begin, self.end, self.left = 0.0, float("inf"), len(self.due)
         self.reopening: set[asyncio.Task[None]] = set()
+        self.stopped = False
+        self.loop.add_signal_handler(signal.SIGTERM, self.stop)
+
+    def stop(self) -> None:
+        """Ask no more; what was asked is still waited for."""
+        self.stopped = True
 
     def request(self, number: int) -> bytes:
         return self.bodies[number % len(self.bodies)]
@@ -140,6 +147,10 @@ class Load:
             await asyncio.sleep(self.end - self.loop.time() + 0.5)
             return np.array(self.closed_rows)
         for number, due in enumerate(self.due):
+            if self.stopped:
+                self.left -= len(self.due) - number
+                self.due, self.rows = self.due[:number], self.rows[:number]
+                break
             if (ahead := self.begin + due - self.loop.time()) > 0:
                 await asyncio.sleep(ahead)
             elif number % 64 == 0:

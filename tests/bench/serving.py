@@ -31,7 +31,7 @@ from embedded.rehearsal import source_of
 from ratchet import keys
 from serving.stage import KEY, TRAININGS, Stage, wait_until
 
-SWAPS, LONGEST = 200, 80  # seconds of load beside them
+SWAPS, LONGEST = 200, 180  # seconds of load beside them at most
 CONNECTIONS = 300  # more than the API lets in at once, so that all its limits are met
 CLOSED = (4, 16)  # connections that ask as fast as they are answered
 KNEE_P99 = 0.05  # seconds; a rate is beyond the knee if p99 is, or if anything is refused
@@ -82,8 +82,10 @@ class Load:
     count: int = field(default=0)
 
     @contextmanager
-    def running(self, phases: Sequence[tuple[float, float]], connections: int) -> Iterator[list[Answers]]:
-        """Load beside the block; afterwards its answers are in the list."""
+    def running(
+        self, phases: Sequence[tuple[float, float]], connections: int, *, stop: bool = False
+    ) -> Iterator[list[Answers]]:
+        """Load beside the block, and on or not; afterwards its answers are in the list."""
         self.count += 1
         plan, out = (self.folder / f"{self.path.strip('/')}-{self.count}.{end}" for end in ("json", "npy"))
         head = HEAD.format(path=self.path, key=KEY)
@@ -92,6 +94,8 @@ class Load:
         process = subprocess.Popen([sys.executable, "-m", "bench.load", str(plan), str(out)])
         try:
             yield found
+            if stop:
+                process.terminate()
             if process.wait(600):
                 raise RuntimeError(f"the load generator ended with {process.returncode}")
             found.append(Answers(np.load(out)))
@@ -110,12 +114,14 @@ class Load:
 
 
 def knee(asked: Load, saturation: float) -> tuple[float, Answers]:
-    """The highest rate at which nothing is refused and p99 is below 50 ms, to a thirtieth; and what it was like."""
+    """The highest rate at which nothing is refused and p99 is below 50 ms, to a twentieth; and what it was like."""
     low, high, best = 0.2 * saturation, 1.3 * saturation, None
-    while high - low > high / 30:
+    while high - low > high / 20:
         rate = (low + high) / 2
-        seen = asked.run((4, rate))
-        good = seen.failed == 0 and seen.quantile(0.99) < KNEE_P99 * 1000
+        for _ in range(2):  # because the machine may have had something else to do
+            seen = asked.run((4, rate))
+            if good := seen.failed == 0 and seen.quantile(0.99) < KNEE_P99 * 1000:
+                break
         told(f"  {rate:.0f} a second: {seen.statuses}, p99 {seen.quantile(0.99):.1f} ms")
         low, high, best = (rate, high, seen) if good else (low, rate, best)
     if best is None:
@@ -125,7 +131,7 @@ def knee(asked: Load, saturation: float) -> tuple[float, Answers]:
 
 def swapped(asked: Load, stage: Stage, rate: float) -> tuple[Answers, float]:
     """Load while champions change, as fast as they come but no faster than one in 0.3 s; and how long that took."""
-    with asked.running([(LONGEST, rate)], CONNECTIONS) as found, httpx.Client() as client:
+    with asked.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client() as client:
         url, begun = f"http://127.0.0.1:{asked.port}/ready", time.monotonic()
         for swap in range(1, SWAPS + 1):
             version = swap % len(TRAININGS) + 1  # of three, and the cache keeps two: each comes from MLflow anew
@@ -225,8 +231,8 @@ def report(found: Measured, source: str) -> str:
         f"`make bench-serving REVIEWS={source}`: versions trained on {found.rows:,} reviews or on half, one of 500 "
         f"test reviews a request, one worker, {os.cpu_count()} cores for API, load generator and MLflow together, "
         f"Python {platform.python_version()}. Requests are due at random moments over {CONNECTIONS} connections, and "
-        "latency counts from when they are due, at the caller. The knee is the highest rate at which for 4 s nothing "
-        f"was refused and p99 stayed below {KNEE_P99 * 1000:.0f} ms.\n",
+        "latency counts from when they are due, at the caller. The knee is the highest rate at which for 4 s, in one "
+        f"of two tries, nothing was refused and p99 stayed below {KNEE_P99 * 1000:.0f} ms.\n",
         "| | requests a second | 200 | others | p50, ms | p99, ms | p99.9, ms |",
         "|---" * 7 + "|",
         row("the knee", found.knee, found.at_knee),
