@@ -131,7 +131,7 @@ def knee(asked: Load, saturation: float) -> tuple[float, Answers]:
 
 def swapped(asked: Load, stage: Stage, rate: float) -> tuple[Answers, float]:
     """Load while champions change, as fast as they come but no faster than one in 0.3 s; and how long that took."""
-    with asked.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client() as client:
+    with asked.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client(timeout=60) as client:
         url, begun = f"http://127.0.0.1:{asked.port}/ready", time.monotonic()
         for swap in range(1, SWAPS + 1):
             version = swap % len(TRAININGS) + 1  # of three, and the cache keeps two: each comes from MLflow anew
