@@ -1,0 +1,102 @@
+"""The page on feedback: how many answers have a true label, and how many of those were right."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from ratchet.dashboard import parts
+from ratchet.dashboard.queries import feedback, predictions
+from ratchet.dashboard.settings import DashboardSettings
+
+WEEKS = 12
+
+
+def show(settings: DashboardSettings) -> None:
+    """Draw the page from the prediction log alone."""
+    parts.intro(
+        "Feedback",
+        f"How good the answers of the last {WEEKS} weeks turned out to be, where a true label came back. Labels come "
+        "late and not for all, so read the coverage first: a few labels that somebody chose to send say little.",
+    )
+    since = datetime.now(UTC) - timedelta(weeks=WEEKS)
+    cells = parts.asked("prediction log", predictions.cells, settings, since, "week")
+    if cells is None:
+        return
+    if cells.empty:
+        parts.empty(
+            "No prediction was logged yet. Ask the API something, on the page Try a review, and send what was true "
+            "with `POST /feedback`."
+        )
+        return
+    answered = feedback.answered(cells)
+    _coverage(answered)
+    accuracy = feedback.accuracy(answered, ["began", "model_version", "arm"])
+    if accuracy.empty:
+        parts.empty("No true label came back yet. Send one with `POST /feedback`: the `prediction_id` and the label.")
+        return
+    _accuracy(accuracy)
+    _arms(cells)
+
+
+def _coverage(cells: pd.DataFrame) -> None:
+    table = feedback.coverage(cells)
+    reviews, known = table["reviews"].sum(), table["known"].sum()
+    parts.facts(
+        {
+            "Answered": parts.count(reviews),
+            "With a true label": parts.count(known),
+            "Coverage": f"{known / reviews:.1%}" if reviews else "–",
+        }
+    )
+    st.header("Coverage")
+    st.altair_chart(
+        alt.Chart(_by_day(table))
+        .mark_bar(color=parts.BLUE)
+        .encode(
+            x=alt.X("week of:N", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("share:Q", title="with a true label", axis=alt.Axis(format="%")),
+            tooltip=["week of", "reviews", "known", alt.Tooltip("share", format=".1%")],
+        ),
+        width="stretch",
+        height=220,
+    )
+
+
+def _accuracy(table: pd.DataFrame) -> None:
+    st.header("Accuracy")
+    st.caption("Of the answers with a true label, by week, version and arm; the bars are 95 % intervals (Wilson).")
+    shown = _by_day(table)
+    shown["model"] = [f"version {row.model_version}, {row.arm}" for row in shown.itertuples()]
+    color = alt.Color("model:N", title=None, legend=alt.Legend(orient="top", columns=4, symbolType="circle"))
+    x = alt.X("week of:N", axis=alt.Axis(labelAngle=0))
+    st.altair_chart(parts.ranges(shown, x, "accuracy", color, "model"), width="stretch")
+
+
+def _by_day(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{"week of": table["began"].dt.strftime("%Y-%m-%d")}).drop(columns="began")
+
+
+def _arms(cells: pd.DataFrame) -> None:
+    st.header("Champion and challenger")
+    arms = feedback.arms(cells)
+    if len(arms) < 2:
+        parts.empty(
+            "Only one arm has feedback, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
+            "gives the challenger a share of the callers."
+        )
+        return
+    champion, challenger = arms
+    parts.facts(
+        {
+            f"{arm.name.capitalize()}, {arm.known:,} labels": f"{arm.right / arm.known:.2%}" for arm in arms
+        }
+    )  # fmt: skip
+    found = feedback.compared(champion, challenger)
+    st.text(
+        f"{found.says} Challenger minus champion: {100 * found.difference:+.2f} points "
+        f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}]."
+    )

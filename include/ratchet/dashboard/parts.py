@@ -1,0 +1,79 @@
+"""What several pages are made of: an intro, a source that may be down, an empty state, charts with one look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from ratchet.dashboard.settings import DashboardSettings
+from ratchet.errors import RatchetError
+
+T = TypeVar("T")
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
+"""Told apart by those who see no red or no green, too (Okabe and Ito, 2008)."""
+ARMS = alt.Scale(domain=["champion", "challenger", "shadow"], range=[BLUE, ORANGE, GREY])
+
+
+def intro(title: str, says: str) -> None:
+    """The head of a page: its name, and in a sentence or two what it means."""
+    st.title(title)
+    st.caption(says)
+
+
+def asked(source: str, query: Callable[..., T], *arguments: object) -> T | None:
+    """The answer of a source; if there is none, the page says which source is down and what to do."""
+    try:
+        return query(*arguments)
+    except RatchetError as error:
+        st.error(f"**The {source} is not available**, so what it knows is missing here. {error}")
+        return None
+
+
+def empty(says: str) -> None:
+    """Nothing to show yet, and what to do next."""
+    st.info(says, icon=":material/hourglass_empty:")
+
+
+def has_api(settings: DashboardSettings) -> bool:
+    """Whether there is an API to ask; says how to name one if not."""
+    if not settings.dashboard_api:
+        empty(
+            "No API is named, so there is nothing to ask. Start one with `ratchet serve`, and set "
+            "`RATCHET_DASHBOARD_API` to its address and `RATCHET_DASHBOARD_API_KEY` to a key of it."
+        )
+    return bool(settings.dashboard_api)
+
+
+def facts(named: dict[str, str]) -> None:
+    """A row of figures with their names."""
+    for column, (name, fact) in zip(st.columns(len(named)), named.items(), strict=True):
+        column.metric(name, fact)
+
+
+def minute(when: str) -> str:
+    """An ISO 8601 time without its seconds."""
+    return when[:16].replace("T", " ")
+
+
+def count(number: float) -> str:
+    """A whole number, with its thousands told apart."""
+    return f"{number:,.0f}"
+
+
+def ranges(table: pd.DataFrame, x: alt.X, y: str, color: alt.Color | None = None, shift: str = "") -> alt.LayerChart:
+    """Points with their intervals `low` to `high`; `shift` puts groups of a place side by side."""
+    given = {} if color is None else {"color": color}
+    if shift:
+        given["xOffset"] = alt.XOffset(f"{shift}:N")
+    base = alt.Chart(table).encode(x=x, **given)
+    tooltip = [*[name for name in table.columns if name not in {y, "low", "high"}]]
+    figures = [alt.Tooltip(name, format=".4f") for name in (y, "low", "high")]
+    scale = alt.Scale(zero=False, nice=True)
+    bars = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale, title=y), y2="high:Q")
+    points = base.mark_point(size=70, filled=True, opacity=1).encode(y=alt.Y(f"{y}:Q", scale=scale))
+    return (bars + points).encode(tooltip=[*tooltip, *figures])

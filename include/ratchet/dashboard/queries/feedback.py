@@ -1,0 +1,81 @@
+"""What true labels say about the answers: coverage, accuracy, and one arm against the other. Pure, over `cells`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ratchet.dashboard.queries import intervals
+
+CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+
+
+def answered(cells: pd.DataFrame) -> pd.DataFrame:
+    """Without what a shadow thought, which nobody was told."""
+    return cells[cells["arm"] != SHADOW]
+
+
+def coverage(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row per step of time: `began`, `reviews`, `known` (with a true label), `share`."""
+    table = _counted(cells, ["began"])
+    return table.assign(share=table["known"] / table["reviews"])[["began", "reviews", "known", "share"]]
+
+
+def accuracy(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """A row per group with true labels: the groups, `known`, `right`, `accuracy`, and its interval `low` to `high`."""
+    table = _counted(cells, by)
+    table = table[table["known"] > 0].reset_index(drop=True)
+    limits = [intervals.wilson(row.right, row.known) for row in table.itertuples()]
+    table["accuracy"] = table["right"] / table["known"]
+    table["low"], table["high"] = [low for low, _ in limits], [high for _, high in limits]
+    return table[[*by, "known", "right", "accuracy", "low", "high"]]
+
+
+def _counted(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Per group: `reviews`, `known` and `right`, all counts."""
+    known = cells["truth"].notna()
+    right = known & (cells["truth"] == cells["label"]).fillna(False)
+    counts = cells.assign(known=cells["reviews"].where(known, 0), right=cells["reviews"].where(right, 0))
+    return counts.groupby(by, as_index=False)[["reviews", "known", "right"]].sum()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How one arm fared: answers with a true label, and how many of them were right."""
+
+    name: str
+    versions: list[int]
+    known: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Challenger minus champion in accuracy, with its interval, and what that comes to in words."""
+
+    difference: float
+    low: float
+    high: float
+    says: str
+
+
+def arms(cells: pd.DataFrame) -> list[Arm]:
+    """The two arms that answered, champion first; only those that have feedback."""
+    found = []
+    for name in (CHAMPION, CHALLENGER):
+        rows = _counted(cells[cells["arm"] == name], ["model_version"])
+        if rows["known"].sum():
+            found.append(Arm(name, rows["model_version"].tolist(), int(rows["known"].sum()), int(rows["right"].sum())))
+    return found
+
+
+def compared(champion: Arm, challenger: Arm) -> Compared:
+    """One look at both arms. This is the place where a sequential test belongs, which stays valid look after look."""
+    low, high = intervals.difference(challenger.right, challenger.known, champion.right, champion.known)
+    says = "No difference beyond chance so far."
+    if low > 0:
+        says = "The challenger is more accurate, beyond chance for a single look."
+    if high < 0:
+        says = "The champion is more accurate, beyond chance for a single look."
+    return Compared(challenger.right / challenger.known - champion.right / champion.known, low, high, says)

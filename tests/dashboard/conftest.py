@@ -1,0 +1,32 @@
+"""Stores for the pages: one in which nothing was done, one with twelve weeks; and a real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashboard.stage import twelve_weeks
+from embedded import postgres
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data in which nothing was done yet; the environment names it."""
+    monkeypatch.setenv("RATCHET_STORE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def weeks(store: Path) -> Path:
+    """Twelve weeks and a rollback."""
+    twelve_weeks(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database in an embedded Postgres."""
+    with postgres.running(tmp_path_factory.mktemp("postgres")) as urls:
+        yield urls["ratchet"]

@@ -1,0 +1,156 @@
+"""The page on feedback, and the questions to the prediction log that it and the page Live ask."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from dashboard.stage import charts, drawn, facts, logged, metadata, text
+from ratchet.dashboard.queries import feedback, predictions
+from ratchet.dashboard.settings import DashboardSettings
+
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+ROWS = [
+    ("a", MONDAY - timedelta(milliseconds=1), 1, "champion", 0.9),
+    ("b", MONDAY, 1, "champion", 0.2),
+    ("c", MONDAY + timedelta(minutes=59, seconds=59.9), 1, "champion", 0.5),
+    ("d", MONDAY + timedelta(hours=1), 2, "challenger", 1.0),
+    ("d", MONDAY + timedelta(hours=1), 1, "shadow", 0.0),
+]
+TRUTHS = {"a": 1, "b": 1, "d": 1, "nobody": 0}
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> DashboardSettings:
+    """Settings that name a filled log in each kind of database."""
+    url = f"sqlite:///{tmp_path}/log.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("server")
+        engine = sa.create_engine(url)
+        metadata.drop_all(engine)
+        engine.dispose()
+    logged(url, ROWS, TRUTHS)
+    return DashboardSettings(store=str(tmp_path), serving_log=SecretStr(url))
+
+
+def test_answers_are_counted_by_week_with_their_truth(log: DashboardSettings) -> None:
+    """A week begins on Monday at 00:00 UTC, not a millisecond earlier; a shadow's row has the truth, too."""
+    table = predictions.cells(log, MONDAY - timedelta(days=8), "week")
+    found = {(row.began.date().isoformat(), row.model_version, row.arm, row.label, row.truth if row.truth in (0, 1) else
+              None): row.reviews for row in table.dropna(subset="truth").itertuples()}  # fmt: skip
+    assert found == {
+        ("2026-02-23", 1, "champion", 1, 1): 1,
+        ("2026-03-02", 1, "champion", 0, 1): 1,
+        ("2026-03-02", 2, "challenger", 1, 1): 1,
+        ("2026-03-02", 1, "shadow", 0, 1): 1,
+    }
+    assert table["truth"].isna().sum() == 1
+    assert table["reviews"].sum() == 5
+
+
+def test_answers_are_counted_by_hour(log: DashboardSettings) -> None:
+    """A second before the hour belongs to the one before; what is older than asked for is left out."""
+    table = predictions.cells(log, MONDAY, "hour")
+    hours = table.groupby("began")["reviews"].sum()
+    assert [hour.isoformat() for hour in hours.index] == ["2026-03-02T00:00:00+00:00", "2026-03-02T01:00:00+00:00"]
+    assert hours.tolist() == [2, 2]
+
+
+def test_probabilities_are_counted_in_twenty_bins(log: DashboardSettings) -> None:
+    """A probability of 1 belongs to the last one."""
+    table = predictions.probabilities(log, MONDAY).sort_values("low")
+    assert table["low"].tolist() == pytest.approx([0.0, 0.2, 0.5, 0.95])
+    assert table["reviews"].tolist() == [1, 1, 1, 1]
+
+
+def test_the_database_keeps_the_dashboard_from_writing(log: DashboardSettings) -> None:
+    """Whatever a query would try."""
+    with predictions._connection(log) as connection, pytest.raises(sa.exc.DBAPIError, match=r"read-?only"):
+        connection.exec_driver_sql("DELETE FROM predictions")
+
+
+def test_a_database_without_a_log_is_an_empty_one(tmp_path: Path) -> None:
+    """The API makes its tables when it has something to log."""
+    settings = DashboardSettings(store=str(tmp_path))
+    assert predictions.cells(settings, MONDAY, "week").empty
+    assert predictions.probabilities(settings, MONDAY).empty
+
+
+def test_a_shadow_is_no_answer() -> None:
+    """Nobody was told what it thought, so it covers nothing."""
+    assert feedback.answered(cells_of([("champion", 1, 1, 10), ("shadow", 1, None, 10)]))["reviews"].sum() == 10
+
+
+def cells_of(rows: list[tuple[str, int, int | None, int]]):
+    """Cells of one week and version: (arm, answer, truth, reviews)."""
+    import pandas as pd
+
+    week = pd.Timestamp(MONDAY)
+    found = [(week, 1 if arm == "champion" else 2, arm, label, truth, count) for arm, label, truth, count in rows]
+    return pd.DataFrame(found, columns=predictions.CELLS).astype({"truth": "Int64"})
+
+
+def test_coverage_and_accuracy_are_shares_of_counts() -> None:
+    """40 of 100 answers have a label; 30 of those are right."""
+    cells = cells_of([("champion", 1, 1, 30), ("champion", 1, 0, 10), ("champion", 0, None, 60)])
+    assert feedback.coverage(cells)[["reviews", "known", "share"]].values.tolist() == [[100, 40, 0.4]]
+    accuracy = feedback.accuracy(cells, ["model_version"]).iloc[0]
+    assert (accuracy["known"], accuracy["right"], accuracy["accuracy"]) == (40, 30, 0.75)
+    assert accuracy["low"] < 0.75 < accuracy["high"]
+
+
+@pytest.mark.parametrize(("right", "says"), [
+    (900, "The challenger is more accurate"),
+    (810, "No difference beyond chance"),
+    (700, "The champion is more accurate"),
+])  # fmt: skip
+def test_arms_are_compared_where_both_have_labels(right: int, says: str) -> None:
+    """The champion is right in 800 of 1,000."""
+    rows = [("champion", 1, 1, 800), ("champion", 1, 0, 200), ("challenger", 1, None, 5)]
+    assert len(feedback.arms(cells_of(rows))) == 1
+    rows += [("challenger", 1, 1, right), ("challenger", 1, 0, 1000 - right)]
+    champion, challenger = feedback.arms(cells_of(rows))
+    found = feedback.compared(champion, challenger)
+    assert says in found.says
+    assert found.low < found.difference < found.high
+    assert found.difference == pytest.approx(right / 1000 - 0.8)
+
+
+def answers(arms: tuple[str, ...]) -> tuple[list[tuple], dict[str, int]]:
+    """100 answers of each arm in this week; of each, every second has a label, and every tenth is wrong."""
+    now = datetime.now(UTC)
+    rows = [
+        (f"{arm}{number}", now, 1 + position, arm, 0.9) for position, arm in enumerate(arms) for number in range(100)
+    ]
+    return rows, {f"{arm}{number}": int(number % 10 > 0) for arm in arms for number in range(0, 100, 2)}
+
+
+def test_the_page_tells_coverage_accuracy_and_the_comparison(store: Path) -> None:
+    """With two arms, all of it."""
+    logged(f"sqlite:///{store}/ledger.db", *answers(("champion", "challenger")))
+    found = drawn("feedback")
+    assert facts(found) == {
+        "Answered": "200", "With a true label": "100", "Coverage": "50.0%",
+        "Champion, 50 labels": "80.00%", "Challenger, 50 labels": "80.00%",
+    }  # fmt: skip
+    assert charts(found) == 2
+    assert "No difference beyond chance so far. Challenger minus champion: +0.00 points [" in text(found)
+
+
+def test_one_arm_is_nothing_to_compare(store: Path) -> None:
+    """The page says what would give a second one."""
+    logged(f"sqlite:///{store}/ledger.db", *answers(("champion",)))
+    assert "RATCHET_SERVING_CHALLENGER_SHARE" in text(drawn("feedback"))
+
+
+def test_answers_without_any_label_are_told(store: Path) -> None:
+    """Coverage is 0, and there is no accuracy to draw."""
+    rows, _ = answers(("champion",))
+    logged(f"sqlite:///{store}/ledger.db", rows, {})
+    found = drawn("feedback")
+    assert facts(found)["Coverage"] == "0.0%"
+    assert "No true label came back yet" in text(found)
