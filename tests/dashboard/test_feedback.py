@@ -11,7 +11,9 @@ from pydantic import SecretStr
 
 from dashboard.stage import charts, drawn, facts, logged, metadata, text
 from ratchet.dashboard.queries import feedback, predictions
+from ratchet.dashboard.queries.predictions import Arm
 from ratchet.dashboard.settings import DashboardSettings
+from ratchet.errors import ConfigurationError
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 ROWS = [
@@ -80,6 +82,28 @@ def test_a_database_without_a_log_is_an_empty_one(tmp_path: Path) -> None:
     assert predictions.probabilities(settings, MONDAY).empty
 
 
+@pytest.mark.parametrize("place", ["s3://bucket/prefix", "./data", "/var/log/ratchet"])
+def test_a_log_of_files_is_told(tmp_path: Path, place: str) -> None:
+    """The API can keep it so; the dashboard says that it does not read that, and what to do."""
+    settings = DashboardSettings(store=str(tmp_path), serving_log=SecretStr(place))
+    with pytest.raises(ConfigurationError, match="let the API log into Postgres"):
+        predictions.cells(settings, MONDAY, "week")
+
+
+def test_a_role_that_may_not_read_is_told(server: str, tmp_path: Path) -> None:
+    """In a line, without the statement."""
+    logged(server, [], {})
+    engine = sa.create_engine(server)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS guest")
+        connection.exec_driver_sql("CREATE ROLE guest LOGIN")
+    engine.dispose()
+    guest = SecretStr(server.replace("//postgres:@", "//guest:@"))
+    with pytest.raises(ConfigurationError, match="permission denied for table") as told:
+        predictions.cells(DashboardSettings(store=str(tmp_path), serving_log=guest), MONDAY, "week")
+    assert "SELECT" not in str(told.value)
+
+
 def test_a_shadow_is_no_answer() -> None:
     """Nobody was told what it thought, so it covers nothing."""
     assert feedback.answered(cells_of([("champion", 1, 1, 10), ("shadow", 1, None, 10)]))["reviews"].sum() == 10
@@ -108,16 +132,22 @@ def test_coverage_and_accuracy_are_shares_of_counts() -> None:
     (810, "No difference beyond chance"),
     (700, "The champion is more accurate"),
 ])  # fmt: skip
-def test_arms_are_compared_where_both_have_labels(right: int, says: str) -> None:
+def test_arms_are_compared_by_their_shares(right: int, says: str) -> None:
     """The champion is right in 800 of 1,000."""
-    rows = [("champion", 1, 1, 800), ("champion", 1, 0, 200), ("challenger", 1, None, 5)]
-    assert len(feedback.arms(cells_of(rows))) == 1
-    rows += [("challenger", 1, 1, right), ("challenger", 1, 0, 1000 - right)]
-    champion, challenger = feedback.arms(cells_of(rows))
-    found = feedback.compared(champion, challenger)
+    found = feedback.compared(Arm(1, 1000, 1000, 800), Arm(2, 1000, 1000, right))
     assert says in found.says
     assert found.low < found.difference < found.high
     assert found.difference == pytest.approx(right / 1000 - 0.8)
+
+
+def test_a_pair_is_counted_while_both_answered(log: DashboardSettings) -> None:
+    """Version 3 against 2, whose answers before and after the experiment are no part of it, nor is the one before."""
+    url, hour = log.log_url.get_secret_value(), timedelta(hours=1)
+    assert predictions.pair(log, MONDAY + 2 * hour) is None
+    rows = [(f"x{at}", MONDAY + at * hour, 2, "champion", 0.9) for at in range(10, 20)]
+    rows += [(f"y{at}", MONDAY + at * hour, 3, "challenger", 0.9) for at in (12, 14, 16)]
+    logged(url, rows, {"x12": 1, "x13": 0, "x18": 1, "y12": 1, "y16": 0})
+    assert predictions.pair(log, MONDAY - 100 * hour) == (Arm(2, 5, 2, 1), Arm(3, 3, 2, 1))
 
 
 def answers(arms: tuple[str, ...]) -> tuple[list[tuple], dict[str, int]]:
@@ -135,7 +165,7 @@ def test_the_page_tells_coverage_accuracy_and_the_comparison(store: Path) -> Non
     found = drawn("feedback")
     assert facts(found) == {
         "Answered": "200", "With a true label": "100", "Coverage": "50.0%",
-        "Champion, 50 labels": "80.00%", "Challenger, 50 labels": "80.00%",
+        "Champion, version 1: 50 labels of 100": "80.00%", "Challenger, version 2: 50 labels of 100": "80.00%",
     }  # fmt: skip
     assert charts(found) == 2
     assert "No difference beyond chance so far. Challenger minus champion: +0.00 points [" in text(found)

@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard.stage import AWAY, charts, facts, fake_api, page, text
 
 ANSWER = {"prediction_id": "1", "label": 1, "probability": 0.9312}
-WORDS = [{"ngram": "works well", "weight": 1.25}, {"ngram": "weak", "weight": -0.5}]
+TERMS = [{"term": "works well", "contribution": 1.25}, {"term": "weak", "contribution": -0.5}]
+PARTS = {"score": 1.0, "intercept": 0.05, "terms": TERMS, "others": 0.2}
 
 
 def asked() -> AppTest:
@@ -24,17 +25,19 @@ def asked() -> AppTest:
 
 def test_a_review_is_read_and_its_words_are_weighed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Label, probability, version, and a bar for each word; the API got title and text."""
-    body = {"model_version": 3, "predictions": [ANSWER | {"explanation": WORDS}]}
+    body = {"model_version": 3, "predictions": [ANSWER | {"explanation": PARTS}]}
     with fake_api({"/predict": (200, body)}, monkeypatch) as bodies:
         found = asked()
     assert facts(found) == {
         "It reads as": "positive", "Probability of positive": "93.1%", "Answered by": "version 3",
     }  # fmt: skip
     assert charts(found) == 1
+    assert "add up to a score of +1.00" in text(found)
     assert bodies[0]["reviews"][0]["title"] == "Great value"
+    assert bodies[0]["explain"] > 0
 
 
-def test_an_api_that_cannot_explain_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_without_an_explanation_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer stays."""
     body = {"model_version": 3, "predictions": [ANSWER | {"label": 0, "probability": 0.1}]}
     with fake_api({"/predict": (200, body)}, monkeypatch):
@@ -45,7 +48,7 @@ def test_an_api_that_cannot_explain_is_told(store: Path, monkeypatch: pytest.Mon
 
 def test_a_review_of_unknown_words_has_nothing_to_weigh(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty explanation is not a missing one."""
-    body = {"model_version": 3, "predictions": [ANSWER | {"explanation": []}]}
+    body = {"model_version": 3, "predictions": [ANSWER | {"explanation": PARTS | {"terms": []}}]}
     with fake_api({"/predict": (200, body)}, monkeypatch):
         assert "No word of this review is known" in text(asked())
 
@@ -54,7 +57,7 @@ def test_a_review_of_unknown_words_has_nothing_to_weigh(store: Path, monkeypatch
     (401, "Correct RATCHET_DASHBOARD_API_KEY."),
     (403, "The API's key may not ask /predict"),
     (404, "has no /predict: update it"),
-    (422, "The API refused /predict with 422: it is too long"),
+    (422, "The API does not take this: it is too long"),
     (429, "The API refused /predict with 429: it is too long"),
     (503, "The API cannot answer now: it is too long"),
 ])  # fmt: skip

@@ -39,7 +39,7 @@ def show(settings: DashboardSettings) -> None:
         parts.empty("No true label came back yet. Send one with `POST /feedback`: the `prediction_id` and the label.")
         return
     _accuracy(accuracy)
-    _arms(cells)
+    _arms(settings, since)
 
 
 def _coverage(cells: pd.DataFrame) -> None:
@@ -80,21 +80,26 @@ def _by_day(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{"week of": table["began"].dt.strftime("%Y-%m-%d")}).drop(columns="began")
 
 
-def _arms(cells: pd.DataFrame) -> None:
+def _arms(settings: DashboardSettings, since: datetime) -> None:
     st.header("Champion and challenger")
-    arms = feedback.arms(cells)
-    if len(arms) < 2:
+    pair = parts.asked("prediction log", predictions.pair, settings, since)
+    if pair is None:
         parts.empty(
-            "Only one arm has feedback, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
-            "gives the challenger a share of the callers."
+            "Only the champion answers, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
+            "gives the challenger a share of the reviews."
         )
         return
-    champion, challenger = arms
+    champion, challenger = pair
+    if not champion.known or not challenger.known:
+        parts.empty("Both arms have answered, but not both have a true label yet. Send more with `POST /feedback`.")
+        return
+    named = {"Champion": champion, "Challenger": challenger}
     parts.facts(
         {
-            f"{arm.name.capitalize()}, {arm.known:,} labels": f"{arm.right / arm.known:.2%}" for arm in arms
+            f"{name}, version {arm.version}: {arm.known:,} labels of {arm.answered:,}": f"{arm.right / arm.known:.2%}"
+            for name, arm in named.items()
         }
-    )  # fmt: skip
+    )
     found = feedback.compared(champion, challenger)
     st.text(
         f"{found.says} Challenger minus champion: {100 * found.difference:+.2f} points "

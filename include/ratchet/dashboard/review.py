@@ -48,27 +48,36 @@ def _answer(answer: dict[str, Any]) -> None:
             "Answered by": f"version {answer['model_version']}",
         }
     )
-    words = api.words(answer)
-    if words is None:
+    explanation = answer.get("explanation")
+    if explanation is None:
         st.info("This API cannot tell which words weighed: update it to see them here.")
-    elif not words:
+    elif not explanation["terms"]:
         st.info("No word of this review is known to the model, so none weighed.")
     else:
-        st.subheader("What weighed most")
-        st.caption("Words and pairs of words that pulled towards positive, to the right, or negative, to the left.")
-        st.altair_chart(_bars(pd.DataFrame(words, columns=["words", "weight"])), width="stretch")
+        _explanation(explanation)
 
 
-def _bars(table: pd.DataFrame) -> alt.LayerChart:
+def _explanation(found: dict[str, Any]) -> None:
+    """The score in its parts, which add up to it."""
+    st.subheader("What weighed most")
+    st.caption(
+        f"Words and pairs of words, and how far each pulled. With {found['others']:+.2f} from all others and "
+        f"{found['intercept']:+.2f} from where the model starts they add up to a score of {found['score']:+.2f}; above "
+        "0 it reads as positive."
+    )
+    st.altair_chart(_bars(pd.DataFrame(found["terms"])), width="stretch")
+
+
+def _bars(table: pd.DataFrame) -> alt.Chart:
     """A bar per n-gram, in the order in which the API gives them: what weighed most first."""
-    towards = alt.condition(alt.datum.weight > 0, alt.value(parts.BLUE), alt.value(parts.ORANGE))
+    towards = alt.condition(alt.datum.contribution > 0, alt.value(parts.BLUE), alt.value(parts.ORANGE))
     return (
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("weight:Q", title="negative  ←  weight  →  positive"),
-            y=alt.Y("words:N", sort=None, title=None, axis=alt.Axis(labelLimit=300)),
+            x=alt.X("contribution:Q", title="negative ←   → positive"),
+            y=alt.Y("term:N", sort=None, title=None, axis=alt.Axis(labelLimit=300)),
             color=towards,
-            tooltip=["words", alt.Tooltip("weight", format="+.3f")],
+            tooltip=["term", alt.Tooltip("contribution", format="+.3f")],
         )
     )

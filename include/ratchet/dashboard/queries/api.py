@@ -12,6 +12,7 @@ from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 
 SECONDS = 3.0  # the page waits for it, and shows the rest without it
+TERMS = 12  # n-grams of an explanation: what fits on a screen
 
 
 def served(settings: DashboardSettings) -> dict[str, Any]:
@@ -26,17 +27,20 @@ def look(settings: DashboardSettings) -> Look:
 
 
 def read(settings: DashboardSettings, title: str, text: str) -> dict[str, Any]:
-    """The answer to one review, with the model's version. Raises ServiceUnavailable or ConfigurationError."""
+    """The answer to one review, with the model's version, and an `explanation` from an API that can give one.
+
+    Raises ServiceUnavailable or ConfigurationError.
+    """
     asked = {"reviews": [{"title": title, "text": text}]}
-    answer = _asked(settings, "POST", "/predict", params={"explain": "true"}, json=asked)
-    body = _body(answer)
+    try:
+        body = _body(_asked(settings, "POST", "/predict", json=asked | {"explain": TERMS}))
+    except Refused:  # by an API from before explanations, or because of the review: the second answer is about that
+        body = _body(_asked(settings, "POST", "/predict", json=asked))
     return {"model_version": body["model_version"], **body["predictions"][0]}
 
 
-def words(answer: dict[str, Any]) -> list[tuple[str, float]] | None:
-    """The n-grams that weighed, and towards which label; None from an API that cannot tell."""
-    told = answer.get("explanation")
-    return None if told is None else [(each["ngram"], each["weight"]) for each in told]
+class Refused(ServiceUnavailable):
+    """The API does not take a request as it is."""
 
 
 def _asked(settings: DashboardSettings, method: str, path: str, **given: Any) -> httpx.Response:
@@ -59,6 +63,8 @@ def _asked(settings: DashboardSettings, method: str, path: str, **given: Any) ->
         raise ServiceUnavailable(f"The API at {where} has no {path}: update it, or correct RATCHET_DASHBOARD_API.")
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         raise ServiceUnavailable(f"The API cannot answer now: {said}")
+    if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+        raise Refused(f"The API does not take this: {said}")
     raise ServiceUnavailable(f"The API refused {path} with {answer.status_code}: {said}")
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ratchet.dashboard.queries import intervals
+from ratchet.dashboard.queries.predictions import Arm
 
-CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+SHADOW = "shadow"
 
 
 def answered(cells: pd.DataFrame) -> pd.DataFrame:
@@ -41,16 +42,6 @@ def _counted(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """How one arm fared: answers with a true label, and how many of them were right."""
-
-    name: str
-    versions: list[int]
-    known: int
-    right: int
-
-
-@dataclass(frozen=True)
 class Compared:
     """Challenger minus champion in accuracy, with its interval, and what that comes to in words."""
 
@@ -58,16 +49,6 @@ class Compared:
     low: float
     high: float
     says: str
-
-
-def arms(cells: pd.DataFrame) -> list[Arm]:
-    """The two arms that answered, champion first; only those that have feedback."""
-    found = []
-    for name in (CHAMPION, CHALLENGER):
-        rows = _counted(cells[cells["arm"] == name], ["model_version"])
-        if rows["known"].sum():
-            found.append(Arm(name, rows["model_version"].tolist(), int(rows["known"].sum()), int(rows["right"].sum())))
-    return found
 
 
 def compared(champion: Arm, challenger: Arm) -> Compared:

@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from ratchet.dashboard.queries.databases import said
 from ratchet.errors import LedgerError, ServiceUnavailable
 from ratchet.ledger import Decision, Ledger
 from ratchet.settings import Settings
@@ -25,7 +26,9 @@ def decisions(settings: Settings) -> list[Decision]:
         finally:
             ledger.engine.dispose()
     except SQLAlchemyError as error:
-        raise LedgerError(f"The ledger cannot be read: {error}. May this role read the table `decisions`?") from error
+        raise LedgerError(
+            f"The ledger cannot be read: {said(error)}. May this role read the table `decisions`?"
+        ) from error
     except ValidationError as error:
         raise LedgerError("The ledger holds a decision of another version of Ratchet: update the dashboard.") from error
     except OSError as error:
