@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +13,8 @@ import pytest
 
 from dashboard.stage import twelve_weeks
 from embedded import postgres
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -30,3 +36,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a database in an embedded Postgres."""
     with postgres.running(tmp_path_factory.mktemp("postgres")) as urls:
         yield urls["ratchet"]
+
+
+@pytest.fixture
+def process(weeks: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`ratchet dashboard` on a free port with a home that cannot be written to, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ratchet", "dashboard", "--port", str(port), "--store", str(weeks)],
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "include"), "HOME": "/proc"},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from dashboard.stage import charts, drawn, facts, logged, metadata, text
-from ratchet.dashboard.queries import feedback, predictions
-from ratchet.dashboard.queries.predictions import Arm
+from ratchet.dashboard.queries import experiment, feedback, predictions
+from ratchet.dashboard.queries.experiment import Arm
+from ratchet.dashboard.queries.log import connected
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError
 
@@ -71,7 +72,7 @@ def test_probabilities_are_counted_in_twenty_bins(log: DashboardSettings) -> Non
 
 def test_the_database_keeps_the_dashboard_from_writing(log: DashboardSettings) -> None:
     """Whatever a query would try."""
-    with predictions._connection(log) as connection, pytest.raises(sa.exc.DBAPIError, match=r"read-?only"):
+    with connected(log) as connection, pytest.raises(sa.exc.DBAPIError, match=r"read-?only"):
         connection.exec_driver_sql("DELETE FROM predictions")
 
 
@@ -134,7 +135,7 @@ def test_coverage_and_accuracy_are_shares_of_counts() -> None:
 ])  # fmt: skip
 def test_arms_are_compared_by_their_shares(right: int, says: str) -> None:
     """The champion is right in 800 of 1,000."""
-    found = feedback.compared(Arm(1, 1000, 1000, 800), Arm(2, 1000, 1000, right))
+    found = experiment.compared(Arm(1, 1000, 1000, 800), Arm(2, 1000, 1000, right))
     assert says in found.says
     assert found.low < found.difference < found.high
     assert found.difference == pytest.approx(right / 1000 - 0.8)
@@ -143,11 +144,11 @@ def test_arms_are_compared_by_their_shares(right: int, says: str) -> None:
 def test_a_pair_is_counted_while_both_answered(log: DashboardSettings) -> None:
     """Version 3 against 2, whose answers before and after the experiment are no part of it, nor is the one before."""
     url, hour = log.log_url.get_secret_value(), timedelta(hours=1)
-    assert predictions.pair(log, MONDAY + 2 * hour) is None
+    assert experiment.pair(log, MONDAY + 2 * hour) is None
     rows = [(f"x{at}", MONDAY + at * hour, 2, "champion", 0.9) for at in range(10, 20)]
     rows += [(f"y{at}", MONDAY + at * hour, 3, "challenger", 0.9) for at in (12, 14, 16)]
     logged(url, rows, {"x12": 1, "x13": 0, "x18": 1, "y12": 1, "y16": 0})
-    assert predictions.pair(log, MONDAY - 100 * hour) == (Arm(2, 5, 2, 1), Arm(3, 3, 2, 1))
+    assert experiment.pair(log, MONDAY - 100 * hour) == (Arm(2, 5, 2, 1), Arm(3, 3, 2, 1))
 
 
 def answers(arms: tuple[str, ...]) -> tuple[list[tuple], dict[str, int]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ratchet.dashboard import parts
-from ratchet.dashboard.queries import feedback, predictions
+from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
 
 WEEKS = 12
@@ -82,7 +82,7 @@ def _by_day(table: pd.DataFrame) -> pd.DataFrame:
 
 def _arms(settings: DashboardSettings, since: datetime) -> None:
     st.header("Champion and challenger")
-    pair = parts.asked("prediction log", predictions.pair, settings, since)
+    pair = parts.asked("prediction log", experiment.pair, settings, since)
     if pair is None:
         parts.empty(
             "Only the champion answers, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
@@ -100,7 +100,7 @@ def _arms(settings: DashboardSettings, since: datetime) -> None:
             for name, arm in named.items()
         }
     )
-    found = feedback.compared(champion, challenger)
+    found = experiment.compared(champion, challenger)
     st.text(
         f"{found.says} Challenger minus champion: {100 * found.difference:+.2f} points "
         f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}]."

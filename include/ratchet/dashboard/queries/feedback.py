@@ -1,13 +1,10 @@
-"""What true labels say about the answers: coverage, accuracy, and one arm against the other. Pure, over `cells`."""
+"""What true labels say about the answers: coverage and accuracy. Pure, over the cells of `predictions`."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import pandas as pd
 
 from ratchet.dashboard.queries import intervals
-from ratchet.dashboard.queries.predictions import Arm
 
 SHADOW = "shadow"
 
@@ -39,24 +36,3 @@ def _counted(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     right = known & (cells["truth"] == cells["label"]).fillna(False)
     counts = cells.assign(known=cells["reviews"].where(known, 0), right=cells["reviews"].where(right, 0))
     return counts.groupby(by, as_index=False)[["reviews", "known", "right"]].sum()
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Challenger minus champion in accuracy, with its interval, and what that comes to in words."""
-
-    difference: float
-    low: float
-    high: float
-    says: str
-
-
-def compared(champion: Arm, challenger: Arm) -> Compared:
-    """One look at both arms. This is the place where a sequential test belongs, which stays valid look after look."""
-    low, high = intervals.difference(challenger.right, challenger.known, champion.right, champion.known)
-    says = "No difference beyond chance so far."
-    if low > 0:
-        says = "The challenger is more accurate, beyond chance for a single look."
-    if high < 0:
-        says = "The champion is more accurate, beyond chance for a single look."
-    return Compared(challenger.right / challenger.known - champion.right / champion.known, low, high, says)
