@@ -14,15 +14,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 from PIL import Image
 
 from dashboard.stage import PAGES, logged
 from stack.browser import Tab, browser
 
-WIDTH, TALLEST = 1200, 1600
+WIDTH, TALLEST = 1200, 2400
 READY = (
     "document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
 )
@@ -49,11 +51,14 @@ def callers(url: str, versions: tuple[int, int], reviews: int = 12_000) -> None:
 
 
 def picture(tab: Tab, path: Path) -> None:
-    """The page as high as it is, in 64 colours, which a page of text and charts does not miss."""
-    height = min(TALLEST, max(700, int(tab.evaluate(HEIGHT))))
-    tab.size(WIDTH, height)
+    """The page as high as it is, in 128 colours, which a page of text and charts does not miss."""
+    before = 0
+    while (height := int(tab.evaluate(HEIGHT))) != before:  # charts come one after another
+        before = height
+        time.sleep(1)
+    tab.size(WIDTH, min(TALLEST, max(700, height)))
     tab.picture(path)
-    Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(store: str, api: str, key: str, output: str) -> None:
@@ -69,6 +74,8 @@ def main(store: str, api: str, key: str, output: str) -> None:
             env=os.environ | {f"RATCHET_{name}": value for name, value in names.items()},
         )
         try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:
+                client.get(f"http://127.0.0.1:{port}/_stcore/health")
             with browser(WIDTH, 900) as tab:
                 for name in PAGES:
                     tab.size(WIDTH, 900)

@@ -68,6 +68,9 @@ def test_probabilities_are_counted_in_twenty_bins(log: DashboardSettings) -> Non
     table = predictions.probabilities(log, MONDAY).sort_values("low")
     assert table["low"].tolist() == pytest.approx([0.0, 0.2, 0.5, 0.95])
     assert table["reviews"].tolist() == [1, 1, 1, 1]
+    shares = predictions.shares(table, "arm")
+    assert shares.groupby("arm")["share"].sum().tolist() == pytest.approx([1, 1, 1])
+    assert len(shares) == 3 * 20
 
 
 def test_the_database_keeps_the_dashboard_from_writing(log: DashboardSettings) -> None:

@@ -70,7 +70,7 @@ def test_one_look_gives_counts_and_no_rate() -> None:
     found = traffic.between([Look(100.0, parsed(exposition(1000)))])
     assert found.seconds is None
     assert traffic.routes(found)["rate"].isna().all()
-    assert traffic.routes(found)["requests"].tolist() == [1, 1000]
+    assert traffic.routes(found)["requests"].tolist() == [1000, 1]
 
 
 def test_two_looks_give_a_rate() -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from ratchet.dashboard import costs, decisions, feedback, live, models, retraining, review
 from ratchet.dashboard.settings import DashboardSettings
 
+# By section: the module that draws a page, its name, its icon. The module's name is its address; the first is at /.
 MENU = {
     "Models": [
         (retraining, "Retraining", "trending_up"),
@@ -22,11 +23,10 @@ MENU = {
     ],
     "Running it": [(costs, "Costs", "payments")],
 }
-"""By section: the module that draws a page, its name, its icon. The module's name is its address; the first is at /."""
 
 
 def main() -> None:
-    st.set_page_config(page_title="Ratchet", layout="wide")
+    st.set_page_config(page_title="Ratchet", layout="wide", initial_sidebar_state=210)
     settings = DashboardSettings()
     pages = {
         section: [

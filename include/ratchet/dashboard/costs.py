@@ -74,9 +74,7 @@ def _bars(table: pd.DataFrame, order: list[str]) -> alt.Chart:
         .encode(
             x=alt.X("week:N", sort=order, title="week", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("seconds:Q", title="seconds of work"),
-            color=alt.Color(
-                "job:N", sort=list(costs.ORDER), title=None, legend=alt.Legend(orient="top", symbolType="square")
-            ),
+            color=parts.series("job", [job for job in costs.ORDER if job in set(table["job"])], "square"),
             tooltip=["week", "job", alt.Tooltip("seconds", format=",.1f")],
         )
     )

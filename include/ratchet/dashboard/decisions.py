@@ -39,6 +39,7 @@ def show(settings: DashboardSettings) -> None:
     st.dataframe(
         ledger.table(found),
         hide_index=True,
+        placeholder="–",
         column_config={
             "macro-F1": st.column_config.NumberColumn(format="%.4f"),
             "because": st.column_config.TextColumn(width="large"),
@@ -68,5 +69,6 @@ def _one(rows: list[Decision]) -> None:
 
 
 def _title(row: Decision) -> str:
-    about = f"window {row.window}" if row.window else row.subject
-    return f"{row.id}: {row.action} version {row.version}, {about}"
+    if row.action == "rollback":
+        return f"{row.id}: rollback to version {row.version}"
+    return f"{row.id}: {row.action}, window {row.window}, version {row.version}"

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ratchet.dashboard import parts
+from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
 
@@ -55,7 +56,7 @@ def _coverage(cells: pd.DataFrame) -> None:
     st.header("Coverage")
     st.altair_chart(
         alt.Chart(_by_day(table))
-        .mark_bar(color=parts.BLUE)
+        .mark_bar(color=BLUE)
         .encode(
             x=alt.X("week of:N", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("share:Q", title="with a true label", axis=alt.Axis(format="%")),
@@ -71,9 +72,8 @@ def _accuracy(table: pd.DataFrame) -> None:
     st.caption("Of the answers with a true label, by week, version and arm; the bars are 95 % intervals (Wilson).")
     shown = _by_day(table)
     shown["model"] = [f"version {row.model_version}, {row.arm}" for row in shown.itertuples()]
-    color = alt.Color("model:N", title=None, legend=alt.Legend(orient="top", columns=4, symbolType="circle"))
     x = alt.X("week of:N", axis=alt.Axis(labelAngle=0))
-    st.altair_chart(parts.ranges(shown, x, "accuracy", color, "model"), width="stretch")
+    st.altair_chart(parts.ranges(shown, x, "accuracy", "accuracy", "model"), width="stretch")
 
 
 def _by_day(table: pd.DataFrame) -> pd.DataFrame:

@@ -118,36 +118,33 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def _volume(table: pd.DataFrame, step: str) -> alt.Chart:
     totals = table.groupby(["began", "model"], as_index=False)["reviews"].sum()
-    ends = totals["began"] + pd.Timedelta(1, step[0].lower() if step != "day" else "D")
+    unit = {"hour": "utcyearmonthdatehours", "day": "utcyearmonthdate"}[step]
+    axis = alt.Axis(format="%d %b %H:%M" if step == "hour" else "%d %b", labelAngle=0, tickCount=6, labelOverlap=True)
     return (
-        alt.Chart(totals.assign(ends=ends))
+        alt.Chart(totals)
         .mark_bar()
         .encode(
-            x=alt.X("began:T", title=f"UTC, by {step}", scale=alt.Scale(type="utc")),
-            x2="ends:T",
-            y=alt.Y("reviews:Q", title="reviews", stack=True),
-            color=_colour(totals),
-            tooltip=[alt.Tooltip("utcyearmonthdatehoursminutes(began):T", title="from, UTC"), "model", "reviews"],
+            x=alt.X(f"{unit}(began):T", title=f"reviews by {step}, UTC", axis=axis),
+            y=alt.Y("reviews:Q", title="reviews"),
+            color=_colour(totals, "square"),
+            tooltip=[alt.Tooltip("utcyearmonthdatehours(began):T", title="from, UTC"), "model", "reviews"],
         )
     )
 
 
 def _distribution(table: pd.DataFrame) -> alt.Chart:
-    sums = table.groupby(["low", "high", "model"], as_index=False)["reviews"].sum()
-    share = sums["reviews"] / sums.groupby("model")["reviews"].transform("sum")
+    between = [alt.Tooltip(name, format=".2f") for name in ("low", "high")]
     return (
-        alt.Chart(sums.assign(share=share))
-        .mark_line(interpolate="step-after", strokeWidth=2)
+        alt.Chart(predictions.shares(table, "model"))
+        .mark_line(point=True)
         .encode(
-            x=alt.X("low:Q", title="probability of positive", scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("share:Q", title="share of reviews", axis=alt.Axis(format="%")),
-            color=_colour(sums),
-            tooltip=["model", "low", "high", "reviews", alt.Tooltip("share", format=".1%")],
+            x=alt.X("middle:Q", title="probability of positive", scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("share:Q", title="share of reviews", axis=alt.Axis(format=".0%")),
+            color=_colour(table, "circle"),
+            tooltip=["model", *between, "reviews", alt.Tooltip("share", format=".1%")],
         )
     )
 
 
-def _colour(table: pd.DataFrame) -> alt.Color:
-    return alt.Color(
-        "model:N", sort=sorted(table["model"].unique()), title=None, legend=alt.Legend(orient="top", columns=4)
-    )
+def _colour(table: pd.DataFrame, symbol: str) -> alt.Color:
+    return parts.series("model", sorted(table["model"].unique()), symbol)

@@ -48,14 +48,8 @@ def _versions(rows: list[Decision]) -> None:
     figures = versions.versions(rows)
     if figures["test"].nunique() > 1:
         st.warning("The test set was replaced in between: only versions with the same `test` can be compared.")
-    color = alt.Color(
-        "figure:N",
-        scale=alt.Scale(domain=["macro-F1", "accuracy"], range=[parts.BLUE, parts.ORANGE]),
-        title=None,
-        legend=alt.Legend(orient="top", symbolType="circle"),
-    )
     x = alt.X("version:O", title="model version", axis=alt.Axis(labelAngle=0))
-    st.altair_chart(parts.ranges(figures, x, "value", color, "figure"), width="stretch")
+    st.altair_chart(parts.ranges(figures, x, "value", "on the test set", "figure"), width="stretch")
     st.dataframe(versions.wide(figures), hide_index=True)
     st.caption(
         "Macro-F1 with a bootstrap interval, accuracy with Wilson's, both from the counts in the ledger. All versions "
@@ -76,12 +70,5 @@ def _slices(row: Decision) -> None:
         st.text("There was no champion to compare with, so no slices were looked at.")
         return
     order = table["slice"].drop_duplicates().tolist()
-    models = table["model"].drop_duplicates().tolist()
-    color = alt.Color(
-        "model:N",
-        scale=alt.Scale(domain=models, range=[parts.ORANGE, parts.BLUE]),
-        title=None,
-        legend=alt.Legend(orient="top", symbolType="circle"),
-    )
     x = alt.X("slice:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=160))
-    st.altair_chart(parts.ranges(table, x, "macro_f1", color, "model"), width="stretch")
+    st.altair_chart(parts.ranges(table, x, "macro_f1", "macro-F1", "model"), width="stretch")

@@ -9,14 +9,11 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from ratchet.dashboard.colours import SERIES
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import RatchetError
 
 T = TypeVar("T")
-
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
-"""Told apart by those who see no red or no green, too (Okabe and Ito, 2008)."""
-ARMS = alt.Scale(domain=["champion", "challenger", "shadow"], range=[BLUE, ORANGE, GREY])
 
 
 def intro(title: str, says: str) -> None:
@@ -65,15 +62,21 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def ranges(table: pd.DataFrame, x: alt.X, y: str, color: alt.Color | None = None, shift: str = "") -> alt.LayerChart:
-    """Points with their intervals `low` to `high`; `shift` puts groups of a place side by side."""
-    given = {} if color is None else {"color": color}
-    if shift:
-        given["xOffset"] = alt.XOffset(f"{shift}:N")
-    base = alt.Chart(table).encode(x=x, **given)
-    tooltip = [*[name for name in table.columns if name not in {y, "low", "high"}]]
+def series(name: str, order: list[str], symbol: str = "circle") -> alt.Color:
+    """A colour for each of the named groups, which a legend on top tells."""
+    scale = alt.Scale(domain=order, range=SERIES)
+    legend = alt.Legend(orient="top", columns=4, symbolType=symbol, labelLimit=300)
+    return alt.Color(f"{name}:N", scale=scale, title=None, legend=legend)
+
+
+def ranges(table: pd.DataFrame, x: alt.X, y: str, title: str, group: str) -> alt.LayerChart:
+    """Points with their intervals `low` to `high`, those of different groups side by side."""
+    order = table[group].drop_duplicates().tolist()
+    offset = alt.XOffset(f"{group}:N", sort=order)
+    base = alt.Chart(table).encode(x=x, xOffset=offset, color=series(group, order))
+    tooltip = [name for name in table.columns if name not in {y, "low", "high"}]
     figures = [alt.Tooltip(name, format=".4f") for name in (y, "low", "high")]
     scale = alt.Scale(zero=False, nice=True)
-    bars = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale, title=y), y2="high:Q")
+    bars = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q")
     points = base.mark_point(size=70, filled=True, opacity=1).encode(y=alt.Y(f"{y}:Q", scale=scale))
     return (bars + points).encode(tooltip=[*tooltip, *figures])

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from ratchet.dashboard import parts
+from ratchet.dashboard.colours import BLUE, GREY, ORANGE
 from ratchet.dashboard.queries import api, ledger, store
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.ledger import Decision
@@ -48,10 +49,10 @@ def _champion(rows: list[Decision]) -> None:
             "Champion": f"version {made.version}",
             "Trained on batches": judged.window,
             "Macro-F1, test set": "–" if score is None else f"{score:.4f}",
-            "Since (UTC)": parts.minute(made.decided_at),
         }
     )
-    st.text(f"Why: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
+    since = parts.minute(made.decided_at)
+    st.text(f"Champion since {since} UTC: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
 
 
 def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
@@ -82,6 +83,7 @@ def _weeks(table: pd.DataFrame) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="–",
         column_config={name: st.column_config.NumberColumn(format="%.4f") for name in SCORES},
     )
 
@@ -94,7 +96,7 @@ def _lines(points: pd.DataFrame, windows: list[str]) -> alt.LayerChart:
         y=alt.Y("macro_f1:Q", scale=alt.Scale(zero=False), title="macro-F1"),
         color=alt.Color(
             "score:N",
-            scale=alt.Scale(domain=SCORES, range=[parts.ORANGE, parts.BLUE, parts.GREY]),
+            scale=alt.Scale(domain=SCORES, range=[ORANGE, BLUE, GREY]),
             title=None,
             legend=alt.Legend(orient="top", symbolType="circle"),
         ),

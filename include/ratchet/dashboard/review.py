@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ratchet.dashboard import parts
+from ratchet.dashboard.colours import BLUE, ORANGE
 from ratchet.dashboard.queries import api
 from ratchet.dashboard.settings import DashboardSettings
 
@@ -70,7 +71,7 @@ def _explanation(found: dict[str, Any]) -> None:
 
 def _bars(table: pd.DataFrame) -> alt.Chart:
     """A bar per n-gram, in the order in which the API gives them: what weighed most first."""
-    towards = alt.condition(alt.datum.contribution > 0, alt.value(parts.BLUE), alt.value(parts.ORANGE))
+    towards = alt.condition(alt.datum.contribution > 0, alt.value(BLUE), alt.value(ORANGE))
     return (
         alt.Chart(table)
         .mark_bar()

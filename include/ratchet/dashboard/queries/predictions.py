@@ -51,6 +51,16 @@ def probabilities(settings: DashboardSettings, since: datetime) -> pd.DataFrame:
     return table.assign(low=low, high=low + 1 / BINS)
 
 
+def shares(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """`probabilities` by group, empty bins included: `low`, `middle`, `high`, the group, `reviews`, `share`."""
+    sums = table.assign(bin=(table["low"] * BINS).round().astype(int)).groupby(["bin", by])["reviews"].sum()
+    full = sums.unstack(fill_value=0).reindex(range(BINS), fill_value=0).rename_axis("bin")
+    found = full.melt(ignore_index=False, value_name="reviews").reset_index()
+    share = found["reviews"] / found.groupby(by)["reviews"].transform("sum")
+    low = found["bin"] / BINS
+    return found.assign(low=low, middle=low + 0.5 / BINS, high=low + 1 / BINS, share=share)
+
+
 def _counted(settings: DashboardSettings, since: datetime, described: sa.Select) -> list[sa.Row]:
     """How many predictions have the same description; none where nothing was ever logged."""
     rows = described.where(predictions.c.at >= since).subquery()

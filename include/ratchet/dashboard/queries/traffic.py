@@ -39,9 +39,9 @@ def between(looks: list[Look]) -> Traffic:
 
 
 def routes(traffic: Traffic) -> pd.DataFrame:
-    """A row per route that was asked: `route`, `requests`, `rate`, and `refused`, `failed` (4xx, 5xx; shares).
+    """A row per route that was asked, the busiest first: `route`, `requests`, `rate`, `refused`, `failed`, quantiles.
 
-    `p50`, `p95` and `p99` are milliseconds.
+    Refused are 4xx, failed 5xx, both as shares; `p50`, `p95` and `p99` are milliseconds.
     """
     found = []
     for route, requests in sorted(prometheus.by(traffic.values, REQUESTS, "route").items()):
@@ -51,7 +51,8 @@ def routes(traffic: Traffic) -> pd.DataFrame:
             times = [prometheus.quantile(traffic.values, DURATION, share, route=route) for share in (0.5, 0.95, 0.99)]
             found.append((route, int(requests), traffic.rate(requests), *shares, *map(_milliseconds, times)))
     columns = ["route", "requests", "rate", "refused", "failed", "p50", "p95", "p99"]
-    return pd.DataFrame(found, columns=columns).astype(dict.fromkeys(["rate", "p50", "p95", "p99"], float))
+    table = pd.DataFrame(found, columns=columns).astype(dict.fromkeys(["rate", "p50", "p95", "p99"], float))
+    return table.sort_values("requests", ascending=False, ignore_index=True)
 
 
 def _share(statuses: dict[str, float], kind: str) -> float:
