@@ -28,6 +28,7 @@ WIDTH, TALLEST = 1200, 2400
 READY = (
     "document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
 )
+DRAWN = "[...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(e => e.querySelector('canvas, svg'))"
 HEIGHT = "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
 
 
@@ -52,6 +53,7 @@ def callers(url: str, versions: tuple[int, int], reviews: int = 12_000) -> None:
 
 def picture(tab: Tab, path: Path) -> None:
     """The page as high as it is, in 128 colours, which a page of text and charts does not miss."""
+    tab.until(DRAWN)
     before = 0
     while (height := int(tab.evaluate(HEIGHT))) != before:  # charts come one after another
         before = height
@@ -83,7 +85,7 @@ def main(store: str, api: str, key: str, output: str) -> None:
                     tab.until(READY)
                     if name == "review":
                         tab.click("Read it")
-                        tab.until_text("Answered by")
+                        tab.until_text("What weighed most")
                     if name == "live":
                         tab.until_text("Of the last")
                     picture(tab, Path(output) / f"dashboard-{name}.png")

@@ -133,12 +133,13 @@ def _volume(table: pd.DataFrame, step: str) -> alt.Chart:
 
 
 def _distribution(table: pd.DataFrame) -> alt.Chart:
+    tenths = alt.Axis(tickCount=10, format=".1f")
     between = [alt.Tooltip(name, format=".2f") for name in ("low", "high")]
     return (
         alt.Chart(predictions.shares(table, "model"))
         .mark_line(point=True)
         .encode(
-            x=alt.X("middle:Q", title="probability of positive", scale=alt.Scale(domain=[0, 1])),
+            x=alt.X("middle:Q", title="probability of positive", scale=alt.Scale(domain=[0, 1]), axis=tenths),
             y=alt.Y("share:Q", title="share of reviews", axis=alt.Axis(format=".0%")),
             color=_colour(table, "circle"),
             tooltip=["model", *between, "reviews", alt.Tooltip("share", format=".1%")],

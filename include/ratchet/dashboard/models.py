@@ -52,8 +52,8 @@ def _versions(rows: list[Decision]) -> None:
     st.altair_chart(parts.ranges(figures, x, "value", "on the test set", "figure"), width="stretch")
     st.dataframe(versions.wide(figures), hide_index=True)
     st.caption(
-        "Macro-F1 with a bootstrap interval, accuracy with Wilson's, both from the counts in the ledger. All versions "
-        "were measured on the same reviews, so the paired difference below tells two of them apart better."
+        "Macro-F1 with a bootstrap interval, accuracy with Wilson's, both from the counts in the ledger. Versions "
+        "with the same `test` read the same reviews, so the paired difference below tells two of them apart better."
     )
 
 
