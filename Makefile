@@ -52,8 +52,8 @@ test-stack: $(READY) ## the stack on a real Docker engine, tested and looked at;
 test-spark: var/spark/.ready ## --engine spark against the local one, on a real PySpark and its own Java
 	@PYTHONPATH=var/spark $(BIN)/python -m pytest tests/spark
 
-test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten
-	@$(BIN)/python -m pytest tests/faults -m minutes
+test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten; 50 kills of the API under load
+	@$(BIN)/python -m pytest tests/faults tests/serving -m minutes
 
 dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"

@@ -6,12 +6,11 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
 
@@ -19,6 +18,9 @@ from ratchet import keys
 from ratchet.ledger import Champion, Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.decide import Evidence, Policy, decide
+from ratchet.monitoring.feedback import Feedback
+from ratchet.monitoring.predictions import Prediction
+from ratchet.monitoring.tables import Tables
 from ratchet.storage import FolderStorage
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
@@ -121,38 +123,25 @@ def twelve_weeks(store: Path) -> None:
     ledger.engine.dispose()
 
 
-metadata = sa.MetaData()
-predictions = sa.Table(
-    "predictions",
-    metadata,
-    sa.Column("prediction_id", sa.Text, primary_key=True),
-    sa.Column("arm", sa.Text, primary_key=True),
-    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("model_version", sa.Integer, nullable=False),
-    sa.Column("label", sa.Integer, nullable=False),
-    sa.Column("probability", sa.Float, nullable=False),
-)
-feedback = sa.Table(
-    "feedback",
-    metadata,
-    sa.Column("prediction_id", sa.Text, primary_key=True),
-    sa.Column("label", sa.Integer, nullable=False),
-)
-
-
-def logged(url: str, rows: Sequence[tuple[str, datetime, int, str, float]], truths: dict[str, int]) -> None:
-    """Fill a prediction log: (id, at, version, arm, probability) of each prediction, and true labels by id."""
-    engine = sa.create_engine(url)
-    metadata.create_all(engine)
-    columns = ("prediction_id", "at", "model_version", "arm", "probability")
-    with engine.begin() as connection:
-        given = [{**dict(zip(columns, row, strict=True)), "label": int(row[-1] >= 0.5)} for row in rows]
-        if given:
-            connection.execute(predictions.insert(), given)
-        if truths:
-            known = [{"prediction_id": identity, "label": label} for identity, label in truths.items()]
-            connection.execute(feedback.insert(), known)
-    engine.dispose()
+def logged(
+    url: str,
+    rows: Sequence[tuple[str, datetime, int, str, float]],
+    truths: dict[str, int],
+    experiment: str = "",
+) -> None:
+    """Fill a prediction log as the API does: (id, at, version, arm, probability) of each, and true labels by id."""
+    sink = Tables(SecretStr(url))
+    unasked = {"title_length": 0, "text_length": 1, "terms": 1, "key": "", "seconds": 0.001}
+    given = [
+        Prediction(
+            prediction_id=name, at=at, model_version=version, arm=arm, label=int(probability >= 0.5),
+            probability=probability, experiment=experiment if arm != "shadow" else "", **unasked,
+        )
+        for name, at, version, arm, probability in rows
+    ]  # fmt: skip
+    now = datetime.now(UTC)
+    sink.write("test", given, [Feedback(prediction_id=name, label=label, at=now) for name, label in truths.items()])
+    sink.close()
 
 
 @contextmanager

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from dashboard.stage import charts, drawn, facts, logged, metadata, text
+from dashboard.stage import charts, drawn, facts, logged, text
 from ratchet.dashboard.queries import experiment, feedback, predictions
-from ratchet.dashboard.queries.experiment import Arm
 from ratchet.dashboard.queries.log import connected
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError
+from ratchet.monitoring.comparison import Seen, Shadowed
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 ROWS = [
@@ -34,7 +34,9 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> DashboardSettings:
     if request.param == "postgresql":
         url = request.getfixturevalue("server")
         engine = sa.create_engine(url)
-        metadata.drop_all(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE IF EXISTS predictions, feedback")
+            connection.exec_driver_sql("DROP FUNCTION IF EXISTS prediction_log_is_append_only")
         engine.dispose()
     logged(url, ROWS, TRUTHS)
     return DashboardSettings(store=str(tmp_path), serving_log=SecretStr(url))
@@ -131,27 +133,39 @@ def test_coverage_and_accuracy_are_shares_of_counts() -> None:
     assert accuracy["low"] < 0.75 < accuracy["high"]
 
 
-@pytest.mark.parametrize(("right", "says"), [
-    (900, "The challenger is more accurate"),
-    (810, "No difference beyond chance"),
-    (700, "The champion is more accurate"),
-])  # fmt: skip
-def test_arms_are_compared_by_their_shares(right: int, says: str) -> None:
-    """The champion is right in 800 of 1,000."""
-    found = experiment.compared(Arm(1, 1000, 1000, 800), Arm(2, 1000, 1000, right))
-    assert says in found.says
-    assert found.low < found.difference < found.high
-    assert found.difference == pytest.approx(right / 1000 - 0.8)
-
-
-def test_a_pair_is_counted_while_both_answered(log: DashboardSettings) -> None:
-    """Version 3 against 2, whose answers before and after the experiment are no part of it, nor is the one before."""
+def test_the_newest_experiment_is_counted_by_arm(log: DashboardSettings) -> None:
+    """Rows that were not drawn, or for an earlier experiment, are no part of it."""
     url, hour = log.log_url.get_secret_value(), timedelta(hours=1)
-    assert experiment.pair(log, MONDAY + 2 * hour) is None
-    rows = [(f"x{at}", MONDAY + at * hour, 2, "champion", 0.9) for at in range(10, 20)]
-    rows += [(f"y{at}", MONDAY + at * hour, 3, "challenger", 0.9) for at in (12, 14, 16)]
-    logged(url, rows, {"x12": 1, "x13": 0, "x18": 1, "y12": 1, "y16": 0})
-    assert experiment.pair(log, MONDAY - 100 * hour) == (Arm(2, 5, 2, 1), Arm(3, 3, 2, 1))
+    assert experiment.drawn(log, MONDAY) is None
+    rows = [(f"x{at}", MONDAY + at * hour, 1, "champion", 0.9) for at in range(4)]
+    logged(url, rows, {"x1": 1}, "1/2/0.25")
+    rows = [(f"y{at}", MONDAY + (9 + at) * hour, 2, "champion", 0.9) for at in range(5)]
+    rows += [(f"z{at}", MONDAY + (9 + at) * hour, 3, "challenger", 0.9) for at in range(3)]
+    logged(url, rows, {"y1": 1, "y2": 0, "z2": 1}, "2/3/0.5")
+    found = experiment.drawn(log, MONDAY)
+    assert (found.experiment.champion, found.experiment.challenger, found.experiment.share) == (2, 3, 0.5)
+    assert found.champion == Seen(answered=5, labelled=2, right=1)
+    assert found.challenger == Seen(answered=3, labelled=1, right=1)
+    assert found.verdict.conclusion == "not known yet"
+
+
+def test_a_shadow_is_held_against_the_champion_on_the_same_reviews(log: DashboardSettings) -> None:
+    """Of the newest pair, where the truth is known: both right, the champion alone, the shadow alone, neither."""
+    url, hour = log.log_url.get_secret_value(), timedelta(hours=1)
+    answered = {"e": (0.9, 0.9, 1), "f": (0.9, 0.1, 1), "g": (0.9, 0.1, 0), "h": (0.9, 0.9, 0), "i": (0.9, 0.9, None)}
+    rows = [(name, MONDAY + hour, 3, "champion", first) for name, (first, _, _) in answered.items()]
+    rows += [(name, MONDAY + hour, 4, "shadow", second) for name, (_, second, _) in answered.items()]
+    logged(url, rows, {name: truth for name, (_, _, truth) in answered.items() if truth is not None})
+    found = experiment.shadowed(log, MONDAY)
+    assert (found.champion, found.challenger) == (3, 4)
+    assert found.seen == Shadowed(both=1, champion=1, challenger=1, neither=1)
+
+
+def test_without_an_experiment_there_is_nothing_to_hold_against(tmp_path: Path) -> None:
+    """Nor without a log."""
+    settings = DashboardSettings(store=str(tmp_path))
+    assert experiment.drawn(settings, MONDAY) is None
+    assert experiment.shadowed(settings, MONDAY) is None
 
 
 def answers(arms: tuple[str, ...]) -> tuple[list[tuple], dict[str, int]]:
@@ -163,16 +177,36 @@ def answers(arms: tuple[str, ...]) -> tuple[list[tuple], dict[str, int]]:
     return rows, {f"{arm}{number}": int(number % 10 > 0) for arm in arms for number in range(0, 100, 2)}
 
 
-def test_the_page_tells_coverage_accuracy_and_the_comparison(store: Path) -> None:
+def test_the_page_tells_coverage_accuracy_and_the_verdict(store: Path) -> None:
     """With two arms, all of it."""
-    logged(f"sqlite:///{store}/ledger.db", *answers(("champion", "challenger")))
+    logged(f"sqlite:///{store}/ledger.db", *answers(("champion", "challenger")), "1/2/0.5")
     found = drawn("feedback")
     assert facts(found) == {
         "Answered": "200", "With a true label": "100", "Coverage": "50.0%",
         "Champion, version 1: 50 labels of 100": "80.00%", "Challenger, version 2: 50 labels of 100": "80.00%",
     }  # fmt: skip
     assert charts(found) == 2
-    assert "No difference beyond chance so far. Challenger minus champion: +0.00 points [" in text(found)
+    assert "The challenger answers 50% of the reviews: **not known yet**." in text(found)
+    assert len(found.dataframe[0].value) == 3
+
+
+def test_an_experiment_without_labels_of_one_arm_is_no_error(store: Path) -> None:
+    """An arm may not even have answered yet."""
+    logged(f"sqlite:///{store}/ledger.db", *answers(("champion",)), "1/2/0.01")
+    found = drawn("feedback")
+    assert facts(found)["Challenger, version 2: 0 labels of 0"] == "–"
+    assert "**not known yet**" in text(found)
+
+
+def test_a_shadow_is_told(store: Path) -> None:
+    """It answered nobody, so it is in no other figure."""
+    rows, truths = answers(("champion",))
+    rows += [(name, at, 2, "shadow", 0.1) for name, at, *_ in rows]
+    logged(f"sqlite:///{store}/ledger.db", rows, truths)
+    found = drawn("feedback")
+    assert facts(found)["Answered"] == "100"
+    assert "Version 2 reads along unheard with version 1, 50 reviews with a true label" in text(found)
+    assert "**champion is better**" in text(found)
 
 
 def test_one_arm_is_nothing_to_compare(store: Path) -> None:

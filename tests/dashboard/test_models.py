@@ -24,13 +24,6 @@ def test_wilsons_interval_is_the_known_one() -> None:
     assert intervals.wilson(0, 0) == (0.0, 1.0)
 
 
-def test_the_interval_of_a_difference_is_the_known_one() -> None:
-    """Figures of Newcombe (1998b), table II, method 10; nothing is known where nothing was counted."""
-    assert intervals.difference(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    assert intervals.difference(9, 10, 3, 10) == pytest.approx((0.1705, 0.8090), abs=1e-4)
-    assert intervals.difference(0, 0, 3, 10) == (-1.0, 1.0)
-
-
 def test_the_bootstrap_is_the_same_every_time_and_about_as_wide_as_chance() -> None:
     """At 800 of 1,000 right, 95 % of samples lie within 2.5 points, as Wilson has it for the accuracy."""
     low, high = intervals.bootstrap(TABLE, champion=False)

@@ -45,6 +45,8 @@ def stage(registered: Mlflow, tmp_path: Path) -> Stage:
         serving_keys=SecretStr(sha256(KEY.encode()).hexdigest()),
         serving_cache=tmp_path / "cache",
         serving_poll_seconds=0.05,
+        serving_log_spool=tmp_path / "spool",
+        serving_log_flush_seconds=0.05,
     )
     return Stage(settings, registered)
 

@@ -59,6 +59,22 @@ def test_a_thousand_reviews_are_the_most(client: httpx.Client) -> None:
         assert "reviews" in problem(answer)["errors"]
 
 
+def test_what_weighed_most_is_told_on_request(client: httpx.Client) -> None:
+    """The words of each review with their weight; with the intercept and all the others they sum to the score."""
+    long = {"title": "Terrible design", "text": "I want my money back. Do not buy this."}
+    asked = {"reviews": [long, REVIEW, {"text": "?"}]}
+    answer = client.post("/predict", json=asked | {"explain": 4}).raise_for_status().json()
+    assert "explanation" not in client.post("/predict", json=asked).json()["predictions"][0]
+    for review, each in zip(asked["reviews"], answer["predictions"], strict=True):
+        found = each["explanation"]
+        parts = [found["intercept"], found["others"], *(term["contribution"] for term in found["terms"])]
+        assert sum(parts) == pytest.approx(found["score"], abs=1e-5)
+        assert len(found["terms"]) <= 4
+        words = f"{review.get('title', '')} {review['text']}".lower().replace(".", "")
+        assert all(term["term"] in words for term in found["terms"])
+    assert [len(each["explanation"]["terms"]) for each in answer["predictions"][::2]] == [4, 0]
+
+
 UNREADABLE = {
     "no JSON": (b'{"reviews": ', "body"),
     "no text": (b'{"reviews": [{"title": "secret words"}]}', "reviews.0.text"),
@@ -66,6 +82,9 @@ UNREADABLE = {
     "long text": (b'{"reviews": [{"text": "%s"}]}' % (b"x" * 100_001), "reviews.0.text"),
     "odd id": (b'{"reviews": [{"text": "x", "prediction_id": "a b"}]}', "reviews.0.prediction_id"),
     "same id": (b'{"reviews": [{"text": "x", "prediction_id": "a"}, {"text": "y", "prediction_id": "a"}]}', "reviews"),
+    "odd unit": (b'{"reviews": [{"text": "x", "unit": ""}]}', "reviews.0.unit"),
+    "too many terms": (b'{"reviews": [{"text": "x"}], "explain": 51}', "explain"),
+    "terms by yes": (b'{"reviews": [{"text": "x"}], "explain": true}', "explain"),
     "unknown field": (b'{"reviews": [{"text": "x", "stars": 5}]}', "reviews.0.stars"),
 }
 

@@ -12,6 +12,7 @@ from ratchet.dashboard import parts
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
+from ratchet.monitoring.comparison import Verdict
 
 WEEKS = 12
 
@@ -82,26 +83,37 @@ def _by_day(table: pd.DataFrame) -> pd.DataFrame:
 
 def _arms(settings: DashboardSettings, since: datetime) -> None:
     st.header("Champion and challenger")
-    pair = parts.asked("prediction log", experiment.pair, settings, since)
-    if pair is None:
-        parts.empty(
-            "Only the champion answers, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
-            "gives the challenger a share of the reviews."
+    st.caption("Whoever answers better on real reviews. These verdicts hold however often anybody looks.")
+    found = parts.asked("prediction log", experiment.drawn, settings, since)
+    shade = parts.asked("prediction log", experiment.shadowed, settings, since)
+    if found:
+        arms = {f"Champion, version {found.experiment.champion}": found.champion,
+                f"Challenger, version {found.experiment.challenger}": found.challenger}  # fmt: skip
+        parts.facts(
+            {
+                f"{name}: {seen.labelled:,} labels of {seen.answered:,}": f"{seen.right / seen.labelled:.2%}"
+                if seen.labelled
+                else "–"
+                for name, seen in arms.items()
+            }
         )
-        return
-    champion, challenger = pair
-    if not champion.known or not challenger.known:
-        parts.empty("Both arms have answered, but not both have a true label yet. Send more with `POST /feedback`.")
-        return
-    named = {"Champion": champion, "Challenger": challenger}
-    parts.facts(
-        {
-            f"{name}, version {arm.version}: {arm.known:,} labels of {arm.answered:,}": f"{arm.right / arm.known:.2%}"
-            for name, arm in named.items()
-        }
-    )
-    found = experiment.compared(champion, challenger)
-    st.text(
-        f"{found.says} Challenger minus champion: {100 * found.difference:+.2f} points "
-        f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}]."
+        _verdict(f"The challenger answers {found.experiment.share:.0%} of the reviews", found.verdict)
+    if shade:
+        about = f"Version {shade.challenger} reads along unheard with version {shade.champion}"
+        _verdict(f"{about}, {shade.seen.rows:,} reviews with a true label", shade.verdict)
+    if not found and not shade:
+        parts.empty(
+            "Only the champion reads, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
+            "gives the challenger a share of the reviews, `RATCHET_SERVING_SHADOW` lets it read along unheard."
+        )
+
+
+def _verdict(about: str, verdict: Verdict) -> None:
+    """The conclusion, and the checks that it rests on."""
+    st.markdown(f"{about}: **{verdict.conclusion}**.")
+    checks = pd.DataFrame([(check.name, check.passed, check.says) for check in verdict.checks])
+    st.dataframe(
+        checks.set_axis(["check", "passed", "says"], axis=1),
+        hide_index=True,
+        column_config={"says": st.column_config.TextColumn(width="large")},
     )

@@ -1,4 +1,4 @@
-"""The app: what is asked, who may ask, and how errors look. Its lifespan owns the loader."""
+"""The app: what is asked, who may ask, and how errors look. Its lifespan owns loaders, shadow and log."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from ratchet.serving import problems, routes
+from ratchet.serving.answering import Reading
+from ratchet.serving.challengers import Challengers
 from ratchet.serving.guard import KeyGuard
 from ratchet.serving.loader import Loader
+from ratchet.serving.recording import prediction_log, recorded
 from ratchet.serving.settings import ServingSettings
+from ratchet.serving.shadow import Shadow
 
 
 def create_app(settings: ServingSettings) -> FastAPI:
-    """The API of the champion. Raises ConfigurationError where the settings name no API key."""
+    """The API of the champion. Raises ConfigurationError where the settings name no API key, or no log."""
+    log = prediction_log(settings)
+
+    def shadowed(reading: Reading) -> None:
+        log.record(recorded(reading, with_text=settings.serving_log_text))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.loader, app.state.stopping = Loader(settings), False
-        with app.state.loader.following():
+        app.state.challengers = Challengers(settings)
+        app.state.shadow = Shadow(settings.serving_shadow, [shadowed])
+        with log, app.state.loader.following(), app.state.challengers.following(), app.state.shadow.running():
             yield
 
     app = FastAPI(
@@ -31,6 +41,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.settings, app.state.log = settings, log
     app.add_middleware(KeyGuard, hashes=settings.key_hashes)
     problems.add_to(app)
     app.include_router(routes.open_to_all)

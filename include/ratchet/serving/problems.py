@@ -18,13 +18,21 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}  # seconds, about one look at the ledger
 
 
+class Contradiction(Exception):
+    """Some labels differ from those that were told first, which stay."""
+
+    def __init__(self, places: list[int]) -> None:
+        super().__init__(f"contradicted at {places}")
+        self.places = places
+
+
 class Problem(BaseModel):
     """Why a request was refused, and what to do."""
 
     title: str = Field(description="The status in words.")
     status: int
     detail: str = Field(description="What is wrong and what to do next.")
-    errors: dict[str, str] = Field({}, description="For an unreadable request: what is wrong, by place in the body.")
+    errors: dict[str, str] = Field({}, description="What is wrong, by place in the body.")
 
 
 def problem(
@@ -55,6 +63,11 @@ def _place(flaw: dict[str, Any]) -> str:
     return "body" if flaw["type"] == "json_invalid" else ".".join(map(str, flaw["loc"][1:])) or "body"
 
 
+async def _of_contradiction(request: Request, error: Contradiction) -> JSONResponse:
+    errors = {f"feedback.{place}.label": "another label was told before, and stays" for place in error.places}
+    return problem(409, "Some labels contradict earlier ones; see errors. The others are kept.", errors=errors)
+
+
 async def _of_absence(request: Request, error: ServiceUnavailable) -> JSONResponse:
     return problem(503, str(error), headers=RETRY_AFTER)
 
@@ -67,5 +80,6 @@ def add_to(app: FastAPI) -> None:
     """Answer every error in the one shape."""
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Contradiction, _of_contradiction)
     app.add_exception_handler(ServiceUnavailable, _of_absence)
     app.add_exception_handler(Exception, _of_bug)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from ratchet.monitoring.feedback import Feedback
+from ratchet.monitoring.log import PredictionLog
+from ratchet.serving.answering import answers, read
+from ratchet.serving.arms import Pair, paired
+from ratchet.serving.challengers import Challengers
 from ratchet.serving.loader import Loader, NothingServed, Served
-from ratchet.serving.problems import documented
-from ratchet.serving.schemas import Alive, Prediction, Predictions, Ready, Reviews, ServedModel
+from ratchet.serving.problems import Contradiction, documented
+from ratchet.serving.recording import recorded
+from ratchet.serving.schemas import Alive, Kept, Outcomes, Predictions, Ready, Reviews, Rivalry, ServedModel, Truths
+from ratchet.serving.settings import ServingSettings
+from ratchet.serving.shadow import Shadow
 
 open_to_all = APIRouter(tags=["health"])
 with_key = APIRouter(
@@ -30,7 +39,32 @@ async def served(loader: Annotated[Loader, Depends(loader)]) -> Served:
     return loader.served
 
 
+async def settings(request: Request) -> ServingSettings:
+    return request.app.state.settings
+
+
+async def challengers(request: Request) -> Challengers:
+    return request.app.state.challengers
+
+
+async def shadow(request: Request) -> Shadow:
+    return request.app.state.shadow
+
+
+async def log(request: Request) -> PredictionLog:
+    return request.app.state.log
+
+
 Current = Annotated[Served, Depends(served)]
+Rivals = Annotated[Challengers, Depends(challengers)]
+Shade = Annotated[Shadow, Depends(shadow)]
+Given = Annotated[ServingSettings, Depends(settings)]
+Log = Annotated[PredictionLog, Depends(log)]
+
+
+async def pair(current: Current, rivals: Rivals, given: Given) -> Pair:
+    """Champion and challenger, taken once a request."""
+    return paired(current, rivals.current, given.serving_challenger_share)
 
 
 @open_to_all.get("/health")
@@ -47,24 +81,42 @@ async def ready(request: Request, current: Current) -> Ready:
     return Ready(model_version=current.promotion.version)
 
 
-@with_key.post("/predict", responses=documented(_422="the request is not as described here"))
-def predict(asked: Reviews, current: Current) -> Predictions:
-    """Read 1 to 1,000 reviews."""
-    titles, texts = [review.title for review in asked.reviews], [review.text for review in asked.reviews]
-    answers = zip(asked.reviews, current.model.read(titles, texts).tolist(), strict=True)
+@with_key.post(
+    "/predict",
+    responses=documented(_422="the request is not as described here"),
+    response_model_exclude_none=True,
+)
+def predict(asked: Reviews, pair: Annotated[Pair, Depends(pair)], shade: Shade, log: Log, given: Given) -> Predictions:
+    """Read 1 to 1,000 reviews. For a prediction_id that was used before, the log keeps the first answer."""
+    readings = read(asked.reviews, pair, key="")
+    log.record([row for reading in readings for row in recorded(reading, with_text=given.serving_log_text)])
+    shade.offer(readings, pair.challenger)
     return Predictions(
-        model_version=current.promotion.version,
-        predictions=[
-            Prediction(
-                prediction_id=review.prediction_id, label=1 if probability >= 0.5 else 0, probability=probability
-            )
-            for review, probability in answers
-        ],
+        model_version=pair.champion.promotion.version, predictions=answers(asked.reviews, readings, asked.explain)
     )
 
 
+@with_key.post(
+    "/feedback",
+    responses=documented(
+        _409="another label was told before; the other labels of the request are kept",
+        _422="the request is not as described here",
+        _503="nothing takes the labels at the moment; tell them again",
+    ),
+)
+def feedback(told: Truths, log: Log) -> Outcomes:
+    """Tell the true labels of 1 to 1,000 predictions. The first label of each stays; the same again changes nothing."""
+    now = datetime.now(UTC)
+    rows = [Feedback(truth.prediction_id, truth.label, now) for truth in told.feedback]
+    outcomes = log.add_feedback(rows)
+    if "contradicts" in outcomes:
+        raise Contradiction([place for place, outcome in enumerate(outcomes) if outcome == "contradicts"])
+    kept = zip(rows, outcomes, strict=True)
+    return Outcomes(feedback=[Kept(prediction_id=row.prediction_id, outcome=outcome) for row, outcome in kept])
+
+
 @with_key.get("/model")
-async def model(loader: Annotated[Loader, Depends(loader)]) -> ServedModel:
+async def model(loader: Annotated[Loader, Depends(loader)], rivals: Rivals, shade: Shade) -> ServedModel:
     """Who serves, since when and why; and whether that is who should."""
     current = loader.served
     if current is None:
@@ -77,4 +129,19 @@ async def model(loader: Annotated[Loader, Depends(loader)]) -> ServedModel:
         champion=loader.champion,
         checked_at=loader.checked_at,
         problem=loader.problem,
+        experiment=_rivalry(rivals, shade) if rivals.wanted else None,
+    )
+
+
+def _rivalry(rivals: Challengers, shade: Shadow) -> Rivalry:
+    current = rivals.current
+    return Rivalry(
+        share=rivals.settings.serving_challenger_share,
+        shadow=rivals.settings.serving_shadow,
+        challenger=current and current.nominee,
+        loaded_at=current and current.loaded_at,
+        absence=rivals.absence,
+        checked_at=rivals.checked_at,
+        problem=rivals.problem,
+        shadowed=shade.state(),
     )

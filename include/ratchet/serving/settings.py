@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -25,6 +26,36 @@ class ServingSettings(Settings):
     serving_poll_seconds: float = Field(5.0, gt=0, description="Between two looks at the ledger.")
     serving_drain_seconds: float = Field(
         3.0, ge=0, le=10, description="How long to answer on, not ready, after SIGTERM, until load balancers noticed."
+    )
+    serving_challenger_share: float = Field(
+        0.0, ge=0, le=1, description="Which part of the reviews the challenger answers, by a sticky draw; 0: none."
+    )
+    serving_shadow: bool = Field(
+        False, description="Whether the challenger reads what the champion answers, without anybody noticing."
+    )
+
+    serving_log: SecretStr = Field(
+        SecretStr(""),
+        description="Where predictions and feedback are kept: a SQLAlchemy URL, a folder, or s3://bucket/prefix. "
+        "Empty: beside the ledger. May hold a password.",
+    )
+    serving_log_mode: Literal["fsync", "buffered"] = Field(
+        "fsync",
+        description="`fsync`: no answer before its row is durable. `buffered`: rows are written now and then.",
+    )
+    serving_log_flush_seconds: float = Field(
+        1.0,
+        gt=0,
+        le=3600,
+        description="Between two looks at buffer and spool: what a killed process loses if buffered, and the pace at "
+        "which files are made.",
+    )
+    serving_log_text: bool = Field(False, description="Whether titles and texts of reviews may be kept, too.")
+    serving_log_spool: Path = Field(
+        Path("~/.cache/ratchet/spool"), description="Where rows wait on this machine while they cannot be written."
+    )
+    serving_log_spool_bytes: int = Field(
+        256 << 20, ge=0, description="How large the spool may grow; what comes then is counted as lost."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Champion against challenger where both answered: what the prediction log counted, and what that comes to."""
+"""Champion against challenger: what the prediction log counted of either, and what that comes to."""
 
 from __future__ import annotations
 
@@ -7,78 +7,103 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from ratchet.dashboard.queries import intervals
-from ratchet.dashboard.queries.log import connected, feedback, has_log, predictions
+from ratchet.dashboard.queries.log import connected, has_log
 from ratchet.dashboard.settings import DashboardSettings
+from ratchet.monitoring.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
+from ratchet.monitoring.experiments import Experiment
+from ratchet.monitoring.tables import feedback, predictions
 
 
 @dataclass(frozen=True)
-class Arm:
-    """How one arm fared while both were asked: answers, those with a true label, and those of them that were right."""
+class Drawn:
+    """An experiment in which the challenger answers a share of the reviews, and how both arms fared."""
 
-    version: int
-    answered: int
-    known: int
-    right: int
+    experiment: Experiment
+    champion: Seen
+    challenger: Seen
 
-
-def pair(settings: DashboardSettings, since: datetime) -> tuple[Arm, Arm] | None:
-    """Champion and challenger of the newest experiment, over the time in which both answered; None without one."""
-    rows = sa.select(predictions.c.arm, predictions.c.model_version, predictions.c.at).where(
-        predictions.c.at >= since, predictions.c.arm.in_(["champion", "challenger"])
-    )
-    with connected(settings) as connection:
-        if not has_log(connection):
-            return None
-        newest = rows.order_by(predictions.c.at.desc()).limit(1)
-        challenger = connection.execute(newest.where(predictions.c.arm == "challenger")).first()
-        if challenger is None:
-            return None
-        until = _its(rows, challenger).with_only_columns(sa.func.max(predictions.c.at)).scalar_subquery()
-        champion = connection.execute(newest.where(predictions.c.arm == "champion", predictions.c.at <= until)).first()
-        if champion is None:
-            return None
-        both = sa.union_all(_its(rows, challenger), _its(rows, champion)).subquery()
-        spans = sa.select(sa.func.min(both.c.at).label("first"), sa.func.max(both.c.at).label("last"))
-        spans = spans.group_by(both.c.arm).subquery()
-        first, last = sa.select(sa.func.max(spans.c.first)), sa.select(sa.func.min(spans.c.last))
-        return tuple(
-            _fared(connection, each.model_version, _its(rows, each), first.scalar_subquery(), last.scalar_subquery())
-            for each in (champion, challenger)
-        )
+    @property
+    def verdict(self) -> Verdict:
+        """What the counts say by now, at whatever look this is."""
+        return compare(self.champion, self.challenger, self.experiment.share, Policy())
 
 
-def _its(rows: sa.Select, arm: sa.Row) -> sa.Select:
-    """The rows of one arm and its version."""
-    return rows.where(predictions.c.arm == arm.arm, predictions.c.model_version == arm.model_version)
+@dataclass(frozen=True)
+class Shade:
+    """A challenger that read along unheard, and how it fared beside the champion where the truth is known."""
+
+    champion: int
+    challenger: int
+    seen: Shadowed
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the counts say by now, at whatever look this is."""
+        return compare_shadow(self.seen, Policy())
 
 
-def _fared(
-    connection: sa.Connection, version: int, rows: sa.Select, first: sa.ScalarSelect, last: sa.ScalarSelect
-) -> Arm:
+def drawn(settings: DashboardSettings, since: datetime) -> Drawn | None:
+    """The newest experiment that drew reviews; None without one."""
     right = sa.case((feedback.c.label == predictions.c.label, 1), else_=0)
-    known = predictions.outerjoin(feedback, feedback.c.prediction_id == predictions.c.prediction_id)
-    counts = (sa.func.count(), sa.func.count(feedback.c.label), sa.func.coalesce(sa.func.sum(right), 0))
-    question = rows.with_only_columns(*counts).select_from(known).where(predictions.c.at.between(first, last))
-    return Arm(version, *connection.execute(question).one())
+    question = (
+        sa.select(
+            predictions.c.experiment,
+            predictions.c.arm,
+            sa.func.count().label("answered"),
+            sa.func.count(feedback.c.label).label("labelled"),
+            sa.func.sum(right).label("right"),
+            sa.func.max(predictions.c.at).label("last"),
+        )
+        .select_from(predictions.outerjoin(feedback, feedback.c.prediction_id == predictions.c.prediction_id))
+        .where(predictions.c.at >= since, predictions.c.experiment != "", predictions.c.arm != "shadow")
+        .group_by(predictions.c.experiment, predictions.c.arm)
+    )
+    rows = _asked(settings, question)
+    if not rows:
+        return None
+    name = max(rows, key=lambda row: row.last).experiment
+    arms = {row.arm: Seen(answered=row.answered, labelled=row.labelled, right=row.right) for row in rows
+            if row.experiment == name}  # fmt: skip
+    nobody = Seen(answered=0, labelled=0, right=0)
+    return Drawn(Experiment.parse(name), arms.get("champion", nobody), arms.get("challenger", nobody))
 
 
-@dataclass(frozen=True)
-class Compared:
-    """Challenger minus champion in accuracy, with its interval, and what that comes to in words."""
+def shadowed(settings: DashboardSettings, since: datetime) -> Shade | None:
+    """The newest pair of versions that read the same reviews, of which one was not heard; None without one."""
+    champion, shadow = predictions.alias("champion"), predictions.alias("shadow")
+    heard = champion.join(
+        shadow,
+        sa.and_(
+            shadow.c.prediction_id == champion.c.prediction_id, champion.c.arm == "champion", shadow.c.arm == "shadow"
+        ),
+    ).join(feedback, feedback.c.prediction_id == champion.c.prediction_id)
+    first, second = champion.c.label == feedback.c.label, shadow.c.label == feedback.c.label
+    cells = {
+        "both": sa.and_(first, second),
+        "champion": sa.and_(first, sa.not_(second)),
+        "challenger": sa.and_(sa.not_(first), second),
+        "neither": sa.and_(sa.not_(first), sa.not_(second)),
+    }
+    question = (
+        sa.select(
+            champion.c.model_version.label("before"),
+            shadow.c.model_version.label("after"),
+            *(sa.func.sum(sa.case((cell, 1), else_=0)).label(name) for name, cell in cells.items()),
+        )
+        .select_from(heard)
+        .where(champion.c.at >= since, shadow.c.at >= since)
+        .group_by(champion.c.model_version, shadow.c.model_version)
+        .order_by(sa.func.max(shadow.c.at).desc())
+        .limit(1)
+    )
+    rows = _asked(settings, question)
+    return (
+        Shade(rows[0].before, rows[0].after, Shadowed(**{name: rows[0]._mapping[name] for name in cells}))
+        if rows
+        else None
+    )
 
-    difference: float
-    low: float
-    high: float
-    says: str
 
-
-def compared(champion: Arm, challenger: Arm) -> Compared:
-    """One look at both arms. This is the place where a sequential test belongs, which stays valid look after look."""
-    low, high = intervals.difference(challenger.right, challenger.known, champion.right, champion.known)
-    says = "No difference beyond chance so far."
-    if low > 0:
-        says = "The challenger is more accurate, beyond chance for a single look."
-    if high < 0:
-        says = "The champion is more accurate, beyond chance for a single look."
-    return Compared(challenger.right / challenger.known - champion.right / champion.known, low, high, says)
+def _asked(settings: DashboardSettings, question: sa.Select) -> list[sa.Row]:
+    with connected(settings) as connection:
+        return list(connection.execute(question)) if has_log(connection) else []

@@ -24,19 +24,6 @@ def wilson(found: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def difference(found: int, of: int, other: int, of_other: int) -> tuple[float, float]:
-    """The interval of one share minus another, of independent counts (Newcombe's method 10, Stat. Med. 1998)."""
-    (low, high), (low_other, high_other) = wilson(found, of), wilson(other, of_other)
-    if not of or not of_other:
-        return -1.0, 1.0
-    share, share_other = found / of, other / of_other
-    gap = share - share_other
-    return (
-        gap - math.hypot(share - low, high_other - share_other),
-        gap + math.hypot(high - share, share_other - low_other),
-    )
-
-
 def bootstrap(table: np.ndarray, *, champion: bool) -> tuple[float, float]:
     """Percentile interval (Efron 1979) of the macro-F1 of one of the two in a table of counts, shape (2, 2, 2).
 

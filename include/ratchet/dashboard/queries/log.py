@@ -1,4 +1,4 @@
-"""The prediction log as the API keeps it in a database, and a connection to it that cannot write."""
+"""A connection to the prediction log, as the API keeps it in a database, that cannot write."""
 
 from __future__ import annotations
 
@@ -11,20 +11,10 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from ratchet.dashboard.queries.databases import said
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError, ServiceUnavailable
+from ratchet.monitoring.tables import feedback, predictions
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3, 20
 """How long a page waits for Postgres. It shows the rest without it."""
-
-predictions = sa.table(
-    "predictions",
-    sa.column("prediction_id", sa.Text),
-    sa.column("at", sa.DateTime(timezone=True)),
-    sa.column("model_version", sa.Integer),
-    sa.column("arm", sa.Text),
-    sa.column("label", sa.Integer),
-    sa.column("probability", sa.Float),
-)
-feedback = sa.table("feedback", sa.column("prediction_id", sa.Text), sa.column("label", sa.Integer))
 
 
 def has_log(connection: sa.Connection) -> bool:
