@@ -48,7 +48,7 @@ def callers(url: str, versions: tuple[int, int], reviews: int = 12_000) -> None:
         rows.append((name, now - timedelta(hours=hours), version, arm, probability))
         if chance.random() < 0.25:
             truths[name] = int(chance.random() < 0.07 + 0.86 * (probability > 0.5))
-    began = max(at for _, at, version, arm, _ in rows if version == versions[0]) - timedelta(hours=120)
+    began = now - timedelta(hours=120)
     logged(url, [row for row in rows if row[1] < began], {})
     logged(url, [row for row in rows if row[1] >= began], truths, f"{versions[0]}/{versions[1]}/0.1")
 

@@ -12,7 +12,7 @@ from ratchet.dashboard import parts
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.monitoring.comparison import Verdict
+from ratchet.monitoring.comparison import Seen, Verdict
 
 WEEKS = 12
 
@@ -87,17 +87,15 @@ def _arms(settings: DashboardSettings, since: datetime) -> None:
     found = parts.asked("prediction log", experiment.drawn, settings, since)
     shade = parts.asked("prediction log", experiment.shadowed, settings, since)
     if found:
-        arms = {f"Champion, version {found.experiment.champion}": found.champion,
-                f"Challenger, version {found.experiment.challenger}": found.challenger}  # fmt: skip
+        versions = found.experiment
+        arms = {
+            f"Champion, version {versions.champion}": found.champion,
+            f"Challenger, version {versions.challenger}": found.challenger,
+        }
         parts.facts(
-            {
-                f"{name}: {seen.labelled:,} labels of {seen.answered:,}": f"{seen.right / seen.labelled:.2%}"
-                if seen.labelled
-                else "–"
-                for name, seen in arms.items()
-            }
+            {f"{arm}: {seen.labelled:,} labels of {seen.answered:,}": _right(seen) for arm, seen in arms.items()}
         )
-        _verdict(f"The challenger answers {found.experiment.share:.0%} of the reviews", found.verdict)
+        _verdict(f"The challenger answers {versions.share:.0%} of the reviews", found.verdict)
     if shade:
         about = f"Version {shade.challenger} reads along unheard with version {shade.champion}"
         _verdict(f"{about}, {shade.seen.rows:,} reviews with a true label", shade.verdict)
@@ -106,6 +104,11 @@ def _arms(settings: DashboardSettings, since: datetime) -> None:
             "Only the champion reads, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
             "gives the challenger a share of the reviews, `RATCHET_SERVING_SHADOW` lets it read along unheard."
         )
+
+
+def _right(seen: Seen) -> str:
+    """The share of right answers among those with a true label."""
+    return f"{seen.right / seen.labelled:.2%}" if seen.labelled else "–"
 
 
 def _verdict(about: str, verdict: Verdict) -> None:

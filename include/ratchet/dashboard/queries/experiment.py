@@ -61,11 +61,14 @@ def drawn(settings: DashboardSettings, since: datetime) -> Drawn | None:
     rows = _asked(settings, question)
     if not rows:
         return None
-    name = max(rows, key=lambda row: row.last).experiment
-    arms = {row.arm: Seen(answered=row.answered, labelled=row.labelled, right=row.right) for row in rows
-            if row.experiment == name}  # fmt: skip
+    newest = max(rows, key=lambda row: row.last).experiment
+    arms = {row.arm: _seen(row) for row in rows if row.experiment == newest}
     nobody = Seen(answered=0, labelled=0, right=0)
-    return Drawn(Experiment.parse(name), arms.get("champion", nobody), arms.get("challenger", nobody))
+    return Drawn(Experiment.parse(newest), arms.get("champion", nobody), arms.get("challenger", nobody))
+
+
+def _seen(row: sa.Row) -> Seen:
+    return Seen(answered=row.answered, labelled=row.labelled, right=row.right)
 
 
 def shadowed(settings: DashboardSettings, since: datetime) -> Shade | None:
@@ -96,12 +99,10 @@ def shadowed(settings: DashboardSettings, since: datetime) -> Shade | None:
         .order_by(sa.func.max(shadow.c.at).desc())
         .limit(1)
     )
-    rows = _asked(settings, question)
-    return (
-        Shade(rows[0].before, rows[0].after, Shadowed(**{name: rows[0]._mapping[name] for name in cells}))
-        if rows
-        else None
-    )
+    for row in _asked(settings, question):
+        counts = row._asdict()
+        return Shade(counts.pop("before"), counts.pop("after"), Shadowed(**counts))
+    return None
 
 
 def _asked(settings: DashboardSettings, question: sa.Select) -> list[sa.Row]:
