@@ -1,6 +1,6 @@
 """Pictures of the pages for docs/images, of a store that is there and of made-up callers; needs Chromium.
 
-    PYTHONPATH=include:tests python -m dashboard.pictures STORE API_ADDRESS API_KEY docs/images
+    PYTHONPATH=include:tests python -m dashboard.pictures STORE API_ADDRESS API_KEY docs/images [PAGE …]
 
 STORE is a folder in which some weeks were run, with its ledger beside the data; the log gets a file of its own.
 """
@@ -65,13 +65,13 @@ def picture(tab: Tab, path: Path) -> None:
     Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def main(store: str, api: str, key: str, output: str) -> None:
+def main(store: str, api: str, key: str, output: str, *pages: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="ratchet-pictures-") as folder:
         log = f"sqlite:///{folder}/log.db"
-        callers(log, (3, 4))
+        callers(log, (4, 5))
         names = {"DASHBOARD_API": api, "DASHBOARD_API_KEY": key, "SERVING_LOG": log}
         shown = subprocess.Popen(
             [sys.executable, "-m", "ratchet", "dashboard", "--port", str(port), "--store", store],
@@ -81,7 +81,7 @@ def main(store: str, api: str, key: str, output: str) -> None:
             with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:
                 client.get(f"http://127.0.0.1:{port}/_stcore/health")
             with browser(WIDTH, 900) as tab:
-                for name in PAGES:
+                for name in pages or PAGES:
                     tab.size(WIDTH, 900)
                     tab.open(f"http://127.0.0.1:{port}/{'' if name == 'retraining' else name}")
                     tab.until(READY)

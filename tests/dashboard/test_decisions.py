@@ -41,6 +41,7 @@ def test_a_decision_is_told_in_full(weeks: Path) -> None:
     found.selectbox[0].set_value(3).run()
     assert not found.exception
     assert "• beyond *chance*" in text(found)
-    checks = found.dataframe[1].value
-    assert {"artifact", "floor", "improvement", "slice with title"} <= set(checks["check"])
+    checks = found.table[0].value
+    assert {"artifact", "floor", "improvement", "slice with title"} <= set(checks.index)
+    assert checks.loc["lineage", "passed"] == "yes"
     assert found.json[0].value

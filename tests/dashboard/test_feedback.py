@@ -187,7 +187,7 @@ def test_the_page_tells_coverage_accuracy_and_the_verdict(store: Path) -> None:
     }  # fmt: skip
     assert charts(found) == 2
     assert "The challenger answers 50% of the reviews: **not known yet**." in text(found)
-    assert len(found.dataframe[0].value) == 3
+    assert len(found.table[0].value) == 3
 
 
 def test_an_experiment_without_labels_of_one_arm_is_no_error(store: Path) -> None:

@@ -59,10 +59,10 @@ def _one(rows: list[Decision]) -> None:
     if row.answer:
         st.text(f"A person was asked: {row.answer.words}.")
     checks = ledger.checks(row)
-    if checks.empty:
-        st.text("The gate was not asked, so there are no checks.")
+    if checks:
+        parts.checks(checks)
     else:
-        st.dataframe(checks, hide_index=True, column_config={"says": st.column_config.TextColumn(width="large")})
+        st.text("The gate was not asked, so there are no checks.")
     if row.evidence:
         with st.expander("The evidence, as it is in the ledger"):
             st.json(row.evidence, expanded=1)

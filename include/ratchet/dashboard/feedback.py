@@ -114,9 +114,4 @@ def _right(seen: Seen) -> str:
 def _verdict(about: str, verdict: Verdict) -> None:
     """The conclusion, and the checks that it rests on."""
     st.markdown(f"{about}: **{verdict.conclusion}**.")
-    checks = pd.DataFrame([(check.name, check.passed, check.says) for check in verdict.checks])
-    st.dataframe(
-        checks.set_axis(["check", "passed", "says"], axis=1),
-        hide_index=True,
-        column_config={"says": st.column_config.TextColumn(width="large")},
-    )
+    parts.checks([(check.name, check.passed, check.says) for check in verdict.checks])

@@ -119,7 +119,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _volume(table: pd.DataFrame, step: str) -> alt.Chart:
     totals = table.groupby(["began", "model"], as_index=False)["reviews"].sum()
     unit = {"hour": "utcyearmonthdatehours", "day": "utcyearmonthdate"}[step]
-    axis = alt.Axis(format="%d %b %H:%M" if step == "hour" else "%d %b", labelAngle=0, tickCount=6, labelOverlap=True)
+    axis = alt.Axis(format="%d %b %H:%M" if step == "hour" else "%d %b", labelAngle=0, tickCount=6, labelBound=True)
     return (
         alt.Chart(totals)
         .mark_bar()

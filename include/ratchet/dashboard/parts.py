@@ -52,6 +52,12 @@ def facts(named: dict[str, str]) -> None:
         column.metric(name, fact)
 
 
+def checks(answers: list[tuple[str, bool, str]]) -> None:
+    """Questions with their answers, (name, passed, says), each told to its end."""
+    told = [(name, "yes" if passed else "no", says) for name, passed, says in answers]
+    st.table(pd.DataFrame(told, columns=["check", "passed", "says"]).set_index("check"))
+
+
 def minute(when: str) -> str:
     """An ISO 8601 time without its seconds."""
     return when[:16].replace("T", " ")

@@ -105,5 +105,5 @@ def _lines(points: pd.DataFrame, windows: list[str]) -> alt.LayerChart:
     is_challenger = alt.datum.score == ledger.CHALLENGER
     return (
         base.transform_filter(~is_challenger).mark_line(point=True)
-        + base.transform_filter(is_challenger).mark_point(size=140, strokeWidth=2)
+        + base.transform_filter(is_challenger).mark_point(size=140, strokeWidth=2, opacity=1)
     )  # fmt: skip

@@ -119,9 +119,7 @@ def _said(row: Decision) -> str:
     return " ".join(facts).lower()
 
 
-def checks(row: Decision) -> pd.DataFrame:
-    """The questions of the gate and their answers: `check`, `passed`, `says`; empty for a decision by hand."""
+def checks(row: Decision) -> list[tuple[str, bool, str]]:
+    """The questions of the gate with their answers: name, whether it passed, what it says; none if it was not asked."""
     asked = row.evidence.get("verdict", {}).get("checks", [])
-    return pd.DataFrame(
-        [(check["name"], check["passed"], check["says"]) for check in asked], columns=["check", "passed", "says"]
-    )
+    return [(check["name"], check["passed"], check["says"]) for check in asked]
