@@ -14,10 +14,11 @@ from ratchet.dashboard.queries.traffic import Traffic
 from ratchet.dashboard.settings import DashboardSettings
 
 SPANS = {
-    "last 24 hours": (timedelta(days=1), "hour"),
-    "last 7 days": (timedelta(days=7), "hour"),
-    "last 30 days": (timedelta(days=30), "day"),
+    "last 24 hours": (timedelta(days=1), "hour", "%H:%M"),
+    "last 7 days": (timedelta(days=7), "hour", "%d %b"),
+    "last 30 days": (timedelta(days=30), "day", "%d %b"),
 }
+"""How far back, counted by what, and how the time axis says it."""
 EVERY = 10  # seconds between two looks of an open page
 
 
@@ -93,7 +94,7 @@ def _traffic(counted: Traffic) -> None:
 
 
 def _log(settings: DashboardSettings) -> None:
-    span, step = SPANS[st.selectbox("Time", list(SPANS), width=300)]
+    span, step, format = SPANS[st.selectbox("Time", list(SPANS), width=300)]
     since = datetime.now(UTC) - span
     cells = parts.asked("prediction log", predictions.cells, settings, since, step)
     if cells is None:
@@ -104,7 +105,7 @@ def _log(settings: DashboardSettings) -> None:
             "nothing comes up here, compare its `RATCHET_SERVING_LOG` with this one's."
         )
         return
-    st.altair_chart(_volume(_named(cells), step), width="stretch")
+    st.altair_chart(_volume(_named(cells), step, format), width="stretch")
     found = parts.asked("prediction log", predictions.probabilities, settings, since)
     if found is not None:
         st.subheader("How sure it was")
@@ -116,10 +117,10 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(model=[f"version {row.model_version}, {row.arm}" for row in table.itertuples()])
 
 
-def _volume(table: pd.DataFrame, step: str) -> alt.Chart:
+def _volume(table: pd.DataFrame, step: str, format: str) -> alt.Chart:
     totals = table.groupby(["began", "model"], as_index=False)["reviews"].sum()
     unit = {"hour": "utcyearmonthdatehours", "day": "utcyearmonthdate"}[step]
-    axis = alt.Axis(format="%d %b %H:%M" if step == "hour" else "%d %b", labelAngle=0, tickCount=6, labelBound=True)
+    axis = alt.Axis(format=format, labelAngle=0, tickCount=7)
     return (
         alt.Chart(totals)
         .mark_bar()
