@@ -65,6 +65,12 @@ def test_quantiles_are_those_of_promql() -> None:
     assert prometheus.quantile(values, traffic.DURATION, 0.5, route="/other") is None
 
 
+def test_a_histogram_is_counted_by_bucket() -> None:
+    """From its cumulative counts; the bucket without a limit is none."""
+    table = traffic.probabilities(parsed(exposition(1000)))
+    assert table.values.tolist() == [[0.0, 0.5, 1000.0], [0.5, 1.0, 2000.0]]
+
+
 def test_one_look_gives_counts_and_no_rate() -> None:
     """How long the API has counted is not known."""
     found = traffic.between([Look(100.0, parsed(exposition(1000)))])
@@ -104,7 +110,11 @@ def test_the_page_gives_rates_from_its_second_look_on(store: Path, monkeypatch: 
     with fake_api(answers, monkeypatch):
         found = page("live").run()
         assert "One look so far" in text(found)
-        assert facts(found) == {"Reviews read": "3,000", "Failed (5xx)": "0.00%", "p99 of /predict": "10.0 ms"}
+        assert facts(found) == {
+            "Reviews read": "3,000", "Failed (5xx)": "0.00%", "p99 of /predict": "10.0 ms",
+            "Read as positive": "100.0%",
+        }  # fmt: skip
+        assert charts(found) == 1
         answers["/metrics"] = (200, exposition(2000, failed=500))
         found.run()
     assert not found.exception

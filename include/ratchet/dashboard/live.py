@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ratchet.dashboard import parts
+from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import api, predictions, prometheus, traffic
 from ratchet.dashboard.queries.traffic import Traffic
 from ratchet.dashboard.settings import DashboardSettings
@@ -66,6 +67,7 @@ def _alarms(values: prometheus.Values, counted: Traffic) -> None:
 def _traffic(counted: Traffic) -> None:
     table = traffic.routes(counted)
     reviews = prometheus.total(counted.values, "ratchet_predictions_total")
+    positive = prometheus.total(counted.values, "ratchet_predictions_total", label="1")
     predict = table[table["route"] == "/predict"]
     p99 = "–" if predict.empty or predict["p99"].isna().all() else f"{predict['p99'].iloc[0]:,.1f} ms"
     rate = counted.rate(reviews)
@@ -74,6 +76,7 @@ def _traffic(counted: Traffic) -> None:
             "Reviews read": parts.count(reviews) if rate is None else f"{rate:,.1f} /s",
             "Failed (5xx)": "–" if predict.empty else f"{predict['failed'].iloc[0]:.2%}",
             "p99 of /predict": p99,
+            "Read as positive": f"{positive / reviews:.1%}" if reviews else "–",
         }
     )
     if table.empty:
@@ -91,6 +94,22 @@ def _traffic(counted: Traffic) -> None:
         },
     )
     st.caption("Quantiles are estimated from a histogram; what took longer than its last limit counts as that limit.")
+    found = traffic.probabilities(counted.values)
+    if found["reviews"].sum():
+        st.altair_chart(_histogram(found), width="stretch", height=200)
+
+
+def _histogram(table: pd.DataFrame) -> alt.Chart:
+    return (
+        alt.Chart(table)
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X("low:Q", bin="binned", title="probability of positive", axis=alt.Axis(tickCount=10, format=".1f")),
+            x2="high:Q",
+            y=alt.Y("reviews:Q", title="reviews"),
+            tooltip=[alt.Tooltip("low", format=".2f"), alt.Tooltip("high", format=".2f"), "reviews"],
+        )
+    )
 
 
 def _log(settings: DashboardSettings) -> None:
