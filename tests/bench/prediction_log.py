@@ -92,7 +92,7 @@ def measure(port: int, reviews: int, callers: int, seconds: float) -> tuple[floa
 
     def ask() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        while time.perf_counter() < begun + seconds:
+        while not taken or time.perf_counter() < begun + seconds:
             sent = time.perf_counter()
             connection.request("POST", "/predict", body, headers)
             answer = connection.getresponse()
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--sinks", nargs="+", default=["postgres", "sqlite", "files"])
     parser.add_argument("--reviews", type=int, nargs="+", default=[1, 100], help="in each request")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder, postgres.running(Path(folder) / "pg") as urls:
@@ -122,10 +123,11 @@ def main() -> None:
         bench.prepare("synthetic:rows=2000&weeks=1&test_rows=500&noise=0&drift_week=none", batches=1)
         bench.week("0-0")
         print("sink      mode      reviews callers  requests/s   ratio  median ms")
-        for sink, log in {"postgres": urls["ratchet"], "sqlite": "", "files": str(store / "log")}.items():
+        logs = {"postgres": urls["ratchet"], "sqlite": "", "files": str(store / "log")}
+        for sink in asked.sinks:
             best: dict[tuple[str, int, int], tuple[float, float]] = {}
             for _, mode in product(range(asked.rounds), MODES):
-                with api(store, log, mode) as port:
+                with api(store, logs[sink], mode) as port:
                     for reviews, callers in product(asked.reviews, asked.callers):
                         measure(port, reviews, callers, 0.3)  # to warm up
                         found = measure(port, reviews, callers, asked.seconds)

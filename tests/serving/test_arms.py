@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from ratchet.answers import Answer
 from ratchet.ledger import Decision, Ledger
@@ -151,6 +152,19 @@ def test_a_challenger_of_unknown_bytes_is_refused(stage: Stage, registered: Mlfl
         found.refresh()
     assert found.current is None
     assert f"no tag '{FILE}{WEIGHTS}'" in found.problem
+
+
+def test_an_alias_of_nothing_is_told(stage: Stage, registered: Mlflow) -> None:
+    """Before anything is registered nobody challenges; what answers in MLflow's place is not believed."""
+    other = sharing(stage, 0.5, registered_model="another-model")
+    found = Challengers(other)
+    found.refresh()
+    assert (found.current, found.problem) == (None, "")
+    assert "Nobody is challenger" in found.absence
+    found.settings = sharing(stage, 0.5, tracking=SecretStr(f"{registered.uri}/api/2.0/mlflow/experiments"))
+    found.refresh()
+    assert found.current is None
+    assert "MLflow" in found.problem
 
 
 def test_a_challenger_that_was_judged_on_other_bytes_is_refused(stage: Stage, registered: Mlflow) -> None:

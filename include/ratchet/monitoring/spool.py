@@ -63,19 +63,18 @@ class Spool:
     def __init__(self, root: Path, most_bytes: int) -> None:
         self.root, self.most_bytes = root.expanduser(), most_bytes
         self._file: int | None = None
-        self._size = 0
+        self._size, self._used = 0, self.bytes()
 
     def bytes(self) -> int:
         """How large it is, with what other processes have in it."""
-        try:
-            return sum(_bytes_of(path) for path in self._paths())
-        except FileNotFoundError:
-            return 0
+        return sum(_bytes_of(path) for path in self._paths())
 
     def append(self, rows: Iterable[Prediction | Feedback]) -> None:
         """Keep rows, durably when it returns. Raises SpoolFull, and then it keeps none of them."""
         content = b"".join(map(_line, rows))
-        if self.bytes() + len(content) > self.most_bytes:
+        if self._used + len(content) > self.most_bytes:
+            self._used = self.bytes()  # some of it may have been replayed
+        if self._used + len(content) > self.most_bytes:
             raise SpoolFull(f"The spool {self.root} has reached {self.most_bytes} bytes. Bring the sink back.")
         try:
             file = self._open()
@@ -88,6 +87,7 @@ class Spool:
         except OSError as error:
             raise SpoolFull(f"The spool {self.root} cannot be written to: {error}. Make room on its disk.") from error
         self._size += len(content)
+        self._used += len(content)
         if self._size >= SEGMENT_BYTES:
             self.seal()
 
@@ -109,8 +109,9 @@ class Spool:
 
     def _open(self) -> int:
         """The file to append to. A new one is held before it counts: another process may take it for a dead one's."""
-        self.root.mkdir(parents=True, exist_ok=True)
         while self._file is None:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._used = self.bytes()
             path = self.root / f"{new_name()}.jsonl"
             file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)

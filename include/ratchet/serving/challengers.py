@@ -134,9 +134,8 @@ def absent(nominee: Nominee | None, champion: int | None, history: Sequence[Deci
 
 def _check_judged(nominee: Nominee, history: Sequence[Decision]) -> None:
     """If the gate has judged this version, it has judged these bytes. Raises ArtifactError if it has not."""
-    judged = [
-        row.evidence["evidence"]["model_digest"] for row in history if row.version == nominee.version and row.evidence
-    ]
+    rows = [row.evidence.get("evidence", {}) for row in history if row.version == nominee.version]
+    judged = [evidence["model_digest"] for evidence in rows if "model_digest" in evidence]
     if judged and judged[-1] != nominee.model_digest:
         raise ArtifactError(
             f"MLflow's version {nominee.version} of the challenger is not the model that was judged under this number. "

@@ -102,7 +102,7 @@ class MlflowServer:
     def nominee(self) -> Nominee | None:
         with self._client() as client:
             answer = client.get("/api/2.0/mlflow/registered-models/get", params={"name": self.name})
-            if answer.status_code == httpx.codes.NOT_FOUND:
+            if answer.is_client_error and answer.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST":
                 return None  # nothing was registered yet
             model = answer.raise_for_status().json()["registered_model"]
             named = [int(each["version"]) for each in model.get("aliases", []) if each["alias"] == CHALLENGER]
@@ -175,5 +175,5 @@ def _answering() -> Iterator[None]:
         if status == httpx.codes.NOT_FOUND:
             raise ArtifactError(f"MLflow does not hold {error.request.url.path}. See `ratchet doctor`.") from error
         raise ServiceUnavailable(f"MLflow answered {status}. Check RATCHET_TRACKING and MLflow's log.") from error
-    except (httpx.HTTPError, ValueError) as error:  # a ValueError is an answer that is no JSON
+    except (httpx.HTTPError, KeyError, ValueError) as error:  # an answer that is not MLflow's, or no JSON at all
         raise ServiceUnavailable(f"MLflow did not answer: {error}. Is it up? See `ratchet doctor`.") from error
