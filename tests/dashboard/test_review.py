@@ -69,9 +69,10 @@ def test_a_refusal_is_told_with_what_to_do(
         assert says in text(asked())
 
 
-def test_something_else_than_the_api_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page of HTML with status 200 is no answer."""
-    with fake_api({"/predict": (200, "<html>")}, monkeypatch):
+@pytest.mark.parametrize("body", ["<html>", [], {"status": "ok"}])
+def test_something_else_than_the_api_is_told(store: Path, monkeypatch: pytest.MonkeyPatch, body: object) -> None:
+    """A page of HTML with status 200 is no answer, nor is another service's JSON."""
+    with fake_api({"/predict": (200, body)}, monkeypatch):
         assert "is not the API. Correct RATCHET_DASHBOARD_API." in text(asked())
 
 

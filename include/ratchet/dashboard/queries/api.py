@@ -17,7 +17,7 @@ TERMS = 12  # n-grams of an explanation: what fits on a screen
 
 def served(settings: DashboardSettings) -> dict[str, Any]:
     """What the API says of the model that it serves. Raises ServiceUnavailable or ConfigurationError, with a remedy."""
-    return _body(_asked(settings, "GET", "/model"))
+    return _body(_asked(settings, "GET", "/model"), "promotion", "problem", "loaded_at")
 
 
 def look(settings: DashboardSettings) -> Look:
@@ -31,11 +31,11 @@ def read(settings: DashboardSettings, title: str, text: str) -> dict[str, Any]:
 
     Raises ServiceUnavailable or ConfigurationError.
     """
-    asked = {"reviews": [{"title": title, "text": text}]}
+    asked, wanted = {"reviews": [{"title": title, "text": text}]}, ("model_version", "predictions")
     try:
-        body = _body(_asked(settings, "POST", "/predict", json=asked | {"explain": TERMS}))
+        body = _body(_asked(settings, "POST", "/predict", json=asked | {"explain": TERMS}), *wanted)
     except Refused:  # by an API from before explanations, or because of the review: the second answer is about that
-        body = _body(_asked(settings, "POST", "/predict", json=asked))
+        body = _body(_asked(settings, "POST", "/predict", json=asked), *wanted)
     return {"model_version": body["model_version"], **body["predictions"][0]}
 
 
@@ -68,13 +68,13 @@ def _asked(settings: DashboardSettings, method: str, path: str, **given: Any) ->
     raise ServiceUnavailable(f"The API refused {path} with {answer.status_code}: {said}")
 
 
-def _body(answer: httpx.Response) -> dict[str, Any]:
-    """The answer as JSON. Raises ConfigurationError where something else than the API answers."""
+def _body(answer: httpx.Response, *wanted: str) -> dict[str, Any]:
+    """The answer as JSON, with all that is wanted. Raises ConfigurationError where somebody else answers."""
     try:
         body = answer.json()
     except ValueError:
         body = None
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or not body.keys() >= set(wanted):
         raise ConfigurationError(f"What answers at {answer.url} is not the API. Correct RATCHET_DASHBOARD_API.")
     return body
 
