@@ -9,15 +9,19 @@ ROUNDS  ?= 1
 ROWS    ?= 3600000
 REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
+PORT    ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full lint lock clean
+.PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full bench-serving lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 demo: $(READY) ## ten weekly retrains on this machine, no Docker, no AWS; WEEKS=3 REVIEWS=path/to/archive.tgz
 	@$(BIN)/ratchet rehearse --weeks $(WEEKS) --reviews "$(REVIEWS)"
+
+serve: $(READY) ## the API on what `make demo` left, with a key and a curl to try it; PORT=8000
+	@$(BIN)/ratchet serve-demo --port $(PORT)
 
 test: $(READY) ## everything that can be tested without Docker
 	@$(BIN)/python -m pytest
@@ -52,8 +56,11 @@ test-stack: $(READY) ## the stack on a real Docker engine, tested and looked at;
 test-spark: var/spark/.ready ## --engine spark against the local one, on a real PySpark and its own Java
 	@PYTHONPATH=var/spark $(BIN)/python -m pytest tests/spark
 
-test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten
-	@$(BIN)/python -m pytest tests/faults -m minutes
+test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten; 50 kills of the API under load
+	@$(BIN)/python -m pytest tests/faults tests/serving -m minutes
+
+test-api: $(READY) ## 10,000 requests that OpenAPI allows, or does not, against the API
+	@$(BIN)/python -m pytest tests/serving/test_openapi.py -m minutes
 
 dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"
@@ -65,6 +72,9 @@ bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/be
 
 bench-full: $(READY) ## ten weeks at 3.6 million rows, made of real ones, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz ROWS=3600000
 	@PYTHONPATH=tests $(BIN)/python -m bench.full --reviews "$(REVIEWS)" --weeks $(WEEKS) --rows $(ROWS) --write
+
+bench-serving: $(READY) ## the API under load, during swaps and beside `mlflow models serve`, into docs/benchmarks.md; REVIEWS=
+	@PYTHONPATH=tests $(BIN)/python -m bench.serving --reviews "$(REVIEWS)" --write
 
 lint: $(READY) ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

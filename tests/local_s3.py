@@ -1,4 +1,4 @@
-"""A real S3 to test against: ministack as a child process on a free loopback port."""
+"""A real S3 to test against: ministack as a child process on a free loopback port; and others of its services."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import pytest
 
 
 @contextmanager
-def endpoint(folder: Path) -> Iterator[str]:
-    """The endpoint of an S3 that lives as long as the block runs."""
+def endpoint(folder: Path, services: str = "s3") -> Iterator[str]:
+    """The endpoint of an S3, or of other services, that lives as long as the block runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    here = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "s3", "TMPDIR": str(folder)}
+    here = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": services, "TMPDIR": str(folder)}
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "ministack"], env={**os.environ, **here}, stdout=log, stderr=log, cwd=folder

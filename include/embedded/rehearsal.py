@@ -177,11 +177,18 @@ def take_champion(settings: Settings, version: int, folder: Path) -> None:
 @contextmanager
 def _fresh(root: Path) -> Iterator[None]:
     """An empty folder that is ours alone. Raises ConfigurationError if another run is using it."""
+    with alone(root):
+        shutil.rmtree(root, ignore_errors=True)
+        yield
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """A folder that is ours alone, as it is. Raises ConfigurationError if another run is using it."""
     root.parent.mkdir(parents=True, exist_ok=True)
     with (root.parent / f".{root.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(f"Another run is using {root}. Wait for it, or give another --output.") from None
-        shutil.rmtree(root, ignore_errors=True)
         yield

@@ -8,6 +8,7 @@ models/<window>/<candidate>/        a trained model's artifact
 scores/<batch>/                     the prequential score
 evaluations/<window>/               evidence of challenger against champion
 decisions/<window>/                 what was decided
+predictions/date=2026-01-05/ …      the prediction log, where it is kept as files; feedback/ likewise
 
 A delivery is one lot of source data: `seed` is the archive that is split into the first batches and the test set;
 `batch_10` and later arrive one a week. Beside every output lies the manifest of the job that made it.
@@ -67,6 +68,11 @@ def decision(window: Window) -> str:
 def incoming(batch: str) -> str:
     """Where a live batch is dropped, to be ingested in its week."""
     return f"incoming/{batch}"
+
+
+def logged(kind: str, date: str, name: str) -> str:
+    """A file of the prediction log: `predictions` or `feedback` of one day."""
+    return f"{kind}/date={date}/{name}.jsonl"
 
 
 def scratch(room: str, name: str = "") -> str:

@@ -6,7 +6,7 @@ appends the decision. MLflow's aliases have no such thing, so the alias follows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
 from sqlalchemy.exc import OperationalError
 
+from ratchet import append_only
 from ratchet.answers import Answer
 from ratchet.errors import LedgerError, ServiceUnavailable
 
@@ -40,28 +41,9 @@ decisions = sa.Table(
     sa.UniqueConstraint("registered_model", "subject"),
 )
 
-_LOCK = {
-    "postgresql": "SELECT pg_advisory_xact_lock(hashtext('ratchet ledger'))",
-    "sqlite": "BEGIN IMMEDIATE",
-}
-
 _REMEDY = {
     "postgresql": "Is Postgres up?",
     "sqlite": "Can its folder be written to, and does no other process hold the file?",
-}
-
-_FORBID_CHANGE = {
-    "postgresql": [
-        """CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$""",
-        """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only()""",
-    ],
-    "sqlite": [
-        f"""CREATE TRIGGER append_only_{change} BEFORE {change} ON decisions
-        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"""
-        for change in ("update", "delete")
-    ],
 }
 
 _FIRST_ROW = sa.text("INSERT INTO champions (registered_model, epoch) VALUES (:model, 0) ON CONFLICT DO NOTHING")
@@ -112,15 +94,9 @@ class Ledger:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Create the tables and the guard that keeps them append-only, all or nothing; two at once do not collide."""
-        dialect = self.engine.dialect.name
+        """Create the tables, of which decisions are append-only."""
         with self._transaction() as connection:
-            connection.exec_driver_sql(_LOCK[dialect])
-            if sa.inspect(connection).has_table("decisions"):
-                return
-            metadata.create_all(connection)
-            for statement in _FORBID_CHANGE[dialect]:
-                connection.exec_driver_sql(statement)
+            append_only.create(connection, metadata, [decisions], "ledger")
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -206,3 +182,21 @@ class Ledger:
         query = sa.select(decisions.c.id, decisions.c.entry).where(*conditions).order_by(decisions.c.id)
         with self._transaction() as connection:
             return [Decision(id=row.id, **row.entry) for row in connection.execute(query)]
+
+
+def withdrawn_in(history: Sequence[Decision], version: int | None) -> int | None:
+    """The rollback that moved away from a version, unless a later one went back to it."""
+    found = None
+    for decision in history:
+        if decision.action == "rollback" and version in (decision.version, decision.previous):
+            found = decision.id if version == decision.previous else None
+    return found
+
+
+def rejected_in(history: Sequence[Decision], version: int | None) -> int | None:
+    """The decision in which a person rejected a version, unless somebody approved of it later."""
+    found = None
+    for decision in history:
+        if version is not None and decision.version == version and decision.answer:
+            found = decision.id if decision.answer.says == "reject" else None
+    return found

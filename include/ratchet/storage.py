@@ -24,6 +24,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def flush_folder(folder: Path) -> None:
+    """See to it that the names of new files in a folder outlast a power cut; their bytes are flushed on their own."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class Storage(Protocol):
     """What every store can do. Keys are relative, with `/`; a missing key raises MissingInput."""
 
@@ -107,6 +116,7 @@ class FolderStorage:
                 os.fsync(file.fileno())
             aside.chmod(0o644)
             aside.replace(target)
+            flush_folder(target.parent)
         finally:
             aside.unlink(missing_ok=True)
 

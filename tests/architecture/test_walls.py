@@ -20,6 +20,7 @@ WALLS = {
     "include/orchestration": DATA_LIBRARIES | {"embedded"},
 }
 LIGHT = (
+    "append_only",
     "answers",
     "windows",
     "keys",

@@ -7,7 +7,6 @@ Postgres and MLflow beside them. Writes its section of docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import platform
 import subprocess
@@ -24,7 +23,7 @@ from embedded import services
 from embedded.rehearsal import source_of
 from embedded.variables import applied
 from orchestration.weeks import plan, unfeaturized
-from ratchet import catalogue, keys, manifests
+from ratchet import catalogue, keys, manifests, prices
 from ratchet.candidates import CANDIDATES
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
@@ -32,11 +31,6 @@ from ratchet.windows import Window
 
 ROWS = 3_600_000  # of Amazon Reviews Polarity; the test set is a ninth
 WEEKLY = ("featurize", "score", "train", "evaluate", "promote")
-
-# Fargate on demand, Linux on x86, us-east-1, list prices of November 2026; 2 vCPUs come with 4 to 16 GiB in steps of 1.
-VCPUS, VCPU_HOUR, GIB_HOUR = 2, 0.04048, 0.004445
-SIZES = range(4, 17)
-SHORTEST = 60  # seconds billed at least
 
 MOST_GIB, MOST_GROWTH, MOST_SEED = 8, 4, 300  # of any job; of the last week to the first; seconds
 
@@ -63,14 +57,13 @@ class Week:
 
 
 def task_gib(costs: Sequence[Cost]) -> int:
-    """The memory of the smallest Fargate task with 2 vCPUs that holds every job, in GiB."""
-    return next(size for size in SIZES if size >= max(cost.gib for cost in costs))
+    """The memory of the smallest Fargate task that holds every job, in GiB. Raises ConfigurationError."""
+    return prices.task_gib(max(cost.gib for cost in costs))
 
 
 def dollars(costs: Sequence[Cost], gib: int) -> float:
     """The price of one task a job; seconds of starting a task, before its process runs, are not in it."""
-    billed = sum(max(SHORTEST, math.ceil(cost.seconds)) for cost in costs)
-    return billed / 3600 * (VCPUS * VCPU_HOUR + gib * GIB_HOUR)
+    return prices.dollars((cost.seconds for cost in costs), gib)
 
 
 def run(settings: Settings, job: str, **arguments: str) -> Cost:
@@ -147,10 +140,9 @@ def report(seed: Sequence[Cost], weeks: Sequence[Week], rows: dict[str, int], si
         "\nSeconds are of processes, from starting Python to their end, one job after another, against a folder: S3's "
         "transfers and Fargate's start of a task are not in them. Work is what the jobs count themselves, without "
         f"Python's start and imports. Week 0 featurizes the test set too, trains all {len(CANDIDATES)} candidates and "
-        f"has no champion to score. Dollars: one Fargate task a job, on demand, with {VCPUS} vCPUs and {gib} GiB, the "
-        "least that holds every job, at us-east-1's list price for Linux on x86 of November 2026 "
-        f"(${VCPU_HOUR} a vCPU-hour, ${GIB_HOUR} a GB-hour), by the second, at least a minute each: an assumption, no "
-        f"bill. The seed costs ${dollars(seed, gib):.3f}, all {len(weeks)} weeks with it ${dollars(costs, gib):.2f}. "
+        f"has no champion to score. Dollars: one Fargate task a job, on demand, with {prices.VCPUS} vCPUs and {gib} "
+        f"GiB, the least that holds every job, at {prices.TERMS}: an assumption, no bill. The seed costs "
+        f"${dollars(seed, gib):.3f}, all {len(weeks)} weeks with it ${dollars(costs, gib):.2f}. "
         f"Week {last} takes {seconds[-1] / seconds[min(1, last)]:.1f} times week 1, whose jobs are the same.\n",
         goal(peak < MOST_GIB, f"peak memory of any job under {MOST_GIB} GiB: {peak:.2f}"),
         goal(growth <= MOST_GROWTH, f"week {last} takes at most {MOST_GROWTH} times week 0: {growth:.1f}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.full import Cost, Week, dollars, report, task_gib
+from ratchet.errors import ConfigurationError
 from ratchet.windows import Window
 
 ROWS = {"read": 40, "accepted": 39, "quarantined": 1, "duplicates": 1}
@@ -21,7 +22,7 @@ def weeks(peak: float = 2.0, last: float = 90.0) -> list[Week]:
 def test_a_task_is_the_smallest_that_holds_every_job() -> None:
     """Fargate's steps of 1 GiB, from 4 on; what fits none is no task."""
     assert [task_gib([*SEED, Cost("train", 1, 1, peak)]) for peak in (0.2, 4.0, 4.1, 15.2)] == [4, 4, 5, 16]
-    with pytest.raises(StopIteration):
+    with pytest.raises(ConfigurationError, match="the largest has 16"):
         task_gib([Cost("train", 1, 1, 16.1)])
 
 

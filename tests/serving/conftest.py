@@ -42,9 +42,13 @@ def stage(registered: Mlflow, tmp_path: Path) -> Stage:
         store=str(tmp_path / "store"),
         ledger=SecretStr(f"sqlite:///{tmp_path}/ledger.db"),
         tracking=SecretStr(registered.uri),
-        serving_keys=SecretStr(sha256(KEY.encode()).hexdigest()),
+        serving_keys=SecretStr(f"tests:predict+feedback+admin:{sha256(KEY.encode()).hexdigest()}"),
         serving_cache=tmp_path / "cache",
         serving_poll_seconds=0.05,
+        serving_rate=10_000,  # tests ask often; those of the limits set their own
+        serving_burst=10_000,
+        serving_log_spool=tmp_path / "spool",
+        serving_log_flush_seconds=0.05,
     )
     return Stage(settings, registered)
 

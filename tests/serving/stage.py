@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -28,6 +30,7 @@ from ratchet.serving.settings import ServingSettings
 from ratchet.storage import sha256_of
 from ratchet.windows import Window
 
+PROJECT = Path(__file__).parents[2]
 KEY = "a-key-for-tests"
 AWAY = "127.0.0.1:9"  # nothing listens on the discard port
 TRAININGS = {1: (Window(0), "linear-svc"), 2: (Window(0), "logistic-regression"), 3: (Window(1), "linear-svc")}
@@ -50,6 +53,26 @@ class Mlflow:
         """The probability that a version gives, from the files that its training published."""
         model = artifact.load(self.bench.store / keys.model(*TRAININGS[version]))
         return float(model.read([title], [text])[0])
+
+    def nominate(self, version: int) -> None:
+        """Move MLflow's alias `challenger`, as `ratchet evaluate` does."""
+        self._ask("POST", "registered-models/alias", alias="challenger", version=str(version))
+
+    @contextmanager
+    def without_tag(self, version: int, tag: str) -> Iterator[None]:
+        """A version lacks a tag for as long as the block runs, as one does that was registered by hand."""
+        tags = self._ask("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
+        value = next(each["value"] for each in tags if each["key"] == tag)
+        self._ask("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
+        try:
+            yield
+        finally:
+            self._ask("POST", "model-versions/set-tag", version=str(version), key=tag, value=value)
+
+    def _ask(self, method: str, path: str, **given: str) -> dict[str, Any]:
+        given = {"name": "review-sentiment", **given}
+        way = {"params": given} if method == "GET" else {"json": given}
+        return httpx.request(method, f"{self.uri}/api/2.0/mlflow/{path}", **way).raise_for_status().json()
 
     @contextmanager
     def damaged(self, version: int) -> Iterator[None]:
@@ -157,6 +180,46 @@ def running(settings: ServingSettings) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def environment(settings: ServingSettings) -> dict[str, str]:
+    """The variables with which a process on this machine finds these settings, and the code."""
+
+    def text(name: str) -> str:
+        found = getattr(settings, name)
+        return found.get_secret_value() if isinstance(found, SecretStr) else str(found)
+
+    given = {f"RATCHET_{name.upper()}": text(name) for name in settings.model_fields_set}
+    return given | {"PYTHONPATH": str(PROJECT / "include")}
+
+
+@contextmanager
+def process_of(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """`ratchet serve` with these settings on a free port, and a client of it with a key."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ratchet", "serve", "--port", "0"],
+        env=os.environ | environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
+        headers = {"Authorization": f"Bearer {KEY}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            yield process, client
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def problem(answer: httpx.Response) -> dict[str, object]:
+    """The body of a refusal, once it is sure that it has the one shape."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"title", "status", "detail", "errors"}
+    assert body["status"] == answer.status_code
+    return body
 
 
 def until_version(client: httpx.Client, version: int) -> None:

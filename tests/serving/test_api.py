@@ -12,8 +12,9 @@ from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.app import create_app
 from ratchet.serving.guard import OPEN
 from ratchet.serving.settings import ServingSettings
-from serving.stage import Api, Mlflow, Stage, until_version
+from serving.stage import Api, Mlflow, Stage, problem, until_version
 
+HASH = "0123456789abcdef" * 4
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
 
 
@@ -24,15 +25,6 @@ def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
     with api(stage.settings) as client:
         until_version(client, 1)
         yield client
-
-
-def problem(answer: httpx.Response) -> dict[str, object]:
-    """The body of a refusal, once it is sure that it has the one shape."""
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert set(body) == {"title", "status", "detail", "errors"}
-    assert body["status"] == answer.status_code
-    return body
 
 
 def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: Mlflow) -> None:
@@ -59,6 +51,22 @@ def test_a_thousand_reviews_are_the_most(client: httpx.Client) -> None:
         assert "reviews" in problem(answer)["errors"]
 
 
+def test_what_weighed_most_is_told_on_request(client: httpx.Client) -> None:
+    """The words of each review with their weight; with the intercept and all the others they sum to the score."""
+    long = {"title": "Terrible design", "text": "I want my money back. Do not buy this."}
+    asked = {"reviews": [long, REVIEW, {"text": "?"}]}
+    answer = client.post("/predict", json=asked | {"explain": 4}).raise_for_status().json()
+    assert "explanation" not in client.post("/predict", json=asked).json()["predictions"][0]
+    for review, each in zip(asked["reviews"], answer["predictions"], strict=True):
+        found = each["explanation"]
+        parts = [found["intercept"], found["others"], *(term["contribution"] for term in found["terms"])]
+        assert sum(parts) == pytest.approx(found["score"], abs=1e-5)
+        assert len(found["terms"]) <= 4
+        words = f"{review.get('title', '')} {review['text']}".lower().replace(".", "")
+        assert all(term["term"] in words for term in found["terms"])
+    assert [len(each["explanation"]["terms"]) for each in answer["predictions"][::2]] == [4, 0]
+
+
 UNREADABLE = {
     "no JSON": (b'{"reviews": ', "body"),
     "no text": (b'{"reviews": [{"title": "secret words"}]}', "reviews.0.text"),
@@ -66,7 +74,12 @@ UNREADABLE = {
     "long text": (b'{"reviews": [{"text": "%s"}]}' % (b"x" * 100_001), "reviews.0.text"),
     "odd id": (b'{"reviews": [{"text": "x", "prediction_id": "a b"}]}', "reviews.0.prediction_id"),
     "same id": (b'{"reviews": [{"text": "x", "prediction_id": "a"}, {"text": "y", "prediction_id": "a"}]}', "reviews"),
+    "odd unit": (b'{"reviews": [{"text": "x", "unit": ""}]}', "reviews.0.unit"),
+    "too many terms": (b'{"reviews": [{"text": "x"}], "explain": 51}', "explain"),
+    "terms by yes": (b'{"reviews": [{"text": "x"}], "explain": true}', "explain"),
     "unknown field": (b'{"reviews": [{"text": "x", "stars": 5}]}', "reviews.0.stars"),
+    "half a character": (b'{"reviews": [{"text": "x\\ud800"}]}', "reviews.0.text"),
+    "a field named by half a character": (b'{"reviews": [{"text": "x", "\\ud800": 5}]}', "reviews.0"),
 }
 
 
@@ -78,6 +91,16 @@ def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str
     assert answer.status_code == 422
     assert place in problem(answer)["errors"]
     assert "secret words" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"reviews": ' + b"9" * 5_000, b'"\xff"'], ids=["deep", "long", "odd"]
+)
+def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) -> None:
+    """Deeper than Python's stack, a number longer than it reads, no UTF-8: all are the caller's fault, not a 500."""
+    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+    assert problem(answer)
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic a-key-for-tests", "a-key-for-tests"])
@@ -112,7 +135,7 @@ def test_openapi_tells_the_errors_too(client: httpx.Client) -> None:
     page = client.get("/openapi.json").raise_for_status().json()
     refusals = page["paths"]["/predict"]["post"]["responses"]
     assert {status for status in refusals if "application/problem+json" in refusals[status]["content"]} == {
-        "401", "422", "503"
+        "400", "401", "403", "408", "413", "415", "422", "429", "503"
     }  # fmt: skip
     assert page["components"]["schemas"]["Review"]["properties"]["text"]["examples"]
     assert page["paths"]["/predict"]["post"]["security"]
@@ -133,11 +156,23 @@ def test_nothing_is_answered_without_a_champion(stage: Stage, api: Api) -> None:
         until_version(client, 1)
 
 
-@pytest.mark.parametrize(("keys", "says"), [("", "names no API key"), ("hunter2", "no SHA-256")])
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("", "names no API key"),
+        ("hunter2", "no SHA-256"),
+        (f"me:predict:{'hunter2':0>64}", "no SHA-256"),
+        (f"me and you:predict:{HASH}", "a name is"),
+        (f"me:everything:{HASH}", "roles other than"),
+        (f"me::{HASH}", "roles other than"),
+        (f"me:predict:{HASH},you:admin:{HASH}", "twice"),
+        (f"me:predict:{HASH},me:admin:{HASH[::-1]}", "twice"),
+    ],
+)
 def test_without_proper_keys_the_service_does_not_start(stage: Stage, keys: str, says: str) -> None:
     """An API that anybody or nobody can ask is a mistake; the message says how to make a key, and quotes none."""
     settings = ServingSettings(**stage.settings.model_dump() | {"serving_keys": keys})
     with pytest.raises(ConfigurationError, match=says) as caught:
         create_app(settings)
-    assert "sha256sum" in str(caught.value)
+    assert ("sha256sum" in str(caught.value)) == (says in {"names no API key", "no SHA-256"})
     assert "hunter2" not in str(caught.value)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import httpx
-
 from ratchet.serving.settings import ServingSettings
-from serving.stage import KEY, Stage, until_version, wait_until
+from serving.stage import KEY, Stage, process_of, until_version, wait_until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -21,35 +19,35 @@ PROJECT = Path(__file__).parents[2]
 def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
     """While it drains, /ready says 503 and reviews are still answered; then it exits with 0."""
     stage.promote(1)
-    given = stage.settings.model_copy(update={"serving_drain_seconds": 2})
-    environment = {f"RATCHET_{name.upper()}": _text(given, name) for name in given.model_fields_set}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ratchet", "serve", "--port", "0"],
-        env=os.environ | environment | {"PYTHONPATH": str(PROJECT / "include")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
-        headers = {"Authorization": f"Bearer {KEY}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
-            until_version(client, 1)
-            process.send_signal(signal.SIGTERM)
-            wait_until(lambda: client.get("/ready").status_code == 503)
-            client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
-        assert process.wait(15) == 0
-    finally:
-        process.kill()
-        process.communicate()
+    with process_of(stage.settings.model_copy(update={"serving_drain_seconds": 2})) as (server, client):
+        until_version(client, 1)
+        server.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/ready").status_code == 503)
+        client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
+        assert server.wait(15) == 0
 
 
-def _text(settings: ServingSettings, name: str) -> str:
-    found = getattr(settings, name)
-    return found.get_secret_value() if hasattr(found, "get_secret_value") else str(found)
+def test_the_log_quotes_nobody(stage: Stage) -> None:
+    """Neither a key, nor a word of a review, nor the content of what could not be read or is no HTTP at all."""
+    stage.promote(1)
+    with process_of(stage.settings) as (server, client):
+        until_version(client, 1)
+        review = {"title": "confidential", "text": "confidential", "prediction_id": "confidential"}
+        assert client.post("/predict", json={"reviews": [review]}).status_code == 200
+        assert client.post("/predict", json={"confidential": [review]}).status_code == 422
+        assert client.get("/confidential", headers={"Authorization": "Bearer confidential"}).status_code == 401
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            connection.sendall(b"confidential\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+        server.send_signal(signal.SIGTERM)
+        said, _ = server.communicate(timeout=15)
+    assert "stopping" in said
+    assert "confidential" not in said
+    assert KEY not in said
 
 
 def test_serving_imports_nothing_that_trains() -> None:
-    """Of `ratchet.model` it takes the artifact and, late, the registry; importing it imports no MLflow and no Arrow."""
+    """Of `ratchet.model` it takes what reads and, late, the registry; importing it imports no MLflow and no Arrow."""
     taken = {
         name.removeprefix("ratchet.model.")
         for path in (PROJECT / "include/ratchet/serving").glob("*.py")
@@ -57,7 +55,7 @@ def test_serving_imports_nothing_that_trains() -> None:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ratchet.model")
         for name in ([node.module] if node.module != "ratchet.model" else [alias.name for alias in node.names])
     }
-    assert taken <= {"artifact", "registry"}
+    assert taken <= {"artifact", "explain", "registry"}
     heavy = "print(sorted({'mlflow', 'pandas', 'pyarrow', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, ratchet.serving.server; {heavy}"],

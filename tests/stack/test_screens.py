@@ -93,4 +93,4 @@ def test_the_dashboard_draws_the_curve(weeks: Stage, tab: Tab, keep: Keep) -> No
     tab.size(1280, 1000)
     tab.open(f"http://127.0.0.1:{weeks.compose.env['DASHBOARD_PORT']}")
     tab.until_text("0-2")
-    keep("dashboard")
+    keep("dashboard-retraining")

@@ -1,4 +1,4 @@
-"""The whole system on this machine: `rehearse` and `dag-test` start what they need and leave nothing running."""
+"""The system on this machine: `rehearse`, `dag-test`, `serve-demo` start what they need and leave nothing running."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         from embedded.rehearsal import rehearse as run
 
         raise typer.Exit(run(weeks, reviews, output.resolve()))
+
+    @app.command("serve-demo", **panel)
+    def serve_demo(
+        port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+        output: Annotated[Path, typer.Option(help="What a rehearsal wrote.")] = Path("var/demo"),
+    ) -> None:
+        """Answer with the champion of a rehearsal over HTTP, with a key made on the fly."""
+        from embedded.serving import serve as run
+
+        raise typer.Exit(run(output.resolve(), port))
 
     @app.command("dag-test", **panel)
     def dag_test(

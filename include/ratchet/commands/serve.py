@@ -33,7 +33,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         port: Annotated[int, typer.Option(help="The port to listen on.")] = 8501,
         store: Store = None,
     ) -> None:
-        """Show the retraining curve, the decisions and the champion in a browser; nothing can be changed there."""
+        """Show models, decisions, traffic, feedback and costs in a browser; nothing can be changed there."""
         from ratchet.dashboard.server import serve as run
         from ratchet.dashboard.settings import DashboardSettings
 

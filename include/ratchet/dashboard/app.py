@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from ratchet.dashboard import retraining
+from ratchet.dashboard import costs, decisions, feedback, live, models, retraining, review
 from ratchet.dashboard.settings import DashboardSettings
+
+# By section: the module that draws a page, its name, its icon. The module's name is its address; the first is at /.
+MENU = {
+    "Models": [
+        (retraining, "Retraining", "trending_up"),
+        (models, "Models", "compare_arrows"),
+        (decisions, "Decisions", "gavel"),
+    ],
+    "Serving": [
+        (review, "Try a review", "rate_review"),
+        (live, "Live", "monitor_heart"),
+        (feedback, "Feedback", "fact_check"),
+    ],
+    "Running it": [(costs, "Costs", "payments")],
+}
 
 
 def main() -> None:
-    st.set_page_config(page_title="Ratchet", layout="wide")
-    retraining.show(DashboardSettings())
+    st.set_page_config(page_title="Ratchet", layout="wide", initial_sidebar_state=210)
+    settings = DashboardSettings()
+    pages = {
+        section: [
+            st.Page(
+                partial(module.show, settings),
+                title=title,
+                icon=f":material/{icon}:",
+                url_path=module.__name__.rpartition(".")[2],
+                default=module is retraining,
+            )
+            for module, title, icon in entries
+        ]
+        for section, entries in MENU.items()
+    }
+    st.navigation(pages).run()
 
 
 if __name__ == "__main__":

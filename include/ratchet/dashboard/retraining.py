@@ -1,125 +1,109 @@
-"""The page on retraining: who serves, how the scores moved as the window grew, what was decided and why."""
+"""The page on retraining: who serves, how the scores moved as the window grew, what was decided."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TypeVar
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet.dashboard import queries
+from ratchet.dashboard import parts
+from ratchet.dashboard.colours import BLUE, GREY, ORANGE
+from ratchet.dashboard.queries import api, ledger, store
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.errors import RatchetError
 from ratchet.ledger import Decision
 
-T = TypeVar("T")
+SCORES = [ledger.CHALLENGER, ledger.CHAMPION, ledger.PREQUENTIAL]
 
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page; a source that is down costs its part of the page and nothing else."""
-    st.title("Retraining")
-    st.caption(
+    parts.intro(
+        "Retraining",
         "Each week a challenger is trained on one more batch of reviews. It takes the champion's place only when the "
-        "evidence says so."
+        "evidence says so.",
     )
-    rows = _asked("ledger", queries.decisions, settings)
+    rows = parts.asked("ledger", ledger.decisions, settings)
     if rows == []:
-        st.info(
+        parts.empty(
             "Nothing was decided yet. The first decision comes with week 0: run `ratchet promote --window 0-0`, or "
-            "trigger the DAG `review_sentiment`.",
-            icon=":material/hourglass_empty:",
+            "trigger the DAG `review_sentiment`."
         )
     if rows:
         _champion(rows)
     if settings.dashboard_api:
         _served(settings, rows)
     if rows:
-        _curve(rows, _asked("store", queries.prequential, settings, queries.windows(rows)) or {})
-        _decisions(rows)
-
-
-def _asked(source: str, query: Callable[..., T], *arguments: object) -> T | None:
-    """The answer of a source; if there is none, the page says which source is down and what to do."""
-    try:
-        return query(*arguments)
-    except RatchetError as error:
-        st.error(f"**The {source} is not available**, so what it knows is missing here. {error}")
-        return None
+        scores = parts.asked("store", store.prequential, settings, ledger.windows(rows)) or {}
+        _weeks(ledger.weeks(rows, scores))
 
 
 def _champion(rows: list[Decision]) -> None:
-    found = queries.champion(rows)
+    found = ledger.champion(rows)
     if found is None:
-        st.info("There is no champion yet: no challenger was good enough. The decisions below say why.")
+        st.info("There is no champion yet: no challenger was good enough. The page Decisions says why.")
         return
     made, judged = found
-    score = queries.macro_f1(judged)
-    facts = {
-        "Champion": f"version {made.version}",
-        "Trained on batches": judged.window,
-        "Macro-F1, test set": "–" if score is None else f"{score:.4f}",
-        "Since (UTC)": made.decided_at[:16].replace("T", " "),
-    }
-    for column, (name, fact) in zip(st.columns(len(facts)), facts.items(), strict=True):
-        column.metric(name, fact)
-    st.text(f"Why: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
+    score = ledger.macro_f1(judged)
+    parts.facts(
+        {
+            "Champion": f"version {made.version}",
+            "Trained on batches": judged.window,
+            "Macro-F1, test set": "–" if score is None else f"{score:.4f}",
+        }
+    )
+    since = parts.minute(made.decided_at)
+    st.text(f"Champion since {since} UTC: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
 
 
 def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
     """What the API says, beside what the ledger says."""
-    said = _asked("API", queries.served, settings)
+    said = parts.asked("API", api.served, settings)
     if said is None:
         return
     version = said["promotion"]["version"]
-    found = queries.champion(rows) if rows else None
+    found = ledger.champion(rows) if rows else None
     if said["problem"] or (found and found[0].version != version):
         st.warning(f"The API serves version {version}, which is not up to date. {said['problem']}")
     else:
-        st.success(f"The API serves version {version}, loaded {said['loaded_at'][:16].replace('T', ' ')} UTC.")
+        st.success(f"The API serves version {version}, loaded {parts.minute(said['loaded_at'])} UTC.")
 
 
-def _curve(rows: list[Decision], scores: dict[str, float]) -> None:
+def _weeks(table: pd.DataFrame) -> None:
     st.header("Retraining curve")
     st.caption(
         "Macro-F1 by training window. On the frozen test set: the week's challenger, and whoever was champion after "
         "the decision. Prequential: the champion of that time on the week's batch, before anything trained on it; a "
         "dip there means that the language has moved."
     )
-    points = queries.curve(rows, scores)
+    points = ledger.curve(table)
     if points.empty:
         st.info("No challenger was measured yet.")
     else:
-        st.altair_chart(_lines(points, queries.windows(rows)), width="stretch")
-
-
-def _lines(points: pd.DataFrame, windows: list[str]) -> alt.Chart:
-    """A line a score; the axis does not start at 0, because weeks differ in the third digit."""
-    order = [queries.CHALLENGER, queries.CHAMPION, queries.PREQUENTIAL]
-    return (
-        alt.Chart(points)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("window:N", sort=windows, title="window of batches", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("macro_f1:Q", scale=alt.Scale(zero=False), title="macro-F1"),
-            color=alt.Color("score:N", sort=order, title=None, legend=alt.Legend(orient="top")),
-            tooltip=["window", "score", alt.Tooltip("macro_f1", format=".4f")],
-        )
-    )
-
-
-def _decisions(rows: list[Decision]) -> None:
-    st.header("Decisions")
-    st.caption(
-        "Newest first; the ledger only ever grows. `ratchet explain VERSION` tells one in full, `ratchet replay ID` "
-        "computes it again."
-    )
+        st.altair_chart(_lines(points, table["window"].tolist()[::-1]), width="stretch")
     st.dataframe(
-        queries.table(rows),
+        table,
         hide_index=True,
-        column_config={
-            "macro-F1": st.column_config.NumberColumn(format="%.4f"),
-            "because": st.column_config.TextColumn(width="large"),
-        },
+        placeholder="–",
+        column_config={name: st.column_config.NumberColumn(format="%.4f") for name in SCORES},
     )
+
+
+def _lines(points: pd.DataFrame, windows: list[str]) -> alt.LayerChart:
+    """Lines for who served and what was met, a ring for each challenger; the axis does not start at 0, because weeks
+    differ in the third digit."""
+    base = alt.Chart(points).encode(
+        x=alt.X("window:N", sort=windows, title="window of batches", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("macro_f1:Q", scale=alt.Scale(zero=False), title="macro-F1"),
+        color=alt.Color(
+            "score:N",
+            scale=alt.Scale(domain=SCORES, range=[ORANGE, BLUE, GREY]),
+            title=None,
+            legend=alt.Legend(orient="top", symbolType="circle"),
+        ),
+        tooltip=["window", "score", alt.Tooltip("macro_f1", format=".4f")],
+    )
+    is_challenger = alt.datum.score == ledger.CHALLENGER
+    return (
+        base.transform_filter(~is_challenger).mark_line(point=True)
+        + base.transform_filter(is_challenger).mark_point(size=140, strokeWidth=2, opacity=1)
+    )  # fmt: skip

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.settings import DashboardSettings
 
 OPTIONS = {
@@ -14,6 +15,8 @@ OPTIONS = {
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
+    "runner.magicEnabled": "false",  # which puts every string that stands alone onto the page
+    "theme.primaryColor": BLUE,  # red is for what went wrong
     "client.showErrorDetails": "none",  # a traceback belongs into the log
 }
 

@@ -80,9 +80,12 @@ class Model:
 
     def read(self, titles: list[str], texts: list[str]) -> np.ndarray:
         """Probability of label 1 for raw reviews, shape (n,)."""
-        if not texts:
-            return np.empty(0)
-        return self.probabilities(count([document(title, text) for title, text in zip(titles, texts, strict=True)]))
+        return self.probabilities(counted(titles, texts)) if texts else np.empty(0)
+
+    def known(self, counts: Counts) -> np.ndarray:
+        """How many distinct n-grams of each review the model knows, shape (n,)."""
+        known = self.table[counts.columns, 0] != 0
+        return np.diff(np.concatenate([[0], np.cumsum(known)])[counts.starts])
 
     def save(self, folder: Path) -> None:
         """Write both files into `folder`. The same model is the same bytes."""
@@ -90,6 +93,11 @@ class Model:
         save_file({name: getattr(self, name).astype(kind) for name, kind in TENSORS.items()}, folder / WEIGHTS)
         card = self.card.model_copy(update={"sha256": self.card.seal(folder / WEIGHTS)})
         (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n")
+
+
+def counted(titles: list[str], texts: list[str]) -> Counts:
+    """What any model reads of n raw reviews."""
+    return count([document(title, text) for title, text in zip(titles, texts, strict=True)])
 
 
 def logistic(scores: np.ndarray) -> np.ndarray:

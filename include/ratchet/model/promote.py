@@ -10,7 +10,7 @@ from ratchet import keys
 from ratchet.answers import Answer
 from ratchet.errors import LedgerError
 from ratchet.jobs import Work
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger import Champion, Decision, Ledger, rejected_in, withdrawn_in
 from ratchet.model.decide import EVIDENCE, Evidence, Policy, Verdict, decide
 from ratchet.model.registry import CHAMPION, Registry
 from ratchet.settings import Settings
@@ -76,7 +76,8 @@ def _record(
     known = ledger.find(subject)
     if known:
         return known
-    withdrawn, rejected = _withdrawn(ledger, evidence.version), _rejected(ledger, evidence.version)
+    history = ledger.history()
+    withdrawn, rejected = withdrawn_in(history, evidence.version), rejected_in(history, evidence.version)
     action, reasons = _concluded(evidence, verdict, withdrawn, rejected, answer)
     decision = Decision(
         subject=subject,
@@ -106,24 +107,6 @@ def _record(
         present = ledger.champion()
         late = {"action": "keep", "previous": present.version, "reasons": _late(evidence, present.version, answer)}
         return ledger.record(decision.model_copy(update=late), present)
-
-
-def _withdrawn(ledger: Ledger, version: int | None) -> int | None:
-    """The rollback that moved away from a version, unless a later one went back to it."""
-    found = None
-    for decision in ledger.history():
-        if decision.action == "rollback" and version in (decision.version, decision.previous):
-            found = decision.id if version == decision.previous else None
-    return found
-
-
-def _rejected(ledger: Ledger, version: int | None) -> int | None:
-    """The decision in which a person rejected a version, unless somebody approved of it later."""
-    found = None
-    for decision in ledger.history():
-        if version is not None and decision.version == version and decision.answer:
-            found = decision.id if decision.answer.says == "reject" else None
-    return found
 
 
 def _concluded(

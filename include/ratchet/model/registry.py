@@ -158,6 +158,11 @@ class Registry:
         model = self._model()
         return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
 
+    @_answering()
+    def tags(self, version: int) -> dict[str, str]:
+        """What is written on a version. Raises ArtifactError for one that is unknown."""
+        return dict(self.client.get_model_version(self.name, str(version)).tags)
+
     def version_of(self, uri: str) -> int:
         """The version that `models:/name@alias` or `models:/name/version` names. Raises ArtifactError without one."""
         found = re.fullmatch(rf"models:/{re.escape(self.name)}(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))", uri)

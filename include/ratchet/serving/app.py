@@ -1,4 +1,4 @@
-"""The app: what is asked, who may ask, and how errors look. Its lifespan owns the loader."""
+"""The app: what is asked, what a request passes on its way in, and how errors look. Its lifespan owns the rest."""
 
 from __future__ import annotations
 
@@ -6,20 +6,39 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware import Middleware
 
 from ratchet.serving import problems, routes
+from ratchet.serving.answering import Reading
+from ratchet.serving.bodies import BodyLimit
+from ratchet.serving.challengers import Challengers
+from ratchet.serving.faults import FaultBarrier
 from ratchet.serving.guard import KeyGuard
+from ratchet.serving.headers import SecurityHeaders
+from ratchet.serving.limits import RateLimit
 from ratchet.serving.loader import Loader
+from ratchet.serving.metrics import Measured, Metrics
+from ratchet.serving.recording import prediction_log, recorded
 from ratchet.serving.settings import ServingSettings
+from ratchet.serving.shadow import Shadow
+from ratchet.serving.shedding import Door, Queue
 
 
 def create_app(settings: ServingSettings) -> FastAPI:
-    """The API of the champion. Raises ConfigurationError where the settings name no API key."""
+    """The API of the champion. Raises ConfigurationError where the settings name no API key, or no log."""
+    metrics, log, loader = Metrics(), prediction_log(settings), Loader(settings)
+    metrics.follow(loader)
+    metrics.follow_log(log)
+
+    def shadowed(reading: Reading) -> None:
+        metrics.predicted(reading.version, reading.arm, reading.probabilities.tolist())
+        log.record(recorded(reading, with_text=settings.serving_log_text))
+
+    challengers, shadow = Challengers(settings), Shadow(settings.serving_shadow, [shadowed])
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.loader, app.state.stopping = Loader(settings), False
-        with app.state.loader.following():
+        with log, loader.following(), challengers.following(), shadow.running():
             yield
 
     app = FastAPI(
@@ -27,12 +46,35 @@ def create_app(settings: ServingSettings) -> FastAPI:
         summary="Is a review positive or negative? The champion answers.",
         version=settings.code_version,
         lifespan=lifespan,
+        middleware=_way_in(settings, metrics),
         docs_url=None,  # a browser's page has no key to ask with, and loads its scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(KeyGuard, hashes=settings.key_hashes)
+    app.state.settings, app.state.loader, app.state.challengers, app.state.shadow = (
+        settings,
+        loader,
+        challengers,
+        shadow,
+    )
+    app.state.log, app.state.metrics, app.state.stopping = log, metrics, False
     problems.add_to(app)
     app.include_router(routes.open_to_all)
     app.include_router(routes.with_key)
     return app
+
+
+def _way_in(settings: ServingSettings, metrics: Metrics) -> list[Middleware]:
+    """What every request passes, from the outside in. What costs least to refuse is refused first."""
+    return [
+        Middleware(SecurityHeaders),
+        Middleware(Measured, metrics=metrics),
+        Middleware(FaultBarrier),
+        Middleware(KeyGuard, keys=settings.api_keys),
+        Middleware(RateLimit, rate=settings.serving_rate, burst=settings.serving_burst),
+        Middleware(Door, most=settings.serving_requests, metrics=metrics),
+        Middleware(BodyLimit, seconds=settings.serving_body_seconds),
+        Middleware(
+            Queue, concurrency=settings.serving_concurrency, seconds=settings.serving_queue_seconds, metrics=metrics
+        ),
+    ]

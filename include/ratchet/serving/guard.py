@@ -1,38 +1,43 @@
-"""Who may ask: every path needs an API key, but the two that health checks look at."""
+"""Who may ask what: every path needs an API key, but the two that health checks look at."""
 
 from __future__ import annotations
-
-import hmac
-from hashlib import sha256
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ratchet.serving.api_keys import ApiKey, find
 from ratchet.serving.problems import problem
 
 OPEN = frozenset({"/health", "/ready"})
+ROLE = {"/predict": "predict", "/feedback": "feedback", "/metrics": "admin"}
+"""The role that a path asks for. Any other one, /model among them, takes any key: that is who may ask what it says."""
 
 
 class KeyGuard:
     """Stands before the app as plain ASGI, so that nobody without a key has a byte of the body read.
 
-    Keys are compared by their SHA-256, which is enough for random ones; each with all, so that time tells nothing.
+    Who asks is `scope["state"]["key"]`, an ApiKey, from here on inwards.
     """
 
-    def __init__(self, app: ASGIApp, hashes: list[bytes]) -> None:
-        self.app, self.hashes = app, hashes
+    def __init__(self, app: ASGIApp, keys: list[ApiKey]) -> None:
+        self.app, self.keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN and not self._knows(Headers(scope=scope)):
-            refusal = problem(
-                401, "Send an API key as `Authorization: Bearer KEY`.", headers={"WWW-Authenticate": "Bearer"}
-            )
-            await refusal(scope, receive, send)
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self.app(scope, receive, send)
+            return
+        key, role = self._asks(Headers(scope=scope)), ROLE.get(scope["path"])
+        if key is None:
+            said, headers = "Send an API key as `Authorization: Bearer KEY`.", {"WWW-Authenticate": "Bearer"}
+            await problem(401, said, headers=headers)(scope, receive, send)
+        elif role and role not in key.roles:
+            said = f"This key lacks the role {role}. Ask with one that has it; RATCHET_SERVING_KEYS gives roles."
+            await problem(403, said)(scope, receive, send)
         else:
+            scope.setdefault("state", {})["key"] = key
             await self.app(scope, receive, send)
 
-    def _knows(self, headers: Headers) -> bool:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        given = sha256(key.strip().encode()).digest()
-        matches = [hmac.compare_digest(given, each) for each in self.hashes]
-        return any(matches) and scheme.lower() == "bearer"
+    def _asks(self, headers: Headers) -> ApiKey | None:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        key = find(self.keys, given.strip())
+        return key if scheme.lower() == "bearer" else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import gc
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +17,7 @@ from ratchet.errors import ArtifactError, RatchetError, ServiceUnavailable
 from ratchet.ledger import Champion, Ledger
 from ratchet.model.artifact import Model
 from ratchet.serving.cache import Cache, Kept
+from ratchet.serving.following import following
 from ratchet.serving.promotion import Promotion, latest
 from ratchet.serving.settings import ServingSettings
 from ratchet.serving.versions import versions
@@ -59,22 +59,9 @@ class Loader:
         self._confirmed: int | None = None  # the epoch that was swapped in on the ledger's word, not the cache's
         self._refused, self._retry_at = 0, 0.0
 
-    @contextmanager
-    def following(self) -> Iterator[None]:
-        """Look at the ledger now and then in a thread of its own, for as long as the block runs."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._follow, args=[stop], name="follow-ledger", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(timeout=5)  # it may hang in a download, which is dropped with the process
-
-    def _follow(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            self.refresh()
-            stop.wait(self.settings.serving_poll_seconds)
+    def following(self) -> AbstractContextManager[None]:
+        """Look at the ledger now and then for as long as the block runs."""
+        return following(self.refresh, self.settings.serving_poll_seconds, "follow-ledger")
 
     def refresh(self) -> None:
         """Look at the ledger once and serve its champion. What goes wrong is told, and the old one serves on."""
@@ -116,9 +103,8 @@ class Loader:
             except ArtifactError as error:
                 log.warning("cached model refused", problem=str(error))
         with self.cache.aside() as folder:
-            folder.mkdir()
             versions(self.settings).fetch(promotion, folder)
-            return self._load(self.cache.add(folder, promotion))
+            return self._load(self.cache.take(folder, promotion))
 
     def _start_from_cache(self, error: Exception) -> None:
         """Serve whoever served last, if the ledger cannot be asked or its champion not be had."""
@@ -133,12 +119,10 @@ class Loader:
 
     def _load(self, kept: Kept) -> Served:
         """Verify, load and warm a cached model, so that its first request is as fast as any. Raises ArtifactError."""
-        model = self.cache.load(kept)
+        model = self.cache.load(kept.address)
         if (model.card.window, model.card.candidate) != (kept.promotion.window, kept.promotion.candidate):
             raise ArtifactError(f"The files of version {kept.promotion.version} are of another training.")
-        answer = model.read(["Great value"], ["It works well and does not cost much."])
-        if not (np.isfinite(answer).all() and (answer >= 0).all() and (answer <= 1).all()):
-            raise ArtifactError(f"Version {kept.promotion.version} answers {answer}, which is no probability.")
+        warm(model, kept.promotion.version)
         return Served(model, kept, datetime.now(UTC))
 
     def _serve(self, served: Served, problem: str) -> None:
@@ -149,3 +133,12 @@ class Loader:
             self.cache.remember(served.kept)
         except OSError as error:  # it serves all the same; only the next cold start may need MLflow
             log.warning("cache not written", problem=str(error))
+
+
+def warm(model: Model, version: int) -> None:
+    """Let a model read for the first time. Raises ArtifactError if what it answers is no probability."""
+    answer = model.read(["Great value"], ["It works well and does not cost much."])
+    if not (np.isfinite(answer).all() and (answer >= 0).all() and (answer <= 1).all()):
+        raise ArtifactError(f"Version {version} answers {answer}, which is no probability.")
+    gc.collect()
+    gc.freeze()  # else now and then a collection walks all imports: 90 ms in which nobody is answered

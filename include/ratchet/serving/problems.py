@@ -1,4 +1,4 @@
-"""The one shape of every refusal: problem details, as RFC 9457 has them. They quote nothing that a caller sent."""
+"""The one shape of every refusal: problem details, as RFC 9457 has them. They quote no text that a caller sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from starlette.responses import JSONResponse
 from ratchet.errors import ServiceUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+PLACE = 200  # characters; a field's name is the caller's, and as long as the caller likes
 RETRY_AFTER = {"Retry-After": "5"}  # seconds, about one look at the ledger
+
+
+class Contradiction(Exception):
+    """Some labels differ from those that were told first, which stay."""
+
+    def __init__(self, places: list[int]) -> None:
+        super().__init__(f"contradicted at {places}")
+        self.places = places
 
 
 class Problem(BaseModel):
@@ -24,7 +33,7 @@ class Problem(BaseModel):
     title: str = Field(description="The status in words.")
     status: int
     detail: str = Field(description="What is wrong and what to do next.")
-    errors: dict[str, str] = Field({}, description="For an unreadable request: what is wrong, by place in the body.")
+    errors: dict[str, str] = Field({}, description="What is wrong, by place in the body.")
 
 
 def problem(
@@ -52,20 +61,22 @@ async def _of_validation(request: Request, error: RequestValidationError) -> JSO
 
 def _place(flaw: dict[str, Any]) -> str:
     """Where in the body, as in `reviews.3.text`; what is no JSON has no places."""
-    return "body" if flaw["type"] == "json_invalid" else ".".join(map(str, flaw["loc"][1:])) or "body"
+    place = "" if flaw["type"] == "json_invalid" else ".".join(map(str, flaw["loc"][1:]))
+    return place[:PLACE] or "body"
+
+
+async def _of_contradiction(request: Request, error: Contradiction) -> JSONResponse:
+    errors = {f"feedback.{place}.label": "another label was told before, and stays" for place in error.places}
+    return problem(409, "Some labels contradict earlier ones; see errors. The others are kept.", errors=errors)
 
 
 async def _of_absence(request: Request, error: ServiceUnavailable) -> JSONResponse:
     return problem(503, str(error), headers=RETRY_AFTER)
 
 
-async def _of_bug(request: Request, error: Exception) -> JSONResponse:
-    return problem(500, "This is a fault of the service. Try again; if it stays, its log says more.")
-
-
 def add_to(app: FastAPI) -> None:
-    """Answer every error in the one shape."""
+    """Answer every error in the one shape. What is no error of a caller's and no absence is the FaultBarrier's."""
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Contradiction, _of_contradiction)
     app.add_exception_handler(ServiceUnavailable, _of_absence)
-    app.add_exception_handler(Exception, _of_bug)

@@ -15,8 +15,9 @@ from ratchet.serving.settings import ServingSettings
 
 log = structlog.get_logger()
 
-FINISH_SECONDS = 15
-"""For requests in flight: with the longest drain (10 s) and the loader's end (5 s) within the 30 s that ECS gives."""
+FINISH_SECONDS = 8
+"""For requests in flight: with the longest drain (10 s), the loader's end (5 s) and that of the prediction log (5 s)
+within the 30 s that ECS gives."""
 
 
 def serve(settings: ServingSettings, host: str, port: int) -> None:
@@ -26,6 +27,7 @@ def serve(settings: ServingSettings, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
+        http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,

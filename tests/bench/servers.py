@@ -1,0 +1,103 @@
+"""What `make bench-serving` asks: the API with real versions in a real MLflow, and MLflow's own server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import mlflow
+from pydantic import SecretStr
+
+from behaviour.bench import Bench
+from embedded import postgres
+from embedded.children import free_port
+from embedded.variables import applied
+from ratchet.model.registry import Registry
+from ratchet.serving.settings import ServingSettings
+from ratchet.settings import Settings
+from serving.stage import KEY, TRAININGS, Mlflow, Stage, environment, mlflow_server, wait_until
+
+
+@contextmanager
+def process(command: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+    try:
+        yield server
+    finally:
+        server.terminate()
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+@contextmanager
+def api(stage: Stage, folder: Path) -> Iterator[int]:
+    """`ratchet serve`, ready; its port."""
+    log = folder / "api.log"
+    with process([sys.executable, "-m", "ratchet", "serve", "--port", "0"], environment(stage.settings), log) as server:
+        wait_until(lambda: server.poll() is not None or '"listening"' in log.read_text(), seconds=60)
+        port = next(event["port"] for event in map(json.loads, log.open()) if event["event"] == "listening")
+        wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/ready").status_code == httpx.codes.OK, seconds=60)
+        yield port
+
+
+@contextmanager
+def mlflow_models_serve(stage: Stage, folder: Path) -> Iterator[int]:
+    """MLflow's own server with version 1, in this environment; its port."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
+        *("--model-uri", f"models:/{stage.settings.registered_model}/1", "--host", "127.0.0.1", "--port", str(port)),
+    ]
+    here = {"MLFLOW_TRACKING_URI": stage.mlflow.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    here |= {"PYTHONPATH": environment(stage.settings)["PYTHONPATH"]}
+    with process(command, here, folder / "mlflow-serve.log"):
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/health").status_code == httpx.codes.OK
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, seconds=120)
+        yield port
+
+
+@contextmanager
+def prepared(source: str, folder: Path) -> Iterator[Stage]:
+    """Three versions of the model, trained by the real jobs on all reviews or on half, in a real MLflow."""
+    bench = Bench(folder / "store")
+    with postgres.running(folder / "postgres") as databases, mlflow_server(folder) as (uri, wait_for_mlflow):
+        bench.prepare(source, batches=2)
+        wait_for_mlflow()
+        with applied({**os.environ, "RATCHET_TRACKING": uri}):
+            for window, candidate in TRAININGS.values():
+                bench.ratchet("train", "--window", str(window), "--candidate", candidate)
+            trained, registry = Mlflow(uri, folder / "artifacts", bench), Registry(Settings())
+            for version in TRAININGS:
+                registry.register(trained.trained(version))
+        mlflow.set_tracking_uri(None)
+        settings = ServingSettings(
+            store=str(folder / "serving"),
+            ledger=SecretStr(databases["ratchet"]),
+            tracking=SecretStr(uri),
+            serving_keys=SecretStr(sha256(KEY.encode()).hexdigest()),
+            serving_cache=folder / "cache",
+            serving_poll_seconds=0.05,
+            serving_log_spool=folder / "spool",
+            serving_rate=1e6,
+            serving_burst=1_000_000,
+        )
+        stage = Stage(settings, trained)
+        stage.promote(1)
+        yield stage

@@ -1,0 +1,281 @@
+"""`make bench-serving`: the API under load on this machine, while champions change, and beside `mlflow models serve`.
+
+Generator, API and MLflow's server are processes of their own on the same cores. Writes its section of
+docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench import load, section
+from bench.load import Plan
+from bench.section import goal
+from bench.servers import api, mlflow_models_serve, prepared
+from embedded.rehearsal import source_of
+from ratchet import keys
+from serving.stage import KEY, TRAININGS, Stage, wait_until
+
+SWAPS, LONGEST = 200, 180  # seconds of load beside them at most
+CONNECTIONS = 300  # more than the API lets in at once, so that all its limits are met
+CLOSED = (4, 16)  # connections that ask as fast as they are answered
+KNEE_P99 = 0.05  # seconds; a rate is beyond the knee if p99 is, or if anything is refused
+MOST_P99, MOST_SLOWER, MOST_RECOVERY, LEAST_TIMES = 0.015, 2.0, 10.0, 5.0
+HEAD = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a load run saw: for each request when it was due, its latency (both in seconds) and its status."""
+
+    rows: np.ndarray
+
+    @property
+    def latency(self) -> np.ndarray:
+        return self.rows[:, 1]
+
+    @property
+    def statuses(self) -> dict[int, int]:
+        statuses, counts = np.unique(self.rows[:, 2].astype(int), return_counts=True)
+        return dict(zip(statuses.tolist(), counts.tolist(), strict=True))
+
+    @property
+    def failed(self) -> int:
+        return sum(count for status, count in self.statuses.items() if status != httpx.codes.OK)
+
+    def quantile(self, share: float) -> float:
+        """Of the latency of what was answered with 200, in milliseconds."""
+        good = self.latency[self.rows[:, 2] == httpx.codes.OK]
+        return float(np.quantile(good, share)) * 1000 if len(good) else float("inf")
+
+    def between(self, begin: float, end: float) -> Answers:
+        due = self.rows[:, 0]
+        return Answers(self.rows[(due >= begin) & (due < end)])
+
+    def throughput(self, seconds: float) -> float:
+        return float((self.rows[:, 2] == httpx.codes.OK).sum()) / seconds
+
+
+@dataclass
+class Load:
+    """The generator, aimed at one server."""
+
+    folder: Path
+    port: int
+    path: str
+    bodies: Sequence[str]
+    count: int = field(default=0)
+
+    @contextmanager
+    def running(
+        self, phases: Sequence[tuple[float, float]], connections: int, *, stop: bool = False
+    ) -> Iterator[list[Answers]]:
+        """Load beside the block, and on or not; afterwards its answers are in the list."""
+        self.count += 1
+        plan, out = (self.folder / f"{self.path.strip('/')}-{self.count}.{end}" for end in ("json", "npy"))
+        head = HEAD.format(path=self.path, key=KEY)
+        load.save(Plan(self.port, head, self.bodies, phases, connections, seed=self.count), plan)
+        found: list[Answers] = []
+        process = subprocess.Popen([sys.executable, "-m", "bench.load", str(plan), str(out)])
+        try:
+            yield found
+            if stop:
+                process.terminate()
+            if process.wait(600):
+                raise RuntimeError(f"the load generator ended with {process.returncode}")
+            found.append(Answers(np.load(out)))
+        finally:
+            process.kill()
+            process.wait()
+
+    def run(self, *phases: tuple[float, float], connections: int = CONNECTIONS) -> Answers:
+        with self.running(phases, connections) as found:
+            pass
+        return found[0]
+
+    def saturate(self, seconds: float) -> float:
+        """Requests a second that it answers when asked as fast as it answers; the best of some numbers of callers."""
+        return max(self.run((seconds, 0), connections=each).throughput(seconds) for each in CLOSED)
+
+
+def knee(asked: Load, saturation: float) -> tuple[float, Answers]:
+    """The highest rate at which nothing is refused and p99 is below 50 ms, to a twentieth; and what it was like."""
+    low, high, best = 0.2 * saturation, 1.3 * saturation, None
+    while high - low > high / 20:
+        rate = (low + high) / 2
+        for _ in range(2):  # because the machine may have had something else to do
+            seen = asked.run((4, rate))
+            if good := seen.failed == 0 and seen.quantile(0.99) < KNEE_P99 * 1000:
+                break
+        told(f"  {rate:.0f} a second: {seen.statuses}, p99 {seen.quantile(0.99):.1f} ms")
+        low, high, best = (rate, high, seen) if good else (low, rate, best)
+    if best is None:
+        raise RuntimeError("even the lowest rate was too much; is the machine busy?")
+    return low, best
+
+
+def swapped(asked: Load, stage: Stage, rate: float) -> tuple[Answers, float]:
+    """Load while champions change, as fast as they come but no faster than one in 0.3 s; and how long that took."""
+    with asked.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client(timeout=60) as client:
+        url, begun = f"http://127.0.0.1:{asked.port}/ready", time.monotonic()
+        for swap in range(1, SWAPS + 1):
+            version = swap % len(TRAININGS) + 1  # of three, and the cache keeps two: each comes from MLflow anew
+            stage.promote(version)
+            wait_until(lambda wanted=version: client.get(url).json().get("model_version") == wanted)
+            time.sleep(max(0.0, begun + 0.3 * swap - time.monotonic()))
+        took = time.monotonic() - begun
+    if took > LONGEST:
+        raise RuntimeError(f"{SWAPS} swaps took {took:.0f} s; the load had ended. Is the machine busy?")
+    return found[0].between(0, took), took
+
+
+def recovery(seen: Answers, over: float, end: float, calm: float) -> float:
+    """Seconds after the overload from which on each second is all 200, with a p99 of at most twice the calm one."""
+    bad = [
+        second + 1
+        for second in np.arange(over, end)
+        if (one := seen.between(second, second + 1)).failed or one.quantile(0.99) > 2 * calm
+    ]
+    return max(bad, default=over) - over
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that the section tells; rates a second."""
+
+    rows: int
+    saturation: float
+    knee: float
+    at_knee: Answers
+    calm: Answers
+    overload: Answers
+    recovery: float
+    still: Answers
+    changing: Answers
+    took: float
+    theirs: float
+    theirs_one: Answers
+    ours_one: Answers
+
+
+def measure(source: str, folder: Path) -> Measured:
+    """One run of everything, one after the other."""
+    with prepared(source, folder) as stage:
+        store = stage.mlflow.bench.store
+        reviews = pq.read_table(store / keys.reviews(keys.TEST), columns=["title", "text"]).to_pylist()[:500]
+        with api(stage, folder) as port:
+            ours = Load(folder, port, "/predict", [json.dumps({"reviews": [each]}) for each in reviews])
+            ours.run((3, 100))  # warm
+            saturation = ours.saturate(4)
+            told(f"saturated: {saturation:.0f} a second")
+            rate, at_knee = knee(ours, saturation)
+            calm = ours.run((20, 0.7 * rate))
+            told(f"at 70 % of the knee: {calm.statuses}, p99 {calm.quantile(0.99):.1f} ms")
+            over = ours.run((10, 2 * rate), (15, 0.5 * rate))
+            overload, after = over.between(0, 10), over.between(10, 25)
+            told(f"overload: {overload.statuses}, p99 {overload.quantile(0.99):.1f} ms; then {after.statuses}")
+            before = ours.run((20, 0.5 * rate))
+            changing, took = swapped(ours, stage, 0.5 * rate)
+            still = Answers(np.concatenate([before.rows, ours.run((20, 0.5 * rate)).rows]))
+            told(f"swaps: {changing.statuses} in {took:.0f} s, p99 {changing.quantile(0.99):.1f} ms")
+            one = ours.run((3, 0), connections=1)
+        with mlflow_models_serve(stage, folder) as port:
+            frames = [{"columns": list(each), "data": [list(each.values())]} for each in reviews]
+            theirs = Load(folder, port, "/invocations", [json.dumps({"dataframe_split": each}) for each in frames])
+            theirs.run((3, 0), connections=1)  # warm
+            reached = theirs.saturate(4)
+            told(f"mlflow models serve: {reached:.0f} a second")
+            their_one = theirs.run((3, 0), connections=1)
+        calm_p99 = before.quantile(0.99)
+        rows = stage.mlflow.bench.manifest(keys.split(keys.SEED)).rows["read"]
+    back = recovery(over, 10, 25, calm_p99)
+    return Measured(
+        rows, saturation, rate, at_knee, calm, overload, back, still, changing, took, reached, their_one, one
+    )
+
+
+def told(words: str) -> None:
+    print(words, flush=True)
+
+
+def row(name: str, rate: float | str, seen: Answers) -> str:
+    """A row of the table."""
+    good, statuses = seen.statuses.get(httpx.codes.OK, 0), seen.statuses
+    others = ", ".join(f"{count:,} × {status or 'none'}" for status, count in statuses.items() if status != 200) or "–"
+    quantiles = " | ".join(f"{seen.quantile(share):.1f}" for share in (0.5, 0.99, 0.999))
+    rate = rate if isinstance(rate, str) else f"{rate:,.0f}"
+    return f"| {name} | {rate} | {good:,} | {others} | {quantiles} |"
+
+
+def report(found: Measured, source: str) -> str:
+    """The section of docs/benchmarks.md."""
+    slower = found.changing.quantile(0.99) / found.still.quantile(0.99)
+    times, p99 = found.saturation / found.theirs, found.calm.quantile(0.99)
+    shed = set(found.overload.statuses) - {200, 429, 503}
+    lines = [
+        f"`make bench-serving REVIEWS={source}`: versions trained on {found.rows:,} reviews or on half, one of 500 "
+        f"test reviews a request, one worker, {os.cpu_count()} cores for API, load generator and MLflow together, "
+        f"Python {platform.python_version()}. Requests are due at random moments over {CONNECTIONS} connections, and "
+        "latency counts from when they are due, at the caller. The knee is the highest rate at which for 4 s, in one "
+        f"of two tries, nothing was refused and p99 stayed below {KNEE_P99 * 1000:.0f} ms.\n",
+        "| | requests a second | 200 | others | p50, ms | p99, ms | p99.9, ms |",
+        "|---" * 7 + "|",
+        row("the knee", found.knee, found.at_knee),
+        row("70 % of it, 20 s", 0.7 * found.knee, found.calm),
+        row("twice the knee, 10 s", 2 * found.knee, found.overload),
+        row("half of it, no swaps, 2 × 20 s", 0.5 * found.knee, found.still),
+        row(f"half of it, {SWAPS} swaps in {found.took:.0f} s", 0.5 * found.knee, found.changing),
+        row("one caller after the other", f"{found.ours_one.throughput(3):,.0f}", found.ours_one),
+        row("`mlflow models serve`, the same", f"{found.theirs_one.throughput(3):,.0f}", found.theirs_one),
+        "",
+        f"As fast as they answer, the best of {' and '.join(map(str, CLOSED))} callers: {found.saturation:,.0f} "
+        "requests a second, `mlflow models serve` of the same version (`--env-manager local`, its one worker) "
+        f"{found.theirs:,.0f}. Each swap is to a version that the cache does not hold: downloaded from MLflow, "
+        "verified, loaded and warmed on the same cores. The prediction log is not part of these figures.\n",
+        goal(found.changing.failed == 0, f"{SWAPS} swaps without a failed request: {found.changing.failed}"),
+        goal(slower <= MOST_SLOWER, f"p99 while champions change at most {MOST_SLOWER:g} times without: {slower:.1f}"),
+        goal(
+            found.calm.failed == 0 and p99 <= MOST_P99 * 1000,
+            f"at 70 % of the knee p99 within {MOST_P99 * 1000:.0f} ms and no error: {p99:.1f} ms, {found.calm.failed}",
+        ),
+        goal(
+            not shed, f"at twice the knee only 200, 429 and 503: {', '.join(map(str, sorted(found.overload.statuses)))}"
+        ),
+        goal(
+            found.recovery <= MOST_RECOVERY,
+            f"back to normal within {MOST_RECOVERY:.0f} s of the overload's end: {found.recovery:.0f} s",
+        ),
+        goal(times >= LEAST_TIMES, f"{LEAST_TIMES:g} times the throughput of `mlflow models serve`: {times:.1f}"),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(prog="make bench-serving")
+    asked.add_argument("--reviews", required=True, help="A source of reviews with a test file.")
+    asked.add_argument("--write", action="store_true", help="Put the section into docs/.")
+    given = asked.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ratchet-serving-") as folder:
+        text = report(measure(source_of(given.reviews), Path(folder)), Path(given.reviews).name)
+    print(text)
+    if given.write:
+        section.write("serving", text)
+
+
+if __name__ == "__main__":
+    main()

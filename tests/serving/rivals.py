@@ -1,0 +1,31 @@
+"""A champion and a challenger that know every column, made up in memory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ratchet.data.counts import DIMENSIONS
+from ratchet.model.artifact import Card, Model
+from ratchet.serving.cache import Kept
+from ratchet.serving.challengers import Challenger
+from ratchet.serving.loader import Served
+from ratchet.serving.promotion import Promotion
+from ratchet.serving.versions import Nominee
+
+
+def model(seed: int) -> Model:
+    rng = np.random.default_rng(seed)
+    columns = np.arange(DIMENSIONS, dtype=np.uint32)
+    idf, coefficients = (rng.random((2, DIMENSIONS)) - np.array([[-1], [0.5]])).astype(np.float32)
+    return Model(Card(candidate="linear-svc", window="0-0", intercept=0.0), columns, idf, coefficients)
+
+
+NOW = datetime.now(UTC)
+PROMOTION = Promotion(
+    version=1, epoch=1, window="0-0", candidate="linear-svc", model_digest="1", decision=1, promoted_at=NOW.isoformat(),
+    promoted_by="the gate", reasons=[],
+)  # fmt: skip
+CHAMPION = Served(model(1), Kept(registered_model="review-sentiment", promotion=PROMOTION, sha256={}), NOW)
+CHALLENGER = Challenger(model(2), Nominee(version=2, window="0-1", model_digest="2", sha256={}), NOW)
