@@ -25,8 +25,7 @@ __all__ = ["compiled", "in_slices"]
 def in_slices(work: Callable[[int, int], Any], rows: int, size: int) -> list[Any]:
     """`work(first, last)` on all slices of `size` rows, on all cores; results in their order, whatever the cores."""
     slices = [(first, min(first + size, rows)) for first in range(0, rows, size)]
-    threads = cpu_count() or 1
-    if min(len(slices), threads) < 2:
+    if len(slices) < 2 or (threads := cpu_count() or 1) < 2:
         return [work(*each) for each in slices]
     return list(_pool(threads, getpid()).map(lambda each: work(*each), slices))
 

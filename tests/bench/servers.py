@@ -61,6 +61,7 @@ def mlflow_models_serve(stage: Stage, folder: Path) -> Iterator[int]:
     ]
     here = {"MLFLOW_TRACKING_URI": stage.mlflow.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     here |= {"PYTHONPATH": environment(stage.settings)["PYTHONPATH"]}
+    here |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}  # it calls `uvicorn`
     with process(command, here, folder / "mlflow-serve.log"):
 
         def answers() -> bool:

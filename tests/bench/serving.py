@@ -246,7 +246,7 @@ def report(found: Measured, source: str) -> str:
         f"As fast as they answer, the best of {' and '.join(map(str, CLOSED))} callers: {found.saturation:,.0f} "
         "requests a second, `mlflow models serve` of the same version (`--env-manager local`, its one worker) "
         f"{found.theirs:,.0f}. Each swap is to a version that the cache does not hold: downloaded from MLflow, "
-        "verified, loaded and warmed on the same cores. The prediction log is not part of these figures.\n",
+        "verified, loaded and warmed on the same cores. Every answer has its row in Postgres before it is sent.\n",
         goal(found.changing.failed == 0, f"{SWAPS} swaps without a failed request: {found.changing.failed}"),
         goal(slower <= MOST_SLOWER, f"p99 while champions change at most {MOST_SLOWER:g} times without: {slower:.1f}"),
         goal(

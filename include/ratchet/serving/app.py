@@ -13,12 +13,14 @@ from ratchet.serving.answering import Reading
 from ratchet.serving.bodies import BodyLimit
 from ratchet.serving.challengers import Challengers
 from ratchet.serving.faults import FaultBarrier
+from ratchet.serving.group_commit import GroupCommit
 from ratchet.serving.guard import KeyGuard
 from ratchet.serving.headers import SecurityHeaders
 from ratchet.serving.limits import RateLimit
 from ratchet.serving.loader import Loader
 from ratchet.serving.metrics import Measured, Metrics
 from ratchet.serving.recording import prediction_log, recorded
+from ratchet.serving.resources import Resources
 from ratchet.serving.settings import ServingSettings
 from ratchet.serving.shadow import Shadow
 from ratchet.serving.shedding import Door, Queue
@@ -26,6 +28,32 @@ from ratchet.serving.shedding import Door, Queue
 
 def create_app(settings: ServingSettings) -> FastAPI:
     """The API of the champion. Raises ConfigurationError where the settings name no API key, or no log."""
+    held = _resources(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with held.log, held.loader.following(), held.challengers.following(), held.shadow.running():
+            yield
+
+    app = FastAPI(
+        title="Ratchet",
+        summary="Is a review positive or negative? The champion answers.",
+        version=settings.code_version,
+        lifespan=lifespan,
+        middleware=_way_in(settings, held.metrics),
+        docs_url=None,  # a browser's page has no key to ask with, and loads its scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.resources = held
+    problems.add_to(app)
+    app.include_router(routes.open_to_all)
+    app.include_router(routes.with_key)
+    return app
+
+
+def _resources(settings: ServingSettings) -> Resources:
+    """All parts, not started yet, and what they tell each other."""
     metrics, log, loader = Metrics(), prediction_log(settings), Loader(settings)
     metrics.follow(loader)
     metrics.follow_log(log)
@@ -34,34 +62,8 @@ def create_app(settings: ServingSettings) -> FastAPI:
         metrics.predicted(reading.version, reading.arm, reading.probabilities.tolist())
         log.record(recorded(reading, with_text=settings.serving_log_text))
 
-    challengers, shadow = Challengers(settings), Shadow(settings.serving_shadow, [shadowed])
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with log, loader.following(), challengers.following(), shadow.running():
-            yield
-
-    app = FastAPI(
-        title="Ratchet",
-        summary="Is a review positive or negative? The champion answers.",
-        version=settings.code_version,
-        lifespan=lifespan,
-        middleware=_way_in(settings, metrics),
-        docs_url=None,  # a browser's page has no key to ask with, and loads its scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    app.state.settings, app.state.loader, app.state.challengers, app.state.shadow = (
-        settings,
-        loader,
-        challengers,
-        shadow,
-    )
-    app.state.log, app.state.metrics, app.state.stopping = log, metrics, False
-    problems.add_to(app)
-    app.include_router(routes.open_to_all)
-    app.include_router(routes.with_key)
-    return app
+    shadow = Shadow(settings.serving_shadow, [shadowed])
+    return Resources(settings, loader, Challengers(settings), shadow, log, GroupCommit(log), metrics)
 
 
 def _way_in(settings: ServingSettings, metrics: Metrics) -> list[Middleware]:

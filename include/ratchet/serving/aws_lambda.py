@@ -34,7 +34,7 @@ def _started() -> Mangum:
     """
     configure()
     app = create_app(ServingSettings())
-    app.state.loader.refresh()
+    app.state.resources.loader.refresh()
     adapter = Mangum(app, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
     app.state.up = app.router.lifespan_context(app)  # held, because it ends when nobody does
     asyncio.get_event_loop().run_until_complete(app.state.up.__aenter__())

@@ -52,7 +52,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called on SIGTERM and SIGINT. The signal is not raised again at the end, so the process exits with 0."""
         log.info("stopping", signal=sig)
-        first, self.app.state.stopping = not self.app.state.stopping, True
+        held = self.app.state.resources
+        first, held.stopping = not held.stopping, True
         self.closes_at = time.monotonic() + (self.drain_seconds if first else 0)
 
     async def on_tick(self, counter: int) -> bool:
