@@ -21,7 +21,7 @@ from ratchet.serving.promotion import latest
 from ratchet.settings import Settings
 
 NAME = "demo"
-ASKED = '{"reviews": [{"text": "It broke after a week."}, {"title": "Lovely", "text": "Works great."}]}'
+ASKED = '{"reviews": [{"text": "It broke after a week."}, {"title": "Excellent", "text": "I love it."}]}'
 
 
 def serve(root: Path, port: int) -> int:
