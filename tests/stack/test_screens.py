@@ -89,8 +89,11 @@ def test_mlflow_names_the_champion(weeks: Stage, tab: Tab, keep: Keep) -> None:
 
 
 def test_the_dashboard_draws_the_curve(weeks: Stage, tab: Tab, keep: Keep) -> None:
-    """Streamlit reads the same ledger."""
+    """Streamlit reads the same ledger, and asks the API with a key that may."""
+    dashboard = f"http://127.0.0.1:{weeks.compose.env['DASHBOARD_PORT']}"
     tab.size(1280, 1000)
-    tab.open(f"http://127.0.0.1:{weeks.compose.env['DASHBOARD_PORT']}")
+    tab.open(f"{dashboard}/live")
+    tab.until_text("Reviews read")
+    tab.open(dashboard)
     tab.until_text("0-2")
     keep("dashboard-retraining")

@@ -126,13 +126,17 @@ def test_only_who_is_logged_in_reads_the_champion_page(weeks: Stage) -> None:
 
 
 def test_the_api_serves_the_champion(weeks: Stage) -> None:
-    """The serving container follows the ledger by itself."""
+    """The serving container follows the ledger by itself, and its answer is in the log before the label comes."""
     env = weeks.compose.env
     url, key = f"http://127.0.0.1:{env['SERVING_PORT']}", {"Authorization": f"Bearer {env['SERVING_KEY']}"}
     until(lambda: httpx.get(f"{url}/ready").status_code == 200)
     answer = httpx.post(f"{url}/predict", headers=key, json={"reviews": [{"text": "It broke after a week, awful."}]})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["predictions"][0]["label"] == 0
+    prediction = answer.json()["predictions"][0]
+    assert prediction["label"] == 0
+    truth = {"prediction_id": prediction["prediction_id"], "label": 0}
+    told = httpx.post(f"{url}/feedback", headers=key, json={"feedback": [truth]})
+    assert told.json()["feedback"] == [{"prediction_id": prediction["prediction_id"], "outcome": "added"}]
 
 
 def test_a_released_dag_appears_and_a_deleted_one_disappears(weeks: Stage, tmp_path: Path) -> None:
