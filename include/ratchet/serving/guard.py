@@ -28,7 +28,8 @@ class KeyGuard:
         if scope["type"] != "http" or (scope["path"] in OPEN and scope["method"] in WITHOUT_BODY):
             await self.app(scope, receive, send)
             return
-        key, role = self._asks(Headers(scope=scope)), ROLE.get(scope["path"])
+        path = scope["path"].rstrip("\n")  # a route is found by a pattern that ends in `$`, and so takes `/metrics%0A`
+        key, role = self._asks(Headers(scope=scope)), ROLE.get(path)
         if key is None:
             said, headers = "Send an API key as `Authorization: Bearer KEY`.", {"WWW-Authenticate": "Bearer"}
             await problem(401, said, headers=headers)(scope, receive, send)
