@@ -175,5 +175,6 @@ def _answering() -> Iterator[None]:
         if status == httpx.codes.NOT_FOUND:
             raise ArtifactError(f"MLflow does not hold {error.request.url.path}. See `ratchet doctor`.") from error
         raise ServiceUnavailable(f"MLflow answered {status}. Check RATCHET_TRACKING and MLflow's log.") from error
-    except (httpx.HTTPError, KeyError, ValueError) as error:  # an answer that is not MLflow's, or no JSON at all
+    except (httpx.HTTPError, httpx.InvalidURL, AttributeError, KeyError, TypeError, ValueError) as error:
+        # these by an answer that is not MLflow's, or no JSON at all
         raise ServiceUnavailable(f"MLflow did not answer: {error}. Is it up? See `ratchet doctor`.") from error
