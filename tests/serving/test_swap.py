@@ -110,6 +110,30 @@ def test_a_rollback_needs_no_mlflow(stage: Stage, api: Api) -> None:
         assert model_of(client)["problem"] == ""
 
 
+def test_a_disk_that_cannot_be_read_costs_what_is_on_it(stage: Stage, api: Api) -> None:
+    """The champion before starts from the cache, if it is whole; with MLflow there, the other one is fetched again."""
+    for version in (1, 2):
+        stage.promote(version)
+        with api(stage.settings) as client:
+            until_version(client, version)
+    newest = json.loads((stage.settings.serving_cache / "champions.json").read_text())[0]["sha256"][CARD]
+    weights = stage.settings.serving_cache / newest / WEIGHTS
+    weights.unlink()
+    weights.symlink_to("/proc/self/mem")  # reading it is an input/output error
+    with api(stage.without_services()) as client:
+        until_version(client, 1)
+    with api(stage.settings) as client:
+        until_version(client, 2)
+
+
+def test_a_list_of_champions_that_cannot_be_read_is_an_empty_one(stage: Stage, api: Api) -> None:
+    """The champion is fetched and serves, though nobody can remember it."""
+    (stage.settings.serving_cache / "champions.json").mkdir(parents=True)
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+
+
 @pytest.mark.parametrize("file", [CARD, WEIGHTS])
 def test_a_damaged_cache_is_not_believed(stage: Stage, api: Api, file: str) -> None:
     """With everybody away there is nothing to serve; as soon as MLflow is back, it is fetched again."""

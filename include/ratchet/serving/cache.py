@@ -92,7 +92,7 @@ class Cache(Files):
         """Who served, newest first; none of it is verified yet. An unreadable list counts as an empty one."""
         try:
             found = TypeAdapter(list[Kept]).validate_json((self.root / CHAMPIONS).read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return []
         return [kept for kept in found if kept.registered_model == self.registered_model]
 
