@@ -164,14 +164,17 @@ def test_a_cache_of_another_ledger_is_not_believed(stage: Stage, api: Api, regis
 
 
 def test_the_cache_does_not_grow(stage: Stage, api: Api) -> None:
-    """Two champions are kept, whatever a killed download left beside them."""
+    """Two champions are kept, whatever a killed download or a full disk left beside them."""
     (stage.settings.serving_cache / ".aside-killed").mkdir(parents=True)
+    (stage.settings.serving_cache / ".aside-list").touch()
     stage.promote(1)
     with api(stage.settings) as client:
         for version in (1, 2, 3):
             stage.promote(version)
             until_version(client, version)
-    assert len([path for path in stage.settings.serving_cache.iterdir() if path.is_dir()]) == 2
+    left = list(stage.settings.serving_cache.iterdir())
+    assert len([path for path in left if path.is_dir()]) == 2
+    assert [path.name for path in left if not path.is_dir()] == ["champions.json"]
 
 
 def test_tags_are_read_as_they_are_written() -> None:
