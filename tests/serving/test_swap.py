@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from ratchet.ledger import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
@@ -108,6 +111,22 @@ def test_a_rollback_needs_no_mlflow(stage: Stage, api: Api) -> None:
         until_version(client, 1)
         assert model_of(client)["promotion"]["epoch"] == 3
         assert model_of(client)["problem"] == ""
+
+
+def test_a_cold_start_does_not_wait_for_a_ledger_that_says_nothing(
+    stage: Stage, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Postgres that takes connections and hangs, or that a firewall hides, is as good as none."""
+    monkeypatch.setattr("ratchet.ledger.CONNECT_SECONDS", 2)
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = SecretStr(f"postgresql+psycopg://me@127.0.0.1:{deaf.getsockname()[1]}/ratchet")
+        here = stage.settings.model_copy(update={"ledger": url, "serving_log": SecretStr(str(tmp_path / "log"))})
+        with api(here) as client:
+            until_version(client, 1)
+            assert "did not answer" in problem_of(client)
 
 
 def test_a_disk_that_cannot_be_read_costs_what_is_on_it(stage: Stage, api: Api) -> None:
