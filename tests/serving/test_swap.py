@@ -12,10 +12,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from ratchet.errors import ArtifactError
 from ratchet.ledger import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.serving.promotion import latest
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.versions import DIGEST, FILE
+from ratchet.serving.versions import DIGEST, FILE, versions
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
@@ -203,8 +205,8 @@ def test_tags_are_read_as_they_are_written() -> None:
     assert (DIGEST, FILE) == (registry.DIGEST, registry.FILE)
 
 
-def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """`ratchet serve` beside a folder of data reads MLflow's SQLite file through its client."""
+def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: Mlflow, tmp_path: Path) -> None:
+    """`ratchet serve` beside a folder of data reads MLflow's SQLite file, and believes it as little as a server."""
     import mlflow
 
     bench = registered.bench
@@ -215,5 +217,8 @@ def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: 
         local = ServingSettings(**stage.settings.model_dump() | {"tracking": None, "store": str(bench.store)})
         with api(local) as client:
             until_version(client, 1)
+        judged = latest(Ledger(local.ledger_url, local.registered_model))
+        with pytest.raises(ArtifactError, match="is not the model that was judged"):
+            versions(local).fetch(judged.model_copy(update={"model_digest": "0" * 64}), tmp_path)
     finally:
         mlflow.set_tracking_uri(None)

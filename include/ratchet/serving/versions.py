@@ -83,11 +83,7 @@ class MlflowServer:
     def fetch(self, wanted: Wanted, folder: Path) -> None:
         with self._client() as client:
             tags = self._tags(client, wanted.version)
-            if tags.get(DIGEST) != wanted.model_digest:
-                raise ArtifactError(
-                    f"MLflow's version {wanted.version} of {self.name} is not the model that was judged under this "
-                    "number. Was MLflow's database replaced? See `ratchet doctor`."
-                )
+            _check_digest(tags, wanted)
             version = {"name": self.name, "version": str(wanted.version)}
             for file in (CARD, WEIGHTS):
                 path = f"/model-versions/get-artifact?{httpx.QueryParams(version | {'path': f'data/model/{file}'})}"
@@ -126,7 +122,9 @@ class MlflowFile:
         self.settings = settings
 
     def fetch(self, wanted: Wanted, folder: Path) -> None:
-        with self._registry().artifact(wanted.version) as files:
+        registry = self._registry()
+        _check_digest(registry.tags(wanted.version), wanted)
+        with registry.artifact(wanted.version) as files:
             for file in (CARD, WEIGHTS):
                 shutil.copyfile(files / file, folder / file)
 
@@ -150,6 +148,14 @@ def _nominee(version: int, tags: dict[str, str]) -> Nominee:
             f"Version {version}, the challenger by MLflow's alias, has no tag {error}: it was not registered by "
             "`ratchet evaluate`. Move the alias, or evaluate the window again."
         ) from error
+
+
+def _check_digest(tags: dict[str, str], wanted: Wanted) -> None:
+    if tags.get(DIGEST) != wanted.model_digest:
+        raise ArtifactError(
+            f"MLflow's version {wanted.version} is not the model that was judged under this number. Was MLflow's "
+            "database replaced? See `ratchet doctor`."
+        )
 
 
 def _save(response: httpx.Response, path: Path) -> str:
