@@ -12,6 +12,9 @@ from ratchet.logs import fault
 
 log = structlog.get_logger()
 
+END_SECONDS = 2.0
+"""A look may hang in a download, which is dropped with the process."""
+
 
 @contextmanager
 def following(look: Callable[[], None], seconds: float, name: str) -> Iterator[None]:
@@ -35,4 +38,4 @@ def following(look: Callable[[], None], seconds: float, name: str) -> Iterator[N
         yield
     finally:
         stop.set()
-        thread.join(timeout=5)  # it may hang in a download, which is dropped with the process
+        thread.join(timeout=END_SECONDS)

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 MOST_WAITING = 16_000_000
 """Characters of the reviews that may wait, with OVERHEAD for each. Their counts take three times the bytes at most."""
 OVERHEAD = 1_000
-END_SECONDS = 5.0
+END_SECONDS = 2.0  # for what waits still; the rest goes unread
 
 
 class Shadow:
