@@ -164,7 +164,7 @@ class ShadowState(BaseModel):
 
     read: int
     agreed: int = Field(description="Those of them that got the champion's label.")
-    dropped: int = Field(description="Not read, because too many were waiting.")
+    dropped: int = Field(description="Not read, because too many were waiting or reading them failed.")
 
 
 class Rivalry(BaseModel):
