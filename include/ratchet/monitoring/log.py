@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -16,6 +16,7 @@ from typing import Self
 import structlog
 
 from ratchet.errors import ServiceUnavailable
+from ratchet.logs import fault
 from ratchet.monitoring.feedback import Feedback, Outcome
 from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.sinks import Sink, Written
@@ -53,6 +54,7 @@ class _Group:
 
     rows: list[Prediction] = field(default_factory=list)
     stored: bool = False
+    """Or lost: nobody has to see to them any more."""
 
 
 class PredictionLog:
@@ -126,7 +128,13 @@ class PredictionLog:
             with self._gathering:
                 if self._group is group:
                     self._group = _Group()
-            self._store(group.rows)
+            try:
+                self._store(group.rows)
+            except Exception:
+                if self.buffered:  # else whoever waits for these rows tries again, and gets no answer without them
+                    group.stored = True
+                    self._count(lost=len(group.rows))
+                raise
             group.stored = True
 
     def _flush(self) -> None:
@@ -172,11 +180,19 @@ class PredictionLog:
         """Now, every `flush_seconds`, and once more at the end: empty the buffer, and replay the spool."""
         while True:
             last = self._stop.is_set()
-            self._flush()
-            self._look_after()
+            self._guarded(self._flush)
+            self._guarded(self._look_after)
             if last:
                 return
             self._stop.wait(self.flush_seconds)
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """A fault of the code ends no thread: nobody would start it again. Rows are spooled until a replay succeeds."""
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - whatever it is; requests have a barrier of their own
+            log.error("prediction log failed", **fault(error))
+            self._up, self._problem = False, f"a fault of the code: {type(error).__name__}"
 
     def _look_after(self) -> None:
         """Replay the spool if there is any, and find out whether a sink that was down is up."""
