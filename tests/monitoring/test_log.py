@@ -234,6 +234,20 @@ def test_buffered_rows_are_written_in_time_and_at_the_end(lite: SecretStr, spool
     assert ids(in_tables(lite)) == ["a", "b"]
 
 
+def test_a_buffer_does_not_wait_for_a_replay(lite: SecretStr, spool: Spool) -> None:
+    """However long the sink takes over what is in the spool: a kill costs the rows of an interval and no more."""
+    spool.append([prediction("a")])
+    spool.seal()
+    sink = Watched(lite)
+    with PredictionLog(sink, spool, buffered=True, flush_seconds=SOON) as log:
+        sink.entered.wait(30)
+        log.record([prediction("b")])
+        wait_until(lambda: log.state().spooled == 1)
+        sink.go_on.set()
+        wait_until(lambda: log.state().written == 2)
+    assert ids(in_tables(lite)) == ["a", "b"]
+
+
 def test_a_buffer_does_not_grow_without_bound(lite: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever fills it waits until it is written, whatever the interval is."""
     monkeypatch.setattr("ratchet.monitoring.log.MOST_BUFFERED", 10)

@@ -1,12 +1,14 @@
 """The prediction log: every answer goes to the sink, or to the spool until the sink is back, and is counted.
 
 Requests that come together share one transaction or one flush: the first one through the door writes the rows of all
-that wait behind it (group commit). A thread looks after the rest: it flushes the buffer, and replays the spool.
+that wait behind it (group commit). A thread looks after the rest: it flushes the buffer, and replays the spool. That
+may take long, so where there is a buffer, a second thread flushes it in time.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -76,15 +78,19 @@ class PredictionLog:
 
     def __enter__(self) -> Self:
         self._stop.clear()
-        self._thread = threading.Thread(target=self._follow, name="prediction-log", daemon=True)
-        self._thread.start()
+        tasks = [self._follow, self._flush_in_time] if self.buffered else [self._follow]
+        self._threads = [threading.Thread(target=task, name="prediction-log", daemon=True) for task in tasks]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(END_SECONDS)  # it may hang in a sink, with rows that are still in the spool
+        deadline = time.monotonic() + END_SECONDS
+        for thread in self._threads:  # one may hang in a sink, with rows that are still in the spool
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._flush()
         self.spool.seal()
         if left := self.spool.bytes():
@@ -185,6 +191,11 @@ class PredictionLog:
             if last:
                 return
             self._stop.wait(self.flush_seconds)
+
+    def _flush_in_time(self) -> None:
+        """The same for the buffer alone; the last time is the other thread's."""
+        while not self._stop.wait(self.flush_seconds):
+            self._guarded(self._flush)
 
     def _guarded(self, task: Callable[[], None]) -> None:
         """A fault of the code ends no thread: nobody would start it again. Rows are spooled until a replay succeeds."""
