@@ -6,6 +6,7 @@ appends the decision. MLflow's aliases have no such thing, so the alias follows 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,6 +41,9 @@ decisions = sa.Table(
     sa.Column("entry", sa.JSON, nullable=False),
     sa.UniqueConstraint("registered_model", "subject"),
 )
+
+CONNECT_SECONDS = 10
+"""psycopg would take 130, and so long an API would not start from its cache while the ledger is away."""
 
 _REMEDY = {
     "postgresql": "Is Postgres up?",
@@ -90,7 +94,8 @@ class Ledger:
 
     def __init__(self, url: SecretStr, registered_model: str) -> None:
         self.registered_model = registered_model
-        self.engine = sa.create_engine(url.get_secret_value(), pool_pre_ping=True)
+        parsed = sa.make_url(url.get_secret_value())
+        self.engine = sa.create_engine(parsed, connect_args=_patience(parsed), pool_pre_ping=True)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -182,6 +187,12 @@ class Ledger:
         query = sa.select(decisions.c.id, decisions.c.entry).where(*conditions).order_by(decisions.c.id)
         with self._transaction() as connection:
             return [Decision(id=row.id, **row.entry) for row in connection.execute(query)]
+
+
+def _patience(url: sa.URL) -> dict[str, Any]:
+    """How long to wait for a server that says nothing, unless its URL or the environment tells that to libpq."""
+    told = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
+    return {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" and not told else {}
 
 
 def withdrawn_in(history: Sequence[Decision], version: int | None) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from typing import Any
 
 import structlog
 
@@ -27,3 +29,9 @@ def configure(*, job: str = "", dag_run: str = "") -> None:
     structlog.contextvars.bind_contextvars(
         **{key: text for key, text in {"job": job, "dag_run": dag_run}.items() if text}
     )
+
+
+def fault(error: Exception) -> dict[str, Any]:
+    """What an event tells of an error that nobody foresaw: kind and stack, but no message, which may quote a review."""
+    stack = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)]
+    return {"kind": type(error).__name__, "stack": stack}

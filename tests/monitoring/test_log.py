@@ -9,9 +9,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from monitoring.stage import Postgres, in_files, in_tables, labels_in_tables, prediction, told
 from ratchet.monitoring.feedback import Feedback
@@ -232,6 +234,20 @@ def test_buffered_rows_are_written_in_time_and_at_the_end(lite: SecretStr, spool
     assert ids(in_tables(lite)) == ["a", "b"]
 
 
+def test_a_buffer_does_not_wait_for_a_replay(lite: SecretStr, spool: Spool) -> None:
+    """However long the sink takes over what is in the spool: a kill costs the rows of an interval and no more."""
+    spool.append([prediction("a")])
+    spool.seal()
+    sink = Watched(lite)
+    with PredictionLog(sink, spool, buffered=True, flush_seconds=SOON) as log:
+        sink.entered.wait(30)
+        log.record([prediction("b")])
+        wait_until(lambda: log.state().spooled == 1)
+        sink.go_on.set()
+        wait_until(lambda: log.state().written == 2)
+    assert ids(in_tables(lite)) == ["a", "b"]
+
+
 def test_a_buffer_does_not_grow_without_bound(lite: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever fills it waits until it is written, whatever the interval is."""
     monkeypatch.setattr("ratchet.monitoring.log.MOST_BUFFERED", 10)
@@ -305,6 +321,30 @@ def test_a_fault_of_the_code_is_not_taken_for_a_dead_sink(lite: SecretStr, spool
         for _ in range(2):
             with pytest.raises(AssertionError, match="a fault"):
                 log.record([prediction()])
+
+
+def test_a_fault_of_the_code_does_not_end_the_log(lite: SecretStr, spool: Spool) -> None:
+    """Nobody waits for what is buffered: what a fault cost is counted, and rows that come later are written."""
+
+    class Once(Tables):
+        faults = 1
+
+        def write(self, *arguments: Any) -> Written:
+            if self.faults:
+                self.faults -= 1
+                raise AssertionError("secret words of a review")
+            return super().write(*arguments)
+
+    with capture_logs() as logged, PredictionLog(Once(lite), spool, buffered=True, flush_seconds=SOON) as log:
+        until_up(log)
+        log.record([prediction("lost")])
+        wait_until(lambda: log.state().lost == 1)
+        until_up(log)
+        log.record([prediction("kept")])
+        wait_until(lambda: log.state().written == 1)
+    assert ids(in_tables(lite)) == ["kept"]
+    assert "AssertionError" in [event.get("kind") for event in logged]
+    assert "secret words" not in str(logged)
 
 
 def test_a_log_may_be_started_again(lite: SecretStr, spool: Spool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,16 @@ def test_a_full_disk_takes_nothing_by_halves(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "cannot be written to" in said
     assert replay(Spool(tmp_path, MIB)) == ["first", "second"]
+
+
+def test_a_folder_that_was_cleared_is_made_again(tmp_path: Path) -> None:
+    """Whoever clears a cache under a running process takes what was there, but not what comes."""
+    spool = Spool(tmp_path / "spool", MIB)
+    spool.append([prediction("cleared")])
+    shutil.rmtree(tmp_path / "spool")
+    spool.append([prediction("after")])
+    spool.seal()
+    assert replay(spool) == ["after"]
 
 
 def test_a_place_that_is_no_folder_takes_nothing(tmp_path: Path) -> None:

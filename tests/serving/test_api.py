@@ -103,6 +103,23 @@ def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) ->
     assert problem(answer)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"reviews": [REVIEW]} | dict.fromkeys(map(hex, range(60_000))),
+        {"reviews": [{"text": "x"} | dict.fromkeys(map(hex, range(60)))] * 1_000},
+        {"reviews": [{"text": 1, "title": 1, "unit": 1, "prediction_id": 1}] * 1_000},
+    ],
+    ids=["fields of the body", "fields of reviews", "reviews"],
+)
+def test_many_flaws_are_not_told_one_by_one(client: httpx.Client, asked: dict[str, object]) -> None:
+    """An answer is no longer than the request, and what is wrong with it can still be read from it."""
+    answer = client.post("/predict", json=asked)
+    assert answer.status_code == 422
+    assert 0 < len(problem(answer)["errors"]) <= 100
+    assert len(answer.content) < 10_000
+
+
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic a-key-for-tests", "a-key-for-tests"])
 def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str | None) -> None:
     """Known or not, a path says 401 without one; /health and /ready answer anybody."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -165,6 +166,32 @@ def test_an_alias_of_nothing_is_told(stage: Stage, registered: Mlflow) -> None:
     found.refresh()
     assert found.current is None
     assert "MLflow" in found.problem
+
+
+@pytest.mark.parametrize("answer", ["[]", "null", '"up"', '{"registered_model": 3}', "<html>"])
+def test_what_answers_in_mlflows_place_is_a_problem_and_no_more(stage: Stage, answer: str) -> None:
+    """A portal or a proxy may say anything; whoever challenges or serves is not touched by it."""
+
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: object) -> None:
+            """The test looks at what the API makes of it."""
+
+    stage.promote(1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
+        threading.Thread(target=portal.serve_forever).start()
+        tracking = SecretStr(f"http://127.0.0.1:{portal.server_address[1]}")
+        found = Challengers(sharing(stage, 0.5, tracking=tracking))
+        try:
+            found.refresh()
+        finally:
+            portal.shutdown()
+    assert found.current is None
+    assert "MLflow did not answer" in found.problem
 
 
 def test_a_challenger_that_was_judged_on_other_bytes_is_refused(stage: Stage, registered: Mlflow) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 
 import httpx
@@ -64,6 +65,26 @@ def test_a_key_may_do_what_its_roles_say(stage: Stage, api: Api) -> None:
         "operator": {"metrics", "model"},
         "plain": {"predict", "model"},
     }
+
+
+def test_no_spelling_of_a_path_goes_without_its_role(stage: Stage, api: Api) -> None:
+    """What leads to a route is refused like the route, whatever else the path is made of."""
+    keys = SecretStr(f"labeller:feedback:{digest(KEY)}")
+    with asking(stage, api, serving_keys=keys) as client:
+        for path in ("/metrics", "/metrics%0A", "/%6Detrics", "/metrics?", "/metrics/"):
+            assert client.get(path).status_code in {403, 404}
+        for path in ("/predict", "/predict%0a", "/%70redict"):
+            assert client.post(path, json={"reviews": [REVIEW]}).status_code == 403
+
+
+def test_strangers_have_no_body_read(stage: Stage, api: Api) -> None:
+    """Open paths are open to those who only look; else slow bodies for them would fill the door, for everybody."""
+    with asking(stage, api, serving_requests=1) as client, ExitStack() as stack:
+        for path in sorted(OPEN):
+            connection = stack.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n\r\n{{".encode())
+            assert connection.recv(12) == b"HTTP/1.1 401"
+        assert client.post("/predict", json={"reviews": [REVIEW]}).status_code == 200
 
 
 def test_keys_are_read_with_names_and_roles() -> None:

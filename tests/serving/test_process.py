@@ -10,6 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from annotated_types import Le
+
+from ratchet.monitoring import log as monitoring_log
+from ratchet.serving import following, shadow
+from ratchet.serving.server import FINISH_SECONDS
 from ratchet.serving.settings import ServingSettings
 from serving.stage import KEY, Stage, process_of, until_version, wait_until
 
@@ -25,6 +30,14 @@ def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
         wait_until(lambda: client.get("/ready").status_code == 503)
         client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
         assert server.wait(15) == 0
+
+
+def test_the_longest_end_fits_into_thirty_seconds() -> None:
+    """ECS and compose kill whoever is not gone by then, and the buffer of the prediction log with it."""
+    rules = ServingSettings.model_fields["serving_drain_seconds"].metadata
+    (drain,) = (rule.le for rule in rules if isinstance(rule, Le))
+    ends = [shadow.END_SECONDS, following.END_SECONDS, following.END_SECONDS, monitoring_log.END_SECONDS]
+    assert drain + FINISH_SECONDS + sum(ends) < 30
 
 
 def test_the_log_quotes_nobody(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from ratchet.data.counting import count
 from ratchet.serving import shadow
@@ -55,6 +56,25 @@ def test_too_much_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> Non
         back.set()
     assert len(told) == 10
     assert shade.state().read == 10 * len(TEXTS)
+
+
+def test_a_fault_costs_the_shadow_one_request() -> None:
+    """It is counted and logged without its message, and what waits behind it is read."""
+    told: list[Reading] = []
+
+    def faulty(reading: Reading) -> None:
+        told.append(reading)
+        if len(told) == 1:
+            raise ValueError("secret words of a review")
+
+    shade = Shadow(True, [faulty])
+    with capture_logs() as logged, shade.running():
+        for _ in range(3):
+            shade.offer([answered()], CHALLENGER)
+    assert (shade.state().read, shade.state().dropped) == (2 * len(TEXTS), len(TEXTS))
+    assert shade._size == 0
+    assert [event["kind"] for event in logged] == ["ValueError"]
+    assert "secret words" not in str(logged)
 
 
 @pytest.mark.parametrize(("on", "challenger"), [(False, CHALLENGER), (True, None)])

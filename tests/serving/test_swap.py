@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from ratchet.errors import ArtifactError
 from ratchet.ledger import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.serving.promotion import latest
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.versions import DIGEST, FILE
+from ratchet.serving.versions import DIGEST, FILE, versions
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
@@ -110,6 +115,46 @@ def test_a_rollback_needs_no_mlflow(stage: Stage, api: Api) -> None:
         assert model_of(client)["problem"] == ""
 
 
+def test_a_cold_start_does_not_wait_for_a_ledger_that_says_nothing(
+    stage: Stage, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Postgres that takes connections and hangs, or that a firewall hides, is as good as none."""
+    monkeypatch.setattr("ratchet.ledger.CONNECT_SECONDS", 2)
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = SecretStr(f"postgresql+psycopg://me@127.0.0.1:{deaf.getsockname()[1]}/ratchet")
+        here = stage.settings.model_copy(update={"ledger": url, "serving_log": SecretStr(str(tmp_path / "log"))})
+        with api(here) as client:
+            until_version(client, 1)
+            assert "did not answer" in problem_of(client)
+
+
+def test_a_disk_that_cannot_be_read_costs_what_is_on_it(stage: Stage, api: Api) -> None:
+    """The champion before starts from the cache, if it is whole; with MLflow there, the other one is fetched again."""
+    for version in (1, 2):
+        stage.promote(version)
+        with api(stage.settings) as client:
+            until_version(client, version)
+    newest = json.loads((stage.settings.serving_cache / "champions.json").read_text())[0]["sha256"][CARD]
+    weights = stage.settings.serving_cache / newest / WEIGHTS
+    weights.unlink()
+    weights.symlink_to("/proc/self/mem")  # reading it is an input/output error
+    with api(stage.without_services()) as client:
+        until_version(client, 1)
+    with api(stage.settings) as client:
+        until_version(client, 2)
+
+
+def test_a_list_of_champions_that_cannot_be_read_is_an_empty_one(stage: Stage, api: Api) -> None:
+    """The champion is fetched and serves, though nobody can remember it."""
+    (stage.settings.serving_cache / "champions.json").mkdir(parents=True)
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+
+
 @pytest.mark.parametrize("file", [CARD, WEIGHTS])
 def test_a_damaged_cache_is_not_believed(stage: Stage, api: Api, file: str) -> None:
     """With everybody away there is nothing to serve; as soon as MLflow is back, it is fetched again."""
@@ -140,14 +185,17 @@ def test_a_cache_of_another_ledger_is_not_believed(stage: Stage, api: Api, regis
 
 
 def test_the_cache_does_not_grow(stage: Stage, api: Api) -> None:
-    """Two champions are kept, whatever a killed download left beside them."""
+    """Two champions are kept, whatever a killed download or a full disk left beside them."""
     (stage.settings.serving_cache / ".aside-killed").mkdir(parents=True)
+    (stage.settings.serving_cache / ".aside-list").touch()
     stage.promote(1)
     with api(stage.settings) as client:
         for version in (1, 2, 3):
             stage.promote(version)
             until_version(client, version)
-    assert len([path for path in stage.settings.serving_cache.iterdir() if path.is_dir()]) == 2
+    left = list(stage.settings.serving_cache.iterdir())
+    assert len([path for path in left if path.is_dir()]) == 2
+    assert [path.name for path in left if not path.is_dir()] == ["champions.json"]
 
 
 def test_tags_are_read_as_they_are_written() -> None:
@@ -157,8 +205,8 @@ def test_tags_are_read_as_they_are_written() -> None:
     assert (DIGEST, FILE) == (registry.DIGEST, registry.FILE)
 
 
-def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """`ratchet serve` beside a folder of data reads MLflow's SQLite file through its client."""
+def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: Mlflow, tmp_path: Path) -> None:
+    """`ratchet serve` beside a folder of data reads MLflow's SQLite file, and believes it as little as a server."""
     import mlflow
 
     bench = registered.bench
@@ -169,5 +217,8 @@ def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: 
         local = ServingSettings(**stage.settings.model_dump() | {"tracking": None, "store": str(bench.store)})
         with api(local) as client:
             until_version(client, 1)
+        judged = latest(Ledger(local.ledger_url, local.registered_model))
+        with pytest.raises(ArtifactError, match="is not the model that was judged"):
+            versions(local).fetch(judged.model_copy(update={"model_digest": "0" * 64}), tmp_path)
     finally:
         mlflow.set_tracking_uri(None)

@@ -1,14 +1,16 @@
 """The prediction log: every answer goes to the sink, or to the spool until the sink is back, and is counted.
 
 Requests that come together share one transaction or one flush: the first one through the door writes the rows of all
-that wait behind it (group commit). A thread looks after the rest: it flushes the buffer, and replays the spool.
+that wait behind it (group commit). A thread looks after the rest: it flushes the buffer, and replays the spool. That
+may take long, so where there is a buffer, a second thread flushes it in time.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -16,6 +18,7 @@ from typing import Self
 import structlog
 
 from ratchet.errors import ServiceUnavailable
+from ratchet.logs import fault
 from ratchet.monitoring.feedback import Feedback, Outcome
 from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.sinks import Sink, Written
@@ -53,6 +56,7 @@ class _Group:
 
     rows: list[Prediction] = field(default_factory=list)
     stored: bool = False
+    """Or lost: nobody has to see to them any more."""
 
 
 class PredictionLog:
@@ -74,15 +78,19 @@ class PredictionLog:
 
     def __enter__(self) -> Self:
         self._stop.clear()
-        self._thread = threading.Thread(target=self._follow, name="prediction-log", daemon=True)
-        self._thread.start()
+        tasks = [self._follow, self._flush_in_time] if self.buffered else [self._follow]
+        self._threads = [threading.Thread(target=task, name="prediction-log", daemon=True) for task in tasks]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(END_SECONDS)  # it may hang in a sink, with rows that are still in the spool
+        deadline = time.monotonic() + END_SECONDS
+        for thread in self._threads:  # one may hang in a sink, with rows that are still in the spool
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._flush()
         self.spool.seal()
         if left := self.spool.bytes():
@@ -126,7 +134,13 @@ class PredictionLog:
             with self._gathering:
                 if self._group is group:
                     self._group = _Group()
-            self._store(group.rows)
+            try:
+                self._store(group.rows)
+            except Exception:
+                if self.buffered:  # else whoever waits for these rows tries again, and gets no answer without them
+                    group.stored = True
+                    self._count(lost=len(group.rows))
+                raise
             group.stored = True
 
     def _flush(self) -> None:
@@ -172,11 +186,24 @@ class PredictionLog:
         """Now, every `flush_seconds`, and once more at the end: empty the buffer, and replay the spool."""
         while True:
             last = self._stop.is_set()
-            self._flush()
-            self._look_after()
+            self._guarded(self._flush)
+            self._guarded(self._look_after)
             if last:
                 return
             self._stop.wait(self.flush_seconds)
+
+    def _flush_in_time(self) -> None:
+        """The same for the buffer alone; the last time is the other thread's."""
+        while not self._stop.wait(self.flush_seconds):
+            self._guarded(self._flush)
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """A fault of the code ends no thread: nobody would start it again. Rows are spooled until a replay succeeds."""
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - whatever it is; requests have a barrier of their own
+            log.error("prediction log failed", **fault(error))
+            self._up, self._problem = False, f"a fault of the code: {type(error).__name__}"
 
     def _look_after(self) -> None:
         """Replay the spool if there is any, and find out whether a sink that was down is up."""

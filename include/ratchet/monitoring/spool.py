@@ -109,6 +109,8 @@ class Spool:
 
     def _open(self) -> int:
         """The file to append to. A new one is held before it counts: another process may take it for a dead one's."""
+        if self._file is not None and not os.fstat(self._file).st_nlink:
+            self.seal()  # somebody cleared the folder, so nobody would find what is appended
         while self._file is None:
             self.root.mkdir(parents=True, exist_ok=True)
             self._used = self.bytes()

@@ -26,6 +26,7 @@ from ratchet.storage import sha256_of
 
 KEPT = 2  # the champion, and the one before it for a rollback while MLflow is away
 CHAMPIONS = "champions.json"
+ASIDE = ".aside-"
 APART = "challenger"  # the challenger's folder is not the champions' to clean
 
 
@@ -61,7 +62,7 @@ class Files:
     def aside(self) -> Iterator[Path]:
         """An empty folder on the cache's own disk."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.root, prefix=".aside-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(dir=self.root, prefix=ASIDE, ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "model"
             path.mkdir()
             yield path
@@ -74,11 +75,13 @@ class Files:
         return sha256
 
     def forget_all_but(self, names: Set[str]) -> None:
-        """Delete every other folder, and what a killed download left."""
+        """Delete every other folder, and what was left aside by a kill or a full disk."""
         if self.root.is_dir():
             for path in self.root.iterdir():
                 if path.is_dir() and path.name not in names:
                     shutil.rmtree(path, ignore_errors=True)
+                elif path.name.startswith(ASIDE):
+                    path.unlink(missing_ok=True)
 
 
 class Cache(Files):
@@ -92,7 +95,7 @@ class Cache(Files):
         """Who served, newest first; none of it is verified yet. An unreadable list counts as an empty one."""
         try:
             found = TypeAdapter(list[Kept]).validate_json((self.root / CHAMPIONS).read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return []
         return [kept for kept in found if kept.registered_model == self.registered_model]
 
@@ -112,7 +115,7 @@ class Cache(Files):
         """Name the champion that serves now, and forget the files of all but it and the one before."""
         others = [each for each in self.champions() if each.address != kept.address]
         champions = [kept, *others][:KEPT]
-        handle, aside = tempfile.mkstemp(dir=self.root, prefix=".aside-")
+        handle, aside = tempfile.mkstemp(dir=self.root, prefix=ASIDE)
         with os.fdopen(handle, "wb") as file:
             file.write(TypeAdapter(list[Kept]).dump_json(champions, indent=2))
         Path(aside).replace(self.root / CHAMPIONS)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
-
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ratchet.logs import fault
 from ratchet.serving.problems import problem
 
 log = structlog.get_logger()
@@ -32,8 +31,7 @@ class FaultBarrier:
         try:
             await self.app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001 - whatever it is, the server would log its message, and so maybe text
-            stack = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)]
-            log.error("request failed", kind=type(error).__name__, stack=stack)
+            log.error("request failed", **fault(error))
             if started:
                 raise ConnectionAbortedError("the answer had begun") from None  # the server closes the connection
             said = "This is a fault of the service. Try again; if it stays, its log says more."

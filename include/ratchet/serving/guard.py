@@ -6,9 +6,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ratchet.serving.api_keys import ApiKey, find
+from ratchet.serving.bodies import WITHOUT_BODY
 from ratchet.serving.problems import problem
 
 OPEN = frozenset({"/health", "/ready"})
+"""Only without a body: else whoever has no key could fill the door with slow ones."""
 ROLE = {"/predict": "predict", "/feedback": "feedback", "/metrics": "admin"}
 """The role that a path asks for. Any other one, /model among them, takes any key: that is who may ask what it says."""
 
@@ -23,10 +25,11 @@ class KeyGuard:
         self.app, self.keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN:
+        if scope["type"] != "http" or (scope["path"] in OPEN and scope["method"] in WITHOUT_BODY):
             await self.app(scope, receive, send)
             return
-        key, role = self._asks(Headers(scope=scope)), ROLE.get(scope["path"])
+        path = scope["path"].rstrip("\n")  # a route is found by a pattern that ends in `$`, and so takes `/metrics%0A`
+        key, role = self._asks(Headers(scope=scope)), ROLE.get(path)
         if key is None:
             said, headers = "Send an API key as `Authorization: Bearer KEY`.", {"WWW-Authenticate": "Bearer"}
             await problem(401, said, headers=headers)(scope, receive, send)

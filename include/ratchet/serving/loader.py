@@ -100,7 +100,7 @@ class Loader:
         if kept:
             try:
                 return self._load(kept)
-            except ArtifactError as error:
+            except (ArtifactError, OSError) as error:
                 log.warning("cached model refused", problem=str(error))
         with self.cache.aside() as folder:
             versions(self.settings).fetch(promotion, folder)
@@ -111,7 +111,7 @@ class Loader:
         for kept in self.cache.champions():
             try:
                 self._serve(self._load(kept), problem=str(error))
-            except ArtifactError as refused:
+            except (ArtifactError, OSError) as refused:  # of a disk that cannot read it, the one before may be whole
                 log.warning("cached model refused", problem=str(refused))
             else:
                 log.warning("served from the cache", version=kept.promotion.version, because=str(error))

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from ratchet.errors import ServiceUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+TOLD = 100  # flaws of one request; who sent more mends these first
 PLACE = 200  # characters; a field's name is the caller's, and as long as the caller likes
 RETRY_AFTER = {"Retry-After": "5"}  # seconds, about one look at the ledger
 
@@ -55,7 +56,7 @@ async def _of_http(request: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _of_validation(request: Request, error: RequestValidationError) -> JSONResponse:
-    errors = {_place(flaw): flaw["msg"] for flaw in error.errors()}
+    errors = {_place(flaw): flaw["msg"] for flaw in error.errors()[:TOLD]}
     return problem(422, "The request is not as GET /openapi.json describes it; see errors.", errors=errors)
 
 

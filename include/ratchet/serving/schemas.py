@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from ratchet.ledger import Champion
 from ratchet.monitoring.feedback import Outcome
@@ -15,6 +16,7 @@ from ratchet.serving.versions import Nominee
 
 MAX_REVIEWS = 1_000
 MAX_TERMS = 50
+MAX_FIELDS = 8
 
 
 def _number(given: object) -> object:
@@ -48,10 +50,23 @@ class Review(BaseModel):
     )
 
 
-class Reviews(BaseModel):
-    """What POST /predict asks."""
+class Body(BaseModel):
+    """What a request asks, with no more flaws than can be told: each one costs time, in which nobody is answered."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: object) -> object:
+        lists = [each for each in given.values() if isinstance(each, list)] if isinstance(given, dict) else []
+        objects = (each for each in (given, *chain.from_iterable(lists)) if isinstance(each, dict))
+        if any(len(each) > MAX_FIELDS for each in objects):
+            raise ValueError("an object has far more fields than are known")
+        return given
+
+
+class Reviews(Body):
+    """What POST /predict asks."""
 
     reviews: list[Review] = Field(min_length=1, max_length=MAX_REVIEWS)
     explain: Whole = Field(
@@ -113,10 +128,8 @@ class Truth(BaseModel):
     label: Whole = Field(ge=0, le=1, description="0 negative, 1 positive.")
 
 
-class Truths(BaseModel):
+class Truths(Body):
     """What POST /feedback asks."""
-
-    model_config = ConfigDict(extra="forbid")
 
     feedback: list[Truth] = Field(min_length=1, max_length=MAX_REVIEWS)
 
@@ -164,7 +177,7 @@ class ShadowState(BaseModel):
 
     read: int
     agreed: int = Field(description="Those of them that got the champion's label.")
-    dropped: int = Field(description="Not read, because too many were waiting.")
+    dropped: int = Field(description="Not read, because too many were waiting or reading them failed.")
 
 
 class Rivalry(BaseModel):

@@ -15,9 +15,9 @@ from ratchet.serving.settings import ServingSettings
 
 log = structlog.get_logger()
 
-FINISH_SECONDS = 8
-"""For requests in flight: with the longest drain (10 s), the loader's end (5 s) and that of the prediction log (5 s)
-within the 30 s that ECS gives."""
+FINISH_SECONDS = 7
+"""For requests in flight: within the 30 s that ECS gives with the longest drain, and the ends of shadow, both followers
+and prediction log, which come one after the other."""
 
 
 def serve(settings: ServingSettings, host: str, port: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import structlog
 
+from ratchet.logs import fault
 from ratchet.serving.answering import Reading
 from ratchet.serving.challengers import Challenger
 from ratchet.serving.schemas import ShadowState
@@ -20,11 +21,11 @@ log = structlog.get_logger()
 MOST_WAITING = 16_000_000
 """Characters of the reviews that may wait, with OVERHEAD for each. Their counts take three times the bytes at most."""
 OVERHEAD = 1_000
-END_SECONDS = 5.0
+END_SECONDS = 2.0  # for what waits still; the rest goes unread
 
 
 class Shadow:
-    """A queue with a bound, and the thread that empties it. Each reading is told to `listeners`, which never raise."""
+    """A queue with a bound, and the thread that empties it. Each reading is told to `listeners`."""
 
     def __init__(self, on: bool, listeners: Sequence[Callable[[Reading], None]] = ()) -> None:
         self.on, self.listeners = on, listeners
@@ -73,7 +74,11 @@ class Shadow:
 
     def _follow(self) -> None:
         while (waiting := self._waiting.get()) is not None:
-            self._read(*waiting)
+            try:
+                self._read(*waiting)
+            except Exception as error:  # noqa: BLE001 - whatever it is, what waits behind it is read
+                log.error("shadow failed", **fault(error))
+                self._count(dropped=len(waiting[0].reviews), size=-_size(waiting[0]))
 
     def _read(self, answered: Reading, challenger: Challenger) -> None:
         begun = time.perf_counter()

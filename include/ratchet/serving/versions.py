@@ -83,11 +83,7 @@ class MlflowServer:
     def fetch(self, wanted: Wanted, folder: Path) -> None:
         with self._client() as client:
             tags = self._tags(client, wanted.version)
-            if tags.get(DIGEST) != wanted.model_digest:
-                raise ArtifactError(
-                    f"MLflow's version {wanted.version} of {self.name} is not the model that was judged under this "
-                    "number. Was MLflow's database replaced? See `ratchet doctor`."
-                )
+            _check_digest(tags, wanted)
             version = {"name": self.name, "version": str(wanted.version)}
             for file in (CARD, WEIGHTS):
                 path = f"/model-versions/get-artifact?{httpx.QueryParams(version | {'path': f'data/model/{file}'})}"
@@ -126,7 +122,9 @@ class MlflowFile:
         self.settings = settings
 
     def fetch(self, wanted: Wanted, folder: Path) -> None:
-        with self._registry().artifact(wanted.version) as files:
+        registry = self._registry()
+        _check_digest(registry.tags(wanted.version), wanted)
+        with registry.artifact(wanted.version) as files:
             for file in (CARD, WEIGHTS):
                 shutil.copyfile(files / file, folder / file)
 
@@ -152,6 +150,14 @@ def _nominee(version: int, tags: dict[str, str]) -> Nominee:
         ) from error
 
 
+def _check_digest(tags: dict[str, str], wanted: Wanted) -> None:
+    if tags.get(DIGEST) != wanted.model_digest:
+        raise ArtifactError(
+            f"MLflow's version {wanted.version} is not the model that was judged under this number. Was MLflow's "
+            "database replaced? See `ratchet doctor`."
+        )
+
+
 def _save(response: httpx.Response, path: Path) -> str:
     """Write a body to `path` and return its SHA-256. Raises ArtifactError as soon as it is too long."""
     digest, size = hashlib.sha256(), 0
@@ -175,5 +181,6 @@ def _answering() -> Iterator[None]:
         if status == httpx.codes.NOT_FOUND:
             raise ArtifactError(f"MLflow does not hold {error.request.url.path}. See `ratchet doctor`.") from error
         raise ServiceUnavailable(f"MLflow answered {status}. Check RATCHET_TRACKING and MLflow's log.") from error
-    except (httpx.HTTPError, KeyError, ValueError) as error:  # an answer that is not MLflow's, or no JSON at all
+    except (httpx.HTTPError, httpx.InvalidURL, AttributeError, KeyError, TypeError, ValueError) as error:
+        # these by an answer that is not MLflow's, or no JSON at all
         raise ServiceUnavailable(f"MLflow did not answer: {error}. Is it up? See `ratchet doctor`.") from error
