@@ -10,6 +10,7 @@ ROWS    ?= 3600000
 REVIEWS ?= synthetic:
 DATE    ?= 2026-01-05
 PORT    ?= 8000
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full bench-serving lint lock clean
@@ -23,8 +24,9 @@ demo: $(READY) ## ten weekly retrains on this machine, no Docker, no AWS; WEEKS=
 serve: $(READY) ## the API on what `make demo` left, with a key and a curl to try it; PORT=8000
 	@$(BIN)/ratchet serve-demo --port $(PORT)
 
-test: $(READY) ## everything that can be tested without Docker
-	@$(BIN)/python -m pytest
+# Files are given to the workers in their order, because pytest-xdist takes those with many tests, the quick ones, first.
+test: $(READY) ## everything that can be tested without Docker; WORKERS=2
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Without REVIEWS, a stack keeps the source it has.
 STACK_UP = $(BIN)/ratchet stack up $(if $(filter file,$(origin REVIEWS)),,--reviews "$(REVIEWS)") $(PROFILES:%=--profile %)

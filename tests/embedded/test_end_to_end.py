@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,27 +28,44 @@ from ratchet.windows import Window
 
 REAL = services.PROJECT.parent / "shared/data/amazon_review_polarity_csv.tgz"
 SOURCE = str(REAL) if REAL.exists() else "synthetic:"
+SEED = 5
+WEEKS_ON_REQUEST = Path(__file__).with_name("weeks_on_request.py")
 
 
-def run_weeks(running: Services, first: str, weeks: int, **conf: object) -> str:
-    """Run consecutive weeks; returns what was printed. Fails with its end if a week did not succeed."""
-    command = [sys.executable, "-m", "embedded.weeks", first, str(weeks), json.dumps(conf)]
-    done = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    return done.stdout
+@dataclass(frozen=True)
+class Scene:
+    """All services, and a process with an Airflow that has started."""
+
+    running: Services
+    airflow: subprocess.Popen[str]
+
+    def run_weeks(self, first: str, weeks: int, **conf: object) -> str:
+        """Run consecutive weeks; returns what was printed. Fails with its end if a week did not succeed."""
+        print(json.dumps([first, weeks, json.dumps(conf)]), file=self.airflow.stdin, flush=True)
+        answer = self.airflow.stdout.readline()
+        assert answer, f"Airflow's process ended with {self.airflow.wait()}"
+        done = json.loads(answer)
+        assert done["code"] == 0, done["said"][-4000:]
+        return done["said"]
 
 
 @pytest.fixture(scope="module")
-def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """All services up, and weeks 0 to 2 done."""
-    root = tmp_path_factory.mktemp("end-to-end")
-    with services.running(root, source=SOURCE, cache=root / "cache") as running, applied(running.environment):
-        run_weeks(running, "2026-01-05", 3)
-        yield running
+def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """All services up, and weeks 0 to 2 of a seed of five done."""
+    root, command = tmp_path_factory.mktemp("end-to-end"), [sys.executable, str(WEEKS_ON_REQUEST)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        services.running(root, source=SOURCE, cache=root / "cache", seed_batches=SEED) as running,
+        applied(running.environment),
+        subprocess.Popen(command, env=running.environment, **pipes) as airflow,
+    ):
+        scene = Scene(running, airflow)
+        scene.run_weeks("2026-01-05", 3)
+        yield scene
 
 
 @pytest.fixture
-def ledger(three_weeks: Services) -> Ledger:
+def ledger(three_weeks: Scene) -> Ledger:
     return Ledger(Settings().ledger_url, Settings().registered_model)
 
 
@@ -68,7 +86,7 @@ def state() -> dict[str, object]:
     }
 
 
-def test_each_week_trains_on_all_batches_so_far(three_weeks: Services) -> None:
+def test_each_week_trains_on_all_batches_so_far(three_weeks: Scene) -> None:
     """The window grows 0-0, 0-1, 0-2, and its rows with it."""
     storage = open_storage(Settings().store)
     rows = []
@@ -81,9 +99,7 @@ def test_each_week_trains_on_all_batches_so_far(three_weeks: Services) -> None:
     assert rows[0] < rows[1] < rows[2]
 
 
-def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(
-    three_weeks: Services, ledger: Ledger
-) -> None:
+def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(three_weeks: Scene, ledger: Ledger) -> None:
     """The first champion is the one with the higher macro-F1 on validation."""
     first = ledger.history()[0]
     compared = first.evidence["evidence"]["compared"]
@@ -91,7 +107,7 @@ def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(
     assert (first.action, first.version, first.candidate) == ("promote", 1, max(compared, key=compared.get))
 
 
-def test_every_week_has_one_decision_with_reasons(three_weeks: Services, ledger: Ledger) -> None:
+def test_every_week_has_one_decision_with_reasons(three_weeks: Scene, ledger: Ledger) -> None:
     """Three weeks, three rows in the ledger, each replayable to the same verdict."""
     from ratchet.model.promote import replay
 
@@ -103,7 +119,7 @@ def test_every_week_has_one_decision_with_reasons(three_weeks: Services, ledger:
         assert verdict.reasons == decision.reasons != []
 
 
-def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Services, ledger: Ledger) -> None:
+def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Scene, ledger: Ledger) -> None:
     """`models:/review-sentiment@champion` is the ledger's champion, and it answers."""
     import mlflow
     import pandas as pd
@@ -116,7 +132,7 @@ def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Ser
     assert loaded.predict(asked)["label"].tolist() == [0, 1]
 
 
-def test_the_prequential_score_is_of_a_champion_that_had_not_seen_the_batch(three_weeks: Services) -> None:
+def test_the_prequential_score_is_of_a_champion_that_had_not_seen_the_batch(three_weeks: Scene) -> None:
     """Weeks 1 and 2 have one; week 0 has no champion to score."""
     storage = open_storage(Settings().store)
     scores = [manifests.find(storage, keys.score(keys.batch_name(k))) for k in range(3)]
@@ -124,24 +140,24 @@ def test_the_prequential_score_is_of_a_champion_that_had_not_seen_the_batch(thre
     assert all("not_scored" not in score.details and score.metrics["macro_f1"] > 0.6 for score in scores[1:])
 
 
-def test_the_report_has_every_week(three_weeks: Services, ledger: Ledger) -> None:
+def test_the_report_has_every_week(three_weeks: Scene, ledger: Ledger) -> None:
     """What Airflow's database, the store and the ledger say comes together."""
-    weeks = collect(open_storage(Settings().store), ledger, Progress(three_weeks.databases["airflow"]).weeks())
+    weeks = collect(open_storage(Settings().store), ledger, Progress(three_weeks.running.databases["airflow"]).weeks())
     assert [week.window for week in weeks] == ["0-0", "0-1", "0-2"]
     assert all(week.seconds > 0 and week.jobs and week.challenger_f1 for week in weeks)
 
 
-def test_running_a_week_again_changes_nothing(three_weeks: Services) -> None:
+def test_running_a_week_again_changes_nothing(three_weeks: Scene) -> None:
     """A cleared, repeated or backfilled week finds its results and registers no second version."""
     before = state()
-    run_weeks(three_weeks, "2026-01-19", 1)
+    three_weeks.run_weeks("2026-01-19", 1)
     assert state() == before
 
 
-def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: Services) -> None:
+def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: Scene) -> None:
     """Training is deterministic, so forcing it proves rather than changes."""
     before = state()
-    run_weeks(three_weeks, "2026-01-19", 1, force_retrain=True)
+    three_weeks.run_weeks("2026-01-19", 1, force_retrain=True)
     after = state()
     same = ("versions", "champion", "aliases")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
@@ -149,31 +165,31 @@ def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: S
     assert models.items() <= after["digests"].items()
 
 
-def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: Services) -> None:
-    """Week 12 lies behind the seed, and nothing has arrived."""
+def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: Scene) -> None:
+    """Week 7 lies behind the seed, and nothing has arrived."""
     before = state()
-    assert "Batch 12 has not arrived" in run_weeks(three_weeks, "2026-03-30", 1)
+    assert "Batch 7 has not arrived" in three_weeks.run_weeks("2026-02-23", 1)
     assert state() == before
-    with sa.create_engine(three_weeks.databases["airflow"]).connect() as connection:
+    with sa.create_engine(three_weeks.running.databases["airflow"]).connect() as connection:
         query = """SELECT DISTINCT task.state FROM task_instance AS task JOIN dag_run USING (dag_id, run_id)
                    WHERE logical_date = :date"""
-        states = connection.scalars(sa.text(query), {"date": "2026-03-30"}).all()
+        states = connection.scalars(sa.text(query), {"date": "2026-02-23"}).all()
     assert states == ["skipped"]
 
 
-def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: Services, tmp_path: Path) -> None:
-    """Week 11's batch is dropped into the store; week 10 brought none, and is a gap, not an obstacle."""
-    files = synthetic.write(synthetic.Parameters.parse("rows=6000&weeks=12"), "batch_11", tmp_path)
+def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: Scene, tmp_path: Path) -> None:
+    """Week 6's batch is dropped into the store; week 5 brought none, and is a gap, not an obstacle."""
+    files = synthetic.write(synthetic.Parameters.parse("rows=3500&weeks=7"), "batch_06", tmp_path)
     storage = open_storage(Settings().store)
-    storage.upload(files["train"], f"{keys.incoming('batch_11')}.csv")
-    run_weeks(three_weeks, "2026-03-23", 1)
-    trained = manifests.find(storage, storage.list("models/0-11/")[0].rpartition("/")[0])
-    batches = [f"batch_{number:02d}" for number in (*range(10), 11)]
+    storage.upload(files["train"], f"{keys.incoming('batch_06')}.csv")
+    three_weeks.run_weeks("2026-02-16", 1)
+    trained = manifests.find(storage, storage.list("models/0-6/")[0].rpartition("/")[0])
+    batches = [f"batch_{number:02d}" for number in (*range(SEED), 6)]
     begun_at = keys.model(Window(2), trained.parameters["candidate"])
     assert set(trained.inputs) == {begun_at, *(keys.features(FEATURIZER, name) for name in batches)}
 
 
-def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Services) -> None:
+def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Scene) -> None:
     """The ledger's URL reaches a job through Secrets Manager only, and no job prints it."""
     import boto3
 

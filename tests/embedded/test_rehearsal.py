@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -18,12 +19,22 @@ import pytest
 from embedded.rehearsal import source_of
 from ratchet.errors import ConfigurationError
 
+Start = Callable[..., subprocess.Popen[str]]
 
-def start(output: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ratchet", "rehearse", "--output", str(output), *options]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts rehearsals; one that a failed test leaves behind is killed, rather than run its ten weeks."""
+    with ExitStack() as stack:
+
+        def begin(output: Path, *options: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "ratchet", "rehearse", "--output", str(output), *options]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            child = stack.enter_context(subprocess.Popen(command, start_new_session=True, **pipes))
+            stack.callback(child.kill)
+            return child
+
+        yield begin
 
 
 def started(child: subprocess.Popen[str]) -> list[int]:
@@ -58,7 +69,7 @@ def listening(port: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_rehearsal_leaves_no_process_and_no_port(tmp_path: Path, number: int) -> None:
+def test_an_interrupted_rehearsal_leaves_no_process_and_no_port(start: Start, tmp_path: Path, number: int) -> None:
     """Ctrl-C and SIGTERM stop every part, and it says so."""
     child = start(tmp_path / "demo")
     ports = started(child)
@@ -69,7 +80,7 @@ def test_an_interrupted_rehearsal_leaves_no_process_and_no_port(tmp_path: Path, 
     assert not any(listening(port) for port in ports)
 
 
-def test_a_killed_rehearsal_leaves_no_process_and_no_port(tmp_path: Path) -> None:
+def test_a_killed_rehearsal_leaves_no_process_and_no_port(start: Start, tmp_path: Path) -> None:
     """kill -9 gives no time to clean up; the keeper does."""
     child = start(tmp_path / "demo")
     ports = started(child)
@@ -81,7 +92,7 @@ def test_a_killed_rehearsal_leaves_no_process_and_no_port(tmp_path: Path) -> Non
         assert time.monotonic() < deadline, "a server is still there"
 
 
-def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_two_rehearsals_do_not_share_a_folder(start: Start, tmp_path: Path) -> None:
     """The second is refused before it can empty the folder of the first."""
     first = start(tmp_path / "demo")
     started(first)
@@ -93,7 +104,7 @@ def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
     first.communicate(timeout=60)
 
 
-def test_a_week_that_fails_says_where_to_look(tmp_path: Path) -> None:
+def test_a_week_that_fails_says_where_to_look(start: Start, tmp_path: Path) -> None:
     """A source that cannot be read ends the rehearsal with code 1, the reason, and no process left."""
     (tmp_path / "train.csv").write_text("")
     child = start(tmp_path / "demo", "--weeks=1", f"--reviews={tmp_path / 'train.csv'}")
