@@ -78,9 +78,19 @@ UNREADABLE = {
     "too many terms": (b'{"reviews": [{"text": "x"}], "explain": 51}', "explain"),
     "terms by yes": (b'{"reviews": [{"text": "x"}], "explain": true}', "explain"),
     "unknown field": (b'{"reviews": [{"text": "x", "stars": 5}]}', "reviews.0.stars"),
-    "half a character": (b'{"reviews": [{"text": "x\\ud800"}]}', "reviews.0.text"),
-    "a field named by half a character": (b'{"reviews": [{"text": "x", "\\ud800": 5}]}', "reviews.0"),
+    "half a character": (b'{"reviews": [{"text": "x\\ud800"}]}', "body"),
+    "a field named by half a character": (b'{"reviews": [{"text": "x", "\\ud800": 5}]}', "body"),
 }
+
+
+@pytest.mark.parametrize(("kind", "status"), [("text/plain", 422), (None, 422), ("application/problem+json; x=y", 200)])
+def test_a_body_is_json_and_says_so(client: httpx.Client, kind: str | None, status: int) -> None:
+    """What calls itself something else is refused, whatever is in it."""
+    headers = {"Content-Type": kind} if kind else {}
+    answer = client.post("/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
+    assert answer.status_code == status
+    if status == 422:
+        assert problem(answer)["errors"] == {"body": "Send JSON, as Content-Type: application/json"}
 
 
 @pytest.mark.parametrize("name", UNREADABLE)

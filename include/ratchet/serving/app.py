@@ -48,6 +48,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
     app.state.resources = held
     problems.add_to(app)
     app.include_router(routes.open_to_all)
+    app.include_router(routes.often_asked)
     app.include_router(routes.with_key)
     return app
 

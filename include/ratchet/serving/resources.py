@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from anyio import CapacityLimiter
 
 from ratchet.monitoring.log import PredictionLog
 from ratchet.serving.arms import Pair, paired
@@ -12,6 +14,9 @@ from ratchet.serving.loader import Loader, NothingServed, Served
 from ratchet.serving.metrics import Metrics
 from ratchet.serving.settings import ServingSettings
 from ratchet.serving.shadow import Shadow
+
+THREADS = 2
+"""For requests that are too long for the loop. More would take turns on Python's one lock, and the loop with them."""
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Resources:
     log: PredictionLog
     commit: GroupCommit
     metrics: Metrics
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
     stopping: bool = False
 
     def served(self) -> Served:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response, Security
-from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
 from ratchet.monitoring.feedback import Feedback
 from ratchet.serving import metrics
-from ratchet.serving.api_keys import ApiKey
 from ratchet.serving.challengers import Challengers
+from ratchet.serving.lean import LeanRoute
 from ratchet.serving.loader import NothingServed
 from ratchet.serving.problems import Contradiction, documented
 from ratchet.serving.resources import Resources
@@ -22,16 +22,17 @@ from ratchet.serving.shadow import Shadow
 from ratchet.serving.work import is_little, work
 
 open_to_all = APIRouter(tags=["health"])
-with_key = APIRouter(
-    tags=["model"],
-    dependencies=[Security(HTTPBearer(auto_error=False, description="An API key."))],  # for OpenAPI; the guard refuses
-    responses=documented(
+_WITH_KEY: dict[str, Any] = {
+    "tags": ["model"],
+    "dependencies": [Security(HTTPBearer(auto_error=False, description="An API key."))],  # to tell; the guard refuses
+    "responses": documented(
         _401="no valid API key",
         _403="the key lacks the role",
         _429="the key asks too often; Retry-After says when to come back",
         _503="no verified model is loaded, or too much is asked at once; Retry-After says when to come back",
     ),
-)
+}
+with_key, often_asked = APIRouter(**_WITH_KEY), APIRouter(**_WITH_KEY, route_class=LeanRoute)
 OF_A_BODY = documented(
     _400="the body cannot be read",
     _408="the body did not arrive in time",
@@ -43,11 +44,6 @@ OF_A_BODY = documented(
 
 async def resources(request: Request) -> Resources:
     return request.app.state.resources
-
-
-async def key(request: Request) -> ApiKey:
-    """Who asks, as the guard found."""
-    return request.state.key
 
 
 Held = Annotated[Resources, Depends(resources)]
@@ -67,12 +63,13 @@ async def ready(held: Held) -> Ready:
     return Ready(model_version=held.served().promotion.version)
 
 
-@with_key.post("/predict", response_model=Predictions, responses=OF_A_BODY)
-async def predict(asked: Reviews, held: Held, key: Annotated[ApiKey, Depends(key)]) -> Response:
+@often_asked.post("/predict", response_model=Predictions, responses=OF_A_BODY)
+async def predict(asked: Reviews, request: Request) -> Response:
     """Read 1 to 1,000 reviews. For a prediction_id that was used before, the log keeps the first answer."""
+    held, key = request.app.state.resources, request.state.key  # as the guard found
     pair = held.pair()
     its_work = partial(work, asked, pair, key.name, with_text=held.settings.serving_log_text)
-    done = its_work() if is_little(asked) else await run_in_threadpool(its_work)
+    done = its_work() if is_little(asked) else await to_thread.run_sync(its_work, limiter=held.threads)
     await held.commit.record(done.rows)
     held.shadow.offer(done.readings, pair.challenger)
     for reading in done.readings:

@@ -61,7 +61,7 @@ class ServingSettings(Settings):
     serving_burst: int = Field(200, ge=1, description="How many requests one key may make at once.")
     serving_body_seconds: float = Field(10.0, gt=0, description="How long a request's body may take to arrive.")
     serving_requests: int = Field(256, ge=1, description="How many requests with a body are let in at once.")
-    serving_concurrency: int = Field(8, ge=1, description="How many of them are worked on at once.")
+    serving_concurrency: int = Field(32, ge=1, description="How many of them are worked on at once.")
     serving_queue_seconds: float = Field(
         0.1, gt=0, description="How long one may wait for that; a line that stands for longer is kept short."
     )
