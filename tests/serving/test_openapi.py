@@ -40,7 +40,7 @@ def test_the_api_is_as_it_describes_itself(stage: Stage, api: Api, tmp_path: Pat
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(ASKS / "schemathesis.toml")),
             *("run", f"{client.base_url}/openapi.json", "--header", f"Authorization: Bearer {KEY}"),
-            *("--checks", CHECKS, "--max-examples", str(cases)),
+            *("--checks", CHECKS, "--max-examples", str(cases // 2)),  # two routes have bodies, and take them all
         ]
         paths = {"PYTHONPATH": str(ASKS)}
         done = subprocess.run(
