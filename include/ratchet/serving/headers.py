@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECURITY = {  # what OWASP's cheat sheet on REST security asks for
@@ -13,6 +12,7 @@ SECURITY = {  # what OWASP's cheat sheet on REST security asks for
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+AS_SENT = [(name.lower().encode(), text.encode()) for name, text in SECURITY.items()]
 
 
 class SecurityHeaders:
@@ -24,7 +24,7 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY)
+                message["headers"] = [*message["headers"], *AS_SENT]
             await send(message)
 
         await self.app(scope, receive, with_headers)

@@ -63,7 +63,7 @@ class ServingSettings(Settings):
     serving_requests: int = Field(256, ge=1, description="How many requests with a body are let in at once.")
     serving_concurrency: int = Field(32, ge=1, description="How many of them are worked on at once.")
     serving_queue_seconds: float = Field(
-        0.1, gt=0, description="How long one may wait for that; a line that stands for longer is kept short."
+        0.25, gt=0, description="How long one may wait for that; a line that stands for longer is kept short."
     )
 
     @property
