@@ -14,6 +14,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from processes import end
+
 
 @contextmanager
 def endpoint(folder: Path, services: str = "s3") -> Iterator[str]:
@@ -30,12 +32,7 @@ def endpoint(folder: Path, services: str = "s3") -> Iterator[str]:
         _wait_for(port, server)
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        end(server, 10)
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,7 @@ from behaviour.bench import Bench
 from embedded import postgres
 from embedded.children import free_port
 from embedded.variables import applied
+from processes import end
 from ratchet.model.registry import Registry
 from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
@@ -32,12 +33,7 @@ def process(command: Sequence[str], env: Mapping[str, str], log: Path) -> Iterat
     try:
         yield server
     finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        end(server, 30)
 
 
 @contextmanager

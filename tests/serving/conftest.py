@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
 import mlflow
 import pytest
 from pydantic import SecretStr
@@ -14,7 +15,7 @@ from behaviour.bench import Bench
 from ratchet.model.registry import Registry
 from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
-from serving.stage import KEY, TRAININGS, Api, Mlflow, Stage, mlflow_server, running
+from serving.stage import KEY, TRAININGS, Api, Mlflow, Stage, mlflow_server, running, until_version
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,12 @@ def stage(registered: Mlflow, tmp_path: Path) -> Stage:
 def api() -> Api:
     """Starts the real app on a free port; gives a client with a key."""
     return running
+
+
+@pytest.fixture
+def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
+    """A client of an API that serves version 1."""
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+        yield client

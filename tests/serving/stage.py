@@ -20,6 +20,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from behaviour.bench import Bench
+from processes import end
 from ratchet import keys
 from ratchet.ledger import Decision, Ledger
 from ratchet.manifests import Manifest
@@ -109,12 +110,7 @@ def mlflow_server(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     try:
         yield uri, wait
     finally:
-        server.terminate()
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        end(server)
 
 
 def _answers(url: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
@@ -16,15 +14,6 @@ from serving.stage import Api, Mlflow, Stage, problem, until_version
 
 HASH = "0123456789abcdef" * 4
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
-
-
-@pytest.fixture
-def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
-    """A client of an API that serves version 1."""
-    stage.promote(1)
-    with api(stage.settings) as client:
-        until_version(client, 1)
-        yield client
 
 
 def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: Mlflow) -> None:

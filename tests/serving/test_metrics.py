@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,14 +11,6 @@ from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
 REVIEWS = [{"text": "It works well and does not cost much."}, {"text": "It broke after a week. Terrible."}]
 Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
-    stage.promote(1)
-    with api(stage.settings) as client:
-        until_version(client, 1)
-        yield client
 
 
 def samples(client: httpx.Client) -> Samples:

@@ -23,14 +23,6 @@ from serving.stage import Api, Mlflow, Stage, process_of, until_version, wait_un
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
 
 
-@pytest.fixture
-def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
-    stage.promote(1)
-    with api(stage.settings) as client:
-        until_version(client, 1)
-        yield client
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
