@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -27,21 +28,14 @@ def test_trainings_side_by_side_name_the_same_batches(registry: Registry) -> Non
     for round_ in range(ROUNDS):
         names = [f"batch-{round_}-{number}" for number in range(4)]
         runs = [registry.client.create_run(registry.experiment).info.run_id for _ in range(SIDE_BY_SIDE)]
-        together, failures = threading.Barrier(SIDE_BY_SIDE), []
+        together = threading.Barrier(SIDE_BY_SIDE)
 
-        def log(run: str, together=together, failures=failures, names=names) -> None:
+        def log(run: str, together: threading.Barrier = together, names: list[str] = names) -> None:
             together.wait()
-            try:
-                registry._log_inputs(run, [_dataset(name, "0" * 64) for name in names])
-            except Exception as error:  # noqa: BLE001 - told by the thread that asserts
-                failures.append(error)
+            registry._log_inputs(run, [_dataset(name, "0" * 64) for name in names])
 
-        threads = [threading.Thread(target=log, args=(run,)) for run in runs]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+            list(threads.map(log, runs))  # raises what one of them raised
         for run in runs:
             inputs = registry.client.get_run(run).inputs.dataset_inputs
             assert sorted(given.dataset.name for given in inputs) == names
