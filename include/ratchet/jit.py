@@ -20,14 +20,9 @@ from numba.core import cgutils, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator, UserProvidedCacheLocator
 from numba.extending import intrinsic
 
-KERNELS = (
-    "jit.py",
-    "data/counts.py",
-    "data/counting.py",
-    "model/scoring.py",
-    "model/arrangement.py",
-    "model/descent.py",
-)
+import ratchet
+
+PACKAGE = Path(ratchet.__file__).parent
 
 
 class _Given(UserProvidedCacheLocator):
@@ -60,10 +55,16 @@ class _Kept(FunctionCache):
             super().save_overload(sig, data)
 
 
+def kernel_sources() -> list[Path]:
+    """The files of this package that hold kernels, in a fixed order: those with a function under `@compiled`."""
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if b"\n@compiled\n" in path.read_bytes()]
+
+
 @cache
 def _stamp() -> str:
-    here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in KERNELS)).hexdigest()
+    """SHA-256 over all sources of kernels and this file: whichever changes, every kept result is void."""
+    sources = [Path(__file__), *kernel_sources()]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def compiled(function: Callable[..., Any]) -> Any:
