@@ -4,7 +4,7 @@
 set -eu
 case "$1" in api-server | triggerer)
   if [ -n "${RATCHET_RELEASES:-}" ]; then
-    python -m delivery fetch --from "$RATCHET_RELEASES" --into "$AIRFLOW_HOME/releases" --wait 300
+    python -m dag_bundle fetch --from "$RATCHET_RELEASES" --into "$AIRFLOW_HOME/releases" --wait 300
     export PYTHONPATH="$AIRFLOW_HOME/releases/current" AIRFLOW__CORE__PLUGINS_FOLDER="$AIRFLOW_HOME/releases/current/plugins"
   fi ;;
 esac

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from composed.compose import DEVELOPMENT, PROFILES, PROJECT, Compose, check
 from composed.env import PORTS, Env, engine_group
-from delivery.errors import DeliveryError, PlaceUnavailable
-from delivery.places import open_place
-from delivery.release import Release, commit_of, release
+from dag_bundle.errors import DeliveryError, PlaceUnavailable
+from dag_bundle.object_store import open_place
+from dag_bundle.release import Release, commit_of, release
 from embedded.children import is_free
 from embedded.services import code_version
 from embedded.variables import applied

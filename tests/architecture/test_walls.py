@@ -14,7 +14,7 @@ DATA_LIBRARIES = {
 }  # fmt: skip
 WALLS = {
     "include/ratchet": {"airflow", "orchestration"},
-    "include/delivery": DATA_LIBRARIES | {"ratchet", "orchestration", "embedded"},
+    "include/dag_bundle": DATA_LIBRARIES | {"ratchet", "orchestration", "embedded"},
     "plugins": DATA_LIBRARIES | {"embedded"},
     "dags": DATA_LIBRARIES | {"embedded"},
     "include/orchestration": DATA_LIBRARIES | {"embedded"},
@@ -69,7 +69,7 @@ def test_only_the_cli_and_the_tests_import_the_local_stand_ins() -> None:
 
 def test_only_the_bundle_ties_delivery_to_airflow() -> None:
     """What deploys needs no Airflow; what a container fetches with, before Airflow starts, neither."""
-    users = {path.name for path in (PROJECT / "include/delivery").rglob("*.py") if "airflow" in imports(path)}
+    users = {path.name for path in (PROJECT / "include/dag_bundle").rglob("*.py") if "airflow" in imports(path)}
     assert users == {"bundle.py"}
 
 

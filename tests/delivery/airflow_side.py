@@ -45,8 +45,8 @@ def main(place: str, first: Path, second: Path) -> None:
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import select
 
-    from delivery.places import open_place
-    from delivery.release import release
+    from dag_bundle.object_store import open_place
+    from dag_bundle.release import release
 
     def known() -> dict[str, str]:
         """The release of each DAG that Airflow knows and that is not gone."""

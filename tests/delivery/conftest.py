@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from delivery.places import Bucket, Folder, Place
+from dag_bundle.object_store import Bucket, Folder, Place
 from embedded import services
 from embedded.children import Children, free_port
 

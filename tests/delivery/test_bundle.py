@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from delivery import layout
-from delivery.bundle import RatchetDagBundle
-from delivery.errors import CorruptRelease, NoRelease, Shadowed
-from delivery.places import Folder, Place
-from delivery.release import release
+from dag_bundle import layout
+from dag_bundle.bundle import RatchetDagBundle
+from dag_bundle.errors import CorruptRelease, NoRelease, Shadowed
+from dag_bundle.object_store import Folder, Place
+from dag_bundle.release import release
 
 AIRFLOW_SIDE = Path(__file__).with_name("airflow_side.py")
 INCLUDE = Path(layout.__file__).parents[1]
@@ -99,7 +99,7 @@ def test_airflow_keeps_each_run_in_its_release(
     bundles = [
         {
             "name": "ratchet",
-            "classpath": "delivery.bundle.RatchetDagBundle",
+            "classpath": "dag_bundle.bundle.RatchetDagBundle",
             "kwargs": {"releases": bucket.uri, "refresh_interval": 1},
         }
     ]

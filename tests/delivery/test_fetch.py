@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from delivery import layout
-from delivery.errors import CorruptRelease, NoRelease
-from delivery.fetch import ASIDE, current, fetch, is_whole, switch
-from delivery.places import Folder, Place
-from delivery.release import release
+from dag_bundle import layout
+from dag_bundle.errors import CorruptRelease, NoRelease
+from dag_bundle.fetch import ASIDE, current, fetch, is_whole, switch
+from dag_bundle.object_store import Folder, Place
+from dag_bundle.release import release
 
 PACKAGE = str(Path(layout.__file__).parents[1])
 

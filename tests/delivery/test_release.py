@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from airflow.utils.file import list_py_file_paths
 
-from delivery import layout
-from delivery.errors import InvalidProject, PlaceUnavailable
-from delivery.fetch import current, fetch, is_whole
-from delivery.places import Folder, Place
-from delivery.release import collect, release
+from dag_bundle import layout
+from dag_bundle.errors import InvalidProject, PlaceUnavailable
+from dag_bundle.fetch import current, fetch, is_whole
+from dag_bundle.object_store import Folder, Place
+from dag_bundle.release import collect, release
 
 
 class FailingPlace:
@@ -101,7 +101,7 @@ def test_a_killed_release_is_invisible(
         "include/.env",
         "include/.cache/file.py",
         "include/ratchet.egg-info/PKG-INFO",
-        "include/delivery/bundle.py",
+        "include/dag_bundle/bundle.py",
         "include/embedded/services.py",
     ],
 )

@@ -9,10 +9,10 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
-from delivery.errors import NoRelease, Shadowed
-from delivery.fetch import current, fetch
-from delivery.layout import DAGS, PLUGINS
-from delivery.places import Place, open_place
+from dag_bundle.errors import NoRelease, Shadowed
+from dag_bundle.fetch import current, fetch
+from dag_bundle.layout import DAGS, PLUGINS
+from dag_bundle.object_store import Place, open_place
 
 
 class RatchetDagBundle(BaseDagBundle):
@@ -68,5 +68,5 @@ def refuse_shadows(release: Path) -> None:
         if found and found.origin and not Path(found.origin).resolve().is_relative_to(release.resolve()):
             raise Shadowed(
                 f"{entry.name} would be imported from {found.origin}, and not from release {release.name:.12}. "
-                "Take it off PYTHONPATH and out of the image: there, only `delivery` is installed."
+                "Take it off PYTHONPATH and out of the image: there, only `dag_bundle` is installed."
             )

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from delivery import layout
-from delivery.errors import CorruptRelease, NoRelease, NotFound
-from delivery.layout import MANIFEST, POINTER, REPAIR
-from delivery.places import Place
+from dag_bundle import layout
+from dag_bundle.errors import CorruptRelease, NoRelease, NotFound
+from dag_bundle.layout import MANIFEST, POINTER, REPAIR
+from dag_bundle.object_store import Place
 
 ASIDE = ".aside-"
 

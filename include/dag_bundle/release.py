@@ -7,15 +7,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from delivery import layout
-from delivery.errors import InvalidProject, NotFound
-from delivery.layout import DAGS, MANIFEST, PLUGINS, POINTER
-from delivery.places import Place
+from dag_bundle import layout
+from dag_bundle.errors import InvalidProject, NotFound
+from dag_bundle.layout import DAGS, MANIFEST, PLUGINS, POINTER
+from dag_bundle.object_store import Place
 
 ROOMS = {DAGS: f"{DAGS}/", PLUGINS: f"{PLUGINS}/", "include": ""}
 """Where the folders of a project lie in a release. What is in `include/` lies at the top, because the top of a bundle
 is what Airflow itself puts on `sys.path` wherever it reads a DAG file: `import ratchet` finds that very release."""
-LEFT_OUT = ("composed", "delivery", "embedded")
+LEFT_OUT = ("composed", "dag_bundle", "embedded")
 """Packages that are not delivered: the one that delivers is installed beside Airflow, the others are for laptops."""
 RESERVED = (DAGS, PLUGINS, MANIFEST)
 """What a release keeps at its top for itself."""

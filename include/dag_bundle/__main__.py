@@ -1,4 +1,4 @@
-"""`python -m delivery release` on the side that deploys, `python -m delivery fetch` where a container starts."""
+"""`python -m dag_bundle release` on the side that deploys, `python -m dag_bundle fetch` where a container starts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from delivery.errors import DeliveryError, NoRelease, PlaceUnavailable
-from delivery.fetch import current, fetch, switch
-from delivery.places import Place, open_place
-from delivery.release import commit_of, release
+from dag_bundle.errors import DeliveryError, NoRelease, PlaceUnavailable
+from dag_bundle.fetch import current, fetch, switch
+from dag_bundle.object_store import Place, open_place
+from dag_bundle.release import commit_of, release
 
 
 def main() -> int:
@@ -18,13 +18,13 @@ def main() -> int:
     try:
         asked.run(asked)
     except DeliveryError as error:
-        print(f"delivery: {error}", file=sys.stderr)
+        print(f"dag_bundle: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m delivery", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dag_bundle", description=__doc__)
     commands = parser.add_subparsers(required=True)
     out = commands.add_parser("release", help="make the project's DAGs the current release")
     out.add_argument("--to", required=True, metavar="URI", help="s3://bucket/prefix, or a folder")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from delivery.errors import DeliveryError, NotFound, PlaceUnavailable
+from dag_bundle.errors import DeliveryError, NotFound, PlaceUnavailable
 
 
 class Place(Protocol):

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from delivery.errors import CorruptRelease, NoRelease
+from dag_bundle.errors import CorruptRelease, NoRelease
 
 MANIFEST = "manifest.json"
 POINTER = "current.json"
