@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
 from sqlalchemy.exc import OperationalError
 
-from ratchet import append_only
 from ratchet.answers import Answer
+from ratchet.db import append_only
 from ratchet.errors import LedgerError, ServiceUnavailable
 
 metadata = sa.MetaData()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from ratchet import append_only
+from ratchet.db import append_only
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.monitoring.feedback import Feedback, Outcome
 from ratchet.monitoring.predictions import SAME, Prediction
