@@ -27,7 +27,7 @@ from embedded.report.model import without_password
 from embedded.variables import applied
 from embedded.weeks import DAG_ID
 from ratchet.errors import ConfigurationError
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
 

@@ -15,7 +15,7 @@ from embedded import postgres
 from embedded.children import Children, is_free, terminated_as_interrupted
 from embedded.rehearsal import alone, say, shown
 from ratchet.errors import ConfigurationError
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 from ratchet.serving.cache import Cache
 from ratchet.serving.promotion import latest
 from ratchet.settings import Settings

@@ -11,7 +11,7 @@ from ratchet import catalogue, keys
 from ratchet.batches import present
 from ratchet.candidates import CANDIDATES
 from ratchet.data import layout
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
 from ratchet.storage import Storage, open_storage
 from ratchet.windows import WEEK, Window, week_of

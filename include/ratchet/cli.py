@@ -167,7 +167,7 @@ def promote(
     force: Force = False,
 ) -> None:
     """Promote the challenger, or keep the champion, by the evidence and the answer; the ledger keeps all of it."""
-    from ratchet.answers import answered
+    from ratchet.ledger.approval import answered
     from ratchet.model.promote import promote as make
     from ratchet.windows import Window
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ratchet import commands, keys, manifests
 from ratchet.cli import app
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.decide import Evidence
 from ratchet.model.evaluate import EVIDENCE

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
 
 from ratchet import keys
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.decide import Evidence, Policy, decide
 from ratchet.monitoring.feedback import Feedback

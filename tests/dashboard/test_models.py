@@ -10,7 +10,7 @@ import pytest
 from dashboard.stage import charts, decided, drawn, page, text
 from ratchet.dashboard.queries import intervals, ledger, versions
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger import Champion, Ledger
+from ratchet.ledger.store import Champion, Ledger
 
 TABLE = np.array([[[395, 0], [5, 100]], [[100, 5], [0, 395]]])  # the challenger reads 800 of 1,000 right
 

@@ -11,7 +11,7 @@ from dashboard.stage import AWAY, charts, drawn, facts, fake_api, text
 from ratchet.dashboard.queries import ledger as queries
 from ratchet.dashboard.queries import store as manifests
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 
 
 def test_an_empty_ledger_is_no_empty_page(store: Path) -> None:

@@ -21,7 +21,7 @@ from embedded.variables import applied
 from ratchet import keys, manifests
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.data import synthetic
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
 from ratchet.windows import Window

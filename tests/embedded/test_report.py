@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from embedded.report import JobFigures, Report, WeekReport, collect, line, page, table, write
 from ratchet import keys
 from ratchet.candidates import FEATURIZER
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.decide import Check, Evidence, Policy, decide
 from ratchet.storage import FolderStorage

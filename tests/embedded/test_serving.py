@@ -20,7 +20,7 @@ from embedded.children import free_port, is_free
 from embedded.rehearsal import alone
 from embedded.serving import serve
 from ratchet.errors import ConfigurationError
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.model.artifact import Card, Model
 
 NOTHING = (np.arange(2, dtype=np.uint32), np.ones(2, np.float32), np.ones(2, np.float32))

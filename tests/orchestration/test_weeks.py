@@ -13,7 +13,7 @@ from ratchet import keys, manifests
 from ratchet.catalogue import featurize, split
 from ratchet.errors import MissingInput
 from ratchet.jobs import Job
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.manifests import Manifest, Output
 from ratchet.settings import Settings
 from ratchet.storage import open_storage

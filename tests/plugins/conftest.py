@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from plugins.ten_weeks import live_through
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger.store import Champion, Decision, Ledger
 
 PROJECT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script>\"' onload={{ 7 * 7 }}"

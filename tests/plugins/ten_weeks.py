@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.model.decide import Evidence, Policy, Verdict, decide
 
 ROWS = 4000

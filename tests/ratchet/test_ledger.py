@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from embedded import postgres
-from ratchet.answers import Answer
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger import Champion, Decision, Ledger, decisions
+from ratchet.ledger.approval import Answer
+from ratchet.ledger.store import Champion, Decision, Ledger, decisions
 
 RACES, WRITERS = 20, 4
 numbers = itertools.count()

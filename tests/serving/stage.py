@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from behaviour.bench import Bench
 from processes import end
 from ratchet import keys
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model import artifact
 from ratchet.model.artifact import WEIGHTS

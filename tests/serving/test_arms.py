@@ -12,8 +12,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from ratchet.answers import Answer
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.approval import Answer
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.monitoring.experiments import Experiment
 from ratchet.serving.challengers import Challengers, absent

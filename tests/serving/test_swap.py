@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from ratchet.errors import ArtifactError
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.promotion import latest
 from ratchet.serving.settings import ServingSettings
@@ -119,7 +119,7 @@ def test_a_cold_start_does_not_wait_for_a_ledger_that_says_nothing(
     stage: Stage, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Postgres that takes connections and hangs, or that a firewall hides, is as good as none."""
-    monkeypatch.setattr("ratchet.ledger.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("ratchet.ledger.store.CONNECT_SECONDS", 2)
     stage.promote(1)
     with api(stage.settings) as client:
         until_version(client, 1)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ratchet import keys, manifests
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.catalogue import JOBS
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.decide import Check, Evidence, Policy, Verdict, decide
 from ratchet.storage import Storage

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from orchestration.champion import page
 from ratchet.errors import RatchetError
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
 
 DAG = "review_sentiment"

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestration.links import version_page
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 
 HERE = Path(__file__).parent
 STYLE, SCRIPT = ((HERE / name).read_text() for name in ("page.css", "page.js"))

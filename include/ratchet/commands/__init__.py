@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ratchet import commands, keys, manifests
 from ratchet.errors import RatchetError, ServiceUnavailable
-from ratchet.ledger import Champion
+from ratchet.ledger.store import Champion
 from ratchet.settings import Settings
 from ratchet.storage import open_storage
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ratchet import commands, keys, manifests
 from ratchet.errors import LedgerError
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 from ratchet.settings import Settings
 from ratchet.storage import Storage, open_storage
 from ratchet.windows import Window

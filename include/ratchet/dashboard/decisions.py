@@ -7,7 +7,7 @@ import streamlit as st
 from ratchet.dashboard import parts
 from ratchet.dashboard.queries import ledger
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 
 ACTIONS = ["promote", "keep", "rollback"]
 

@@ -10,7 +10,7 @@ from ratchet.dashboard import parts
 from ratchet.dashboard.colours import BLUE, GREY, ORANGE
 from ratchet.dashboard.queries import api, ledger, store
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 
 SCORES = [ledger.CHALLENGER, ledger.CHAMPION, ledger.PREQUENTIAL]
 

@@ -17,7 +17,7 @@ from ratchet.data import features
 from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, IntegrityError
 from ratchet.jobs import Work
-from ratchet.ledger import Champion, Ledger
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.manifests import Manifest
 from ratchet.model import artifact, probe
 from ratchet.model.artifact import CARD, WEIGHTS, Model

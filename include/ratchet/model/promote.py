@@ -7,10 +7,10 @@ from typing import Literal
 import structlog
 
 from ratchet import keys
-from ratchet.answers import Answer
 from ratchet.errors import LedgerError
 from ratchet.jobs import Work
-from ratchet.ledger import Champion, Decision, Ledger, rejected_in, withdrawn_in
+from ratchet.ledger.approval import Answer
+from ratchet.ledger.store import Champion, Decision, Ledger, rejected_in, withdrawn_in
 from ratchet.model.decide import EVIDENCE, Evidence, Policy, Verdict, decide
 from ratchet.model.registry import CHAMPION, Registry
 from ratchet.settings import Settings

@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ratchet.errors import ArtifactError, ServiceUnavailable
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 from ratchet.manifests import Manifest
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.settings import Settings

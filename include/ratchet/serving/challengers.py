@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ratchet.errors import ArtifactError, RatchetError
-from ratchet.ledger import Decision, Ledger, rejected_in, withdrawn_in
+from ratchet.ledger.store import Decision, Ledger, rejected_in, withdrawn_in
 from ratchet.model.artifact import CARD, Model
 from ratchet.serving.cache import APART, Files
 from ratchet.serving.following import following

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ratchet.errors import ArtifactError, RatchetError, ServiceUnavailable
-from ratchet.ledger import Champion, Ledger
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.model.artifact import Model
 from ratchet.serving.cache import Cache, Kept
 from ratchet.serving.following import following

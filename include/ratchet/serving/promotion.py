@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from ratchet.errors import LedgerError
-from ratchet.ledger import Ledger
+from ratchet.ledger.store import Ledger
 
 
 class Promotion(BaseModel):

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from ratchet.ledger import Champion
+from ratchet.ledger.store import Champion
 from ratchet.monitoring.feedback import Outcome
 from ratchet.serving.promotion import Promotion
 from ratchet.serving.versions import Nominee

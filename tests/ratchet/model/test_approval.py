@@ -15,7 +15,7 @@ import pytest
 from behaviour.bench import BOTH, Bench
 from ratchet import keys
 from ratchet.errors import ConfigurationError, LedgerError
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 from ratchet.model.promote import replay
 from ratchet.storage import sha256_of
 from ratchet.windows import Window

@@ -23,7 +23,7 @@ from ratchet.candidates import FEATURIZER, Candidate
 from ratchet.data import features
 from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card
 from ratchet.model.promote import replay

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ratchet.dashboard.queries.databases import said
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger import Decision, Ledger
+from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
 from ratchet.windows import Window
 

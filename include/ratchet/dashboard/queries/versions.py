@@ -9,7 +9,7 @@ import pandas as pd
 
 from ratchet.dashboard.queries import intervals
 from ratchet.dashboard.queries.ledger import measured
-from ratchet.ledger import Decision
+from ratchet.ledger.store import Decision
 from ratchet.model.decide import macro_f1
 
 EVERYTHING = "all of the test set"

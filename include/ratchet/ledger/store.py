@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
 from sqlalchemy.exc import OperationalError
 
-from ratchet.answers import Answer
 from ratchet.db import append_only
 from ratchet.errors import LedgerError, ServiceUnavailable
+from ratchet.ledger.approval import Answer
 
 metadata = sa.MetaData()
 
