@@ -18,7 +18,7 @@ from embedded.children import is_free
 from embedded.services import code_version
 from embedded.variables import applied
 from ratchet.errors import ConfigurationError, ServiceUnavailable
-from ratchet.storage import open_storage
+from ratchet.jobs.storage import open_storage
 
 FIRST = ("postgres", "aws", "mlflow")
 RELEASES = "s3://ratchet/dags"

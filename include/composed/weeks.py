@@ -18,9 +18,9 @@ from embedded.progress import WeekRun
 from embedded.report import Report, WeekReport, collect, line, table, write
 from embedded.variables import applied
 from ratchet.errors import ServiceUnavailable
+from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 from ratchet.windows import WEEK
 
 console = Console()

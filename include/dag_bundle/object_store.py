@@ -1,6 +1,6 @@
 """Where releases are kept: a bucket or a folder, by its URI.
 
-`ratchet.storage` does the same and more, but comes out of a release, so it cannot be what fetches one.
+`ratchet.jobs.storage` does the same and more, but comes out of a release, so it cannot be what fetches one.
 """
 
 from __future__ import annotations

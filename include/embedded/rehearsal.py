@@ -27,9 +27,9 @@ from embedded.report.model import without_password
 from embedded.variables import applied
 from embedded.weeks import DAG_ID
 from ratchet.errors import ConfigurationError
+from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 console = Console()
 LOOK_EVERY = 0.5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ratchet import keys
 from ratchet.data import layout, sources
+from ratchet.jobs import keys
 
 
 def at_hand(source: str, cache: Path, folder: Path) -> str:

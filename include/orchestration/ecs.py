@@ -22,11 +22,11 @@ from orchestration.endings import Interrupted, NotPlaced, judge
 from orchestration.launches import ONE_ATTEMPT, Launch
 from orchestration.links import LINKS, EcsTaskLink
 from orchestration.settings import ecs_settings
-from ratchet.catalogue import JOBS
-from ratchet.jobs import Job
-from ratchet.manifests import Manifest
+from ratchet.jobs.base import Job
+from ratchet.jobs.catalogue import JOBS
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage, open_storage
 from ratchet.settings import Settings
-from ratchet.storage import Storage, open_storage
 
 SPOT = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
 SPOT_TRIES = 2
@@ -38,7 +38,7 @@ KILL_PATIENCE = 4.0
 
 
 class RatchetJobOperator(EcsRunTaskOperator):
-    """Run one job of `ratchet.catalogue` as one ECS task and return what its manifest says.
+    """Run one job of `ratchet.jobs.catalogue` as one ECS task and return what its manifest says.
 
     :param job: name of the job, for example `train`.
     :param arguments: its arguments, as on the command line; templated.

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import Connection
 
-from ratchet import keys
 from ratchet.errors import ConfigurationError
+from ratchet.jobs import keys
+from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 COLUMNS = ("label", "title", "text")
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from ratchet import catalogue, keys
-from ratchet.batches import present
 from ratchet.candidates import CANDIDATES
 from ratchet.data import layout
+from ratchet.jobs import catalogue, keys
+from ratchet.jobs.batches import present
+from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
-from ratchet.storage import Storage, open_storage
 from ratchet.windows import WEEK, Window, week_of
 
 SQL = "the SQL table of RATCHET_SOURCE"

@@ -10,13 +10,14 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
-from ratchet import catalogue, commands, engines
+from ratchet import commands
 from ratchet.errors import ConfigurationError, RatchetError
-from ratchet.jobs import Job, Work
+from ratchet.jobs import catalogue, engines
+from ratchet.jobs.base import Job, Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import open_storage
 from ratchet.logs import configure
-from ratchet.manifests import Manifest
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 log = structlog.get_logger()
 app = typer.Typer(

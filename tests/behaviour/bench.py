@@ -9,15 +9,16 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from ratchet import commands, keys, manifests
+from ratchet import commands
 from ratchet.cli import app
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.manifests import Manifest
 from ratchet.model.decide import Evidence
 from ratchet.model.evaluate import EVIDENCE
 from ratchet.model.registry import Registry
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage
 from ratchet.windows import Window
 
 BOTH = "linear-svc,logistic-regression"

@@ -21,10 +21,10 @@ import pytest
 
 from behaviour import zygote
 from behaviour.bench import BOTH, Bench
-from ratchet import keys
+from ratchet.jobs import keys
+from ratchet.jobs.storage import sha256_of
 from ratchet.ledger.store import Decision
 from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.storage import sha256_of
 from ratchet.windows import Window
 
 POINTS = 20

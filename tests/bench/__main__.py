@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from bench import section
 from bench.section import goal
 from bench.ways import WAYS, reviews
-from ratchet import keys
 from ratchet.data import counting
 from ratchet.data.features import vectorizer
+from ratchet.jobs import keys
 from ratchet.model import artifact
 from ratchet.windows import Window
 

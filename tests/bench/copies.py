@@ -29,11 +29,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ratchet import keys
 from ratchet.data import layout, records, sources
 from ratchet.data.records import Row
 from ratchet.data.schemas import review_id
 from ratchet.data.split import VALIDATION
+from ratchet.jobs import keys
 
 DROPPED, REPLACED = 0.10, 0.05
 FORM = csv.WriteOptions(include_header=False, quoting_style="all_valid")

@@ -23,10 +23,11 @@ from embedded import services
 from embedded.rehearsal import source_of
 from embedded.variables import applied
 from orchestration.weeks import plan, unfeaturized
-from ratchet import catalogue, keys, manifests, prices
+from ratchet import prices
 from ratchet.candidates import CANDIDATES
+from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 from ratchet.windows import Window
 
 ROWS = 3_600_000  # of Amazon Reviews Polarity; the test set is a ninth

@@ -28,7 +28,7 @@ from bench.load import Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
 from embedded.rehearsal import source_of
-from ratchet import keys
+from ratchet.jobs import keys
 from serving.stage import KEY, TRAININGS, Stage, wait_until
 
 SWAPS, PACE, LONGEST = 200, 0.75, 240  # seconds from one to the next at least, and of load beside them at most

@@ -19,11 +19,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet import catalogue, jit, keys
+from ratchet import jit
 from ratchet.data.documents import document
-from ratchet.jobs import peak_memory_mib
+from ratchet.jobs import catalogue, keys
+from ratchet.jobs.base import peak_memory_mib
+from ratchet.jobs.storage import FolderStorage
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage
 from ratchet.windows import Window
 
 Answers = np.ndarray[Any, Any]
@@ -71,7 +72,7 @@ class Ratchet:
 
     def answers(self) -> Answers:
         from ratchet.data import features
-        from ratchet.manifests import read
+        from ratchet.jobs.manifests import read
 
         made = read(self.storage, catalogue.featurize(keys.TEST).room, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))

@@ -14,14 +14,14 @@ import pytest
 from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
 
-from ratchet import keys
+from ratchet.jobs import keys
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.manifests import Manifest
 from ratchet.model.decide import Evidence, Policy, decide
 from ratchet.monitoring.feedback import Feedback
 from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.tables import Tables
-from ratchet.storage import FolderStorage
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
 AWAY = "127.0.0.1:9"  # nothing listens on the discard port

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from dashboard.stage import charts, drawn, facts, text
-from ratchet import keys, prices
+from ratchet import prices
 from ratchet.dashboard.queries import costs, store
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.manifests import Manifest
-from ratchet.storage import FolderStorage
+from ratchet.jobs import keys
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage
 
 HOUR = prices.VCPUS * prices.VCPU_HOUR + 4 * prices.GIB_HOUR
 

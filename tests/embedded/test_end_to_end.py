@@ -18,12 +18,12 @@ from embedded.progress import Progress
 from embedded.report import collect
 from embedded.services import Services
 from embedded.variables import applied
-from ratchet import keys, manifests
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.data import synthetic
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 from ratchet.windows import Window
 
 REAL = services.PROJECT.parent / "shared/data/amazon_review_polarity_csv.tgz"

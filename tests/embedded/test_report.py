@@ -13,12 +13,12 @@ from pydantic import SecretStr
 from rich.console import Console, RenderableType
 
 from embedded.report import JobFigures, Report, WeekReport, collect, line, page, table, write
-from ratchet import keys
 from ratchet.candidates import FEATURIZER
+from ratchet.jobs import keys
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.manifests import Manifest
 from ratchet.model.decide import Check, Evidence, Policy, decide
-from ratchet.storage import FolderStorage
 from ratchet.windows import Window
 
 STARTED = datetime(2026, 1, 12, 9, 30, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 from faults.conftest import BUCKET, Place
 from faults.kinds import Kind
 from ratchet.errors import MissingInput, ServiceUnavailable
-from ratchet.storage import Storage, open_storage
+from ratchet.jobs.storage import Storage, open_storage
 
 IN_THE_NETWORK = (Kind.RESET, Kind.LOST, Kind.CUT)
 LUCKY = 82426

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitoring.stage import Postgres, in_files, in_tables, labels_in_tables, prediction, told
+from ratchet.jobs.storage import FolderStorage
 from ratchet.monitoring.feedback import Feedback
 from ratchet.monitoring.files import Files
 from ratchet.monitoring.log import PredictionLog
@@ -23,7 +24,6 @@ from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.sinks import Written
 from ratchet.monitoring.spool import Spool, SpoolFull
 from ratchet.monitoring.tables import Tables
-from ratchet.storage import FolderStorage
 from serving.stage import wait_until
 
 MIB = 1 << 20

@@ -16,12 +16,12 @@ from pydantic import SecretStr
 from local_s3 import empty_bucket, endpoint
 from monitoring.stage import AT, in_files, in_tables, labels_in_tables, prediction, told
 from ratchet.errors import ConfigurationError, ServiceUnavailable
+from ratchet.jobs.storage import FolderStorage, open_storage
 from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.monitoring.files import Files
 from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.sinks import Written
 from ratchet.monitoring.tables import Tables
-from ratchet.storage import FolderStorage, open_storage
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from ratchet.catalogue import JOBS
 from ratchet.errors import InputError
+from ratchet.jobs.catalogue import JOBS
+from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 
 def main() -> None:

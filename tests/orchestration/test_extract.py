@@ -14,9 +14,9 @@ from embedded import postgres
 from orchestration.extract import connection_to, extract
 from ratchet.data.ingest import ingest
 from ratchet.errors import ConfigurationError
-from ratchet.jobs import Work
+from ratchet.jobs.base import Work
+from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 
 @pytest.fixture(scope="module")

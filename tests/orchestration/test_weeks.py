@@ -9,14 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, Week, plan, unfeaturized
-from ratchet import keys, manifests
-from ratchet.catalogue import featurize, split
 from ratchet.errors import MissingInput
-from ratchet.jobs import Job
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.base import Job
+from ratchet.jobs.catalogue import featurize, split
+from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.manifests import Manifest, Output
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 PARAMS = {"window_end": None, "candidate": CHAMPIONS, "force_retrain": False}
 

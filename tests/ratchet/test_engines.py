@@ -7,10 +7,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from ratchet import engines
 from ratchet.cli import app
 from ratchet.data.spark.session import require_spark
 from ratchet.errors import ConfigurationError
+from ratchet.jobs import engines
 
 
 @pytest.mark.parametrize("job", ["preprocess", "split"])

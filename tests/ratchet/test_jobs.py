@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import catalogue, keys, manifests
 from ratchet.errors import ConfigurationError, IntegrityError, MissingInput
-from ratchet.jobs import Job, Work
-from ratchet.manifests import Manifest
+from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs.base import Job, Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage, sha256_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import ConfigurationError, IntegrityError, MissingInput
-from ratchet.storage import BucketStorage, FolderStorage, open_storage, sha256_of, verified
+from ratchet.jobs.storage import BucketStorage, FolderStorage, open_storage, sha256_of, verified
 
 KILLED_WRITING = """
 import os, signal, sys

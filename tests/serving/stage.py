@@ -21,14 +21,14 @@ from pydantic import SecretStr
 
 from behaviour.bench import Bench
 from processes import end
-from ratchet import keys
+from ratchet.jobs import keys
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import sha256_of
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.manifests import Manifest
 from ratchet.model import artifact
 from ratchet.model.artifact import WEIGHTS
 from ratchet.serving.app import create_app
 from ratchet.serving.settings import ServingSettings
-from ratchet.storage import sha256_of
 from ratchet.windows import Window
 
 PROJECT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 import local_s3
-from ratchet import engines, keys
-from ratchet.storage import open_storage
+from ratchet.jobs import engines, keys
+from ratchet.jobs.storage import open_storage
 
 LAUNCH = uuid.uuid4().hex
 

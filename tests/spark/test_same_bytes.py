@@ -9,16 +9,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet import catalogue, engines, keys
 from ratchet.data import arrange, records
 from ratchet.data import preprocess as local
 from ratchet.data.ingest import ingest
 from ratchet.data.spark import pieces
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, TooManyRefused
-from ratchet.jobs import Job
-from ratchet.manifests import Manifest
+from ratchet.jobs import catalogue, engines, keys
+from ratchet.jobs.base import Job
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage, sha256_of
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
 

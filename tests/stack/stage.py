@@ -21,9 +21,9 @@ from composed.airflow import ENDED, Airflow
 from composed.compose import Compose
 from embedded.variables import applied
 from ratchet.errors import ServiceUnavailable
+from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
-from ratchet.storage import Storage, open_storage
 from ratchet.windows import WEEK
 from stack.tap import Tap
 

@@ -12,7 +12,7 @@ import httpx
 from composed.compose import PROJECT
 from composed.doctor import findings
 from composed.up import deploy, up
-from ratchet import keys, manifests
+from ratchet.jobs import keys, manifests
 from stack.stage import Stage
 
 PATIENCE = 180.0

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratchet import keys, manifests
 from ratchet.candidates import CANDIDATES, FEATURIZER
-from ratchet.catalogue import JOBS
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.catalogue import JOBS
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.manifests import Manifest
 from ratchet.model.decide import Check, Evidence, Policy, Verdict, decide
-from ratchet.storage import Storage
 from ratchet.windows import Window
 
 TITLE = "Ratchet: weekly retraining of review sentiment"

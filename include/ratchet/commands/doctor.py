@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet import commands, keys, manifests
+from ratchet import commands
 from ratchet.errors import RatchetError, ServiceUnavailable
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Champion
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 
 if TYPE_CHECKING:
     from ratchet.model.registry import Registry

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet import commands, keys, manifests
+from ratchet import commands
 from ratchet.errors import LedgerError
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Decision
 from ratchet.settings import Settings
-from ratchet.storage import Storage, open_storage
 from ratchet.windows import Window
 
 if TYPE_CHECKING:

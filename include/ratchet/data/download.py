@@ -12,7 +12,7 @@ import structlog
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
 from ratchet.errors import ServiceUnavailable
-from ratchet.storage import sha256_of
+from ratchet.jobs.storage import sha256_of
 
 log = structlog.get_logger()
 

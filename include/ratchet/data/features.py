@@ -19,15 +19,15 @@ import pyarrow.compute as pc
 import structlog
 from safetensors.numpy import save_file
 
-from ratchet import keys
-from ratchet.batches import delivery_of
 from ratchet.data import counting
 from ratchet.data.chunks import chunks
 from ratchet.data.counts import DIMENSIONS, Counts, Frequencies
 from ratchet.data.split import DICE, dice_of
-from ratchet.jobs import Work
-from ratchet.manifests import Manifest
-from ratchet.storage import Storage, verified
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.batches import delivery_of
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage, verified
 from ratchet.tensors import mapped
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 import structlog
 
 from ratchet.data import layout, sources
-from ratchet.jobs import Work
-from ratchet.storage import sha256_of
+from ratchet.jobs.base import Work
+from ratchet.jobs.storage import sha256_of
 
 log = structlog.get_logger()
 

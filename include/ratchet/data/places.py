@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ratchet.data import download
-from ratchet.storage import BucketStorage
+from ratchet.jobs.storage import BucketStorage
 
 
 class Place(Protocol):

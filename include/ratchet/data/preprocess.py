@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet import keys
 from ratchet.data import checks, records
 from ratchet.data.records import Refusal, Row
 from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
 from ratchet.data.split import review_ids, standing
 from ratchet.errors import InputError, IntegrityError, TooManyRefused
-from ratchet.jobs import Work
-from ratchet.manifests import Manifest
-from ratchet.storage import verified
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import verified
 
 log = structlog.get_logger()
 

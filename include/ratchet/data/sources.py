@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratchet import keys
 from ratchet.data import archives, kaggle_dataset, layout, synthetic
 from ratchet.data.places import Bucket, Folder, Place
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
-from ratchet.storage import sha256_of
+from ratchet.jobs import keys
+from ratchet.jobs.storage import sha256_of
 
 FORMS = (
     "synthetic:, a folder, a .tgz, .tar.gz or .zip archive, a .csv or .ft.txt file (also .gz, .bz2), "

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ratchet import keys
 from ratchet.data.arrange import Rows, Share, arrange
 from ratchet.data.chunks import chunks
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
-from ratchet.jobs import Work
-from ratchet.manifests import Output
-from ratchet.storage import Storage, verified
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Output
+from ratchet.jobs.storage import Storage, verified
 
 VALIDATION = 0.2  # of every batch
 HELD_OUT = 0.1  # of the seed for test, where the archive has no test file

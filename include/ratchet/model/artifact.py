@@ -17,8 +17,8 @@ from ratchet.data.counting import count
 from ratchet.data.counts import DIMENSIONS, Counts
 from ratchet.data.documents import document
 from ratchet.errors import ArtifactError
+from ratchet.jobs.storage import sha256_of
 from ratchet.model import scoring
-from ratchet.storage import sha256_of
 from ratchet.tensors import mapped
 
 WEIGHTS = "model.safetensors"

@@ -11,20 +11,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet import catalogue, keys
-from ratchet.batches import features_of, present
 from ratchet.data import features
 from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, IntegrityError
-from ratchet.jobs import Work
+from ratchet.jobs import catalogue, keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.batches import features_of, present
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage, verified
 from ratchet.ledger.store import Champion, Ledger
-from ratchet.manifests import Manifest
 from ratchet.model import artifact, probe
 from ratchet.model.artifact import CARD, WEIGHTS, Model
 from ratchet.model.decide import EVIDENCE, Evidence
 from ratchet.model.metrics import metrics
 from ratchet.model.registry import Registry
-from ratchet.storage import Storage, verified
 from ratchet.windows import Window
 
 log = structlog.get_logger()

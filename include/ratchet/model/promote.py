@@ -6,15 +6,15 @@ from typing import Literal
 
 import structlog
 
-from ratchet import keys
 from ratchet.errors import LedgerError
-from ratchet.jobs import Work
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.storage import verified
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Champion, Decision, Ledger, rejected_in, withdrawn_in
 from ratchet.model.decide import EVIDENCE, Evidence, Policy, Verdict, decide
 from ratchet.model.registry import CHAMPION, Registry
 from ratchet.settings import Settings
-from ratchet.storage import verified
 from ratchet.windows import Window
 
 log = structlog.get_logger()

@@ -22,11 +22,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ratchet.errors import ArtifactError, ServiceUnavailable
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import sha256_of
 from ratchet.ledger.store import Ledger
-from ratchet.manifests import Manifest
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.settings import Settings
-from ratchet.storage import sha256_of
 
 log = structlog.get_logger()
 

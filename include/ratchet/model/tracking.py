@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ratchet.jobs import Job, Work
-from ratchet.manifests import Manifest
+from ratchet.jobs.base import Job, Work
+from ratchet.jobs.manifests import Manifest
 from ratchet.model import plots
 from ratchet.model.registry import Registry
 from ratchet.model.train import train
@@ -31,7 +31,7 @@ def train_and_log(work: Work, job: Job, registry: Registry, settings: Settings) 
         trained_on=found.model.card.trained_on,
         tags={
             "ratchet.window": str(window),
-            "ratchet.batches": ",".join(found.model.card.trained_on),
+            "ratchet.jobs.batches": ",".join(found.model.card.trained_on),
             "ratchet.dag_run": settings.dag_run,
             "ratchet.code_version": settings.code_version,
         },

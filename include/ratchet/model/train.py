@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import structlog
 
-from ratchet.batches import features_of, present
 from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.data import counts, features
 from ratchet.data.features import Features
-from ratchet.jobs import Work
+from ratchet.jobs.base import Work
+from ratchet.jobs.batches import features_of, present
 from ratchet.model import warm_start
 from ratchet.model.arrangement import Arrangement, Array, Examples, arrange, examples, often_first, scores
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic

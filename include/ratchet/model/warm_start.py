@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from ratchet import keys, manifests
 from ratchet.data.features import PARTS
-from ratchet.jobs import Work
-from ratchet.manifests import Manifest
-from ratchet.storage import verified
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import verified
 from ratchet.tensors import mapped
 from ratchet.windows import Window
 

@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ratchet import keys
 from ratchet.errors import ServiceUnavailable
+from ratchet.jobs import keys
+from ratchet.jobs.storage import Storage
 from ratchet.monitoring.feedback import Feedback
 from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.sinks import Written
-from ratchet.storage import Storage
 
 
 class Files:

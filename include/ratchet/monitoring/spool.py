@@ -18,9 +18,9 @@ from uuid import uuid4
 import structlog
 
 from ratchet.errors import ServiceUnavailable
+from ratchet.jobs.storage import flush_folder
 from ratchet.monitoring.feedback import Feedback
 from ratchet.monitoring.predictions import Prediction
-from ratchet.storage import flush_folder
 
 log = structlog.get_logger()
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ratchet.errors import ArtifactError
+from ratchet.jobs.storage import sha256_of
 from ratchet.model import artifact
 from ratchet.model.artifact import CARD, WEIGHTS, Model
 from ratchet.serving.promotion import Promotion
-from ratchet.storage import sha256_of
 
 KEPT = 2  # the champion, and the one before it for a rollback while MLflow is away
 CHAMPIONS = "champions.json"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pydantic import SecretStr
 
 from ratchet.errors import ConfigurationError
+from ratchet.jobs.storage import open_storage
 from ratchet.monitoring.files import Files
 from ratchet.monitoring.log import PredictionLog
 from ratchet.monitoring.predictions import Prediction
@@ -15,7 +16,6 @@ from ratchet.monitoring.spool import Spool
 from ratchet.monitoring.tables import Tables
 from ratchet.serving.answering import Reading
 from ratchet.serving.settings import ServingSettings
-from ratchet.storage import open_storage
 
 
 def prediction_log(settings: ServingSettings) -> PredictionLog:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import local_s3
-from ratchet.jobs import Work
-from ratchet.storage import FolderStorage
+from ratchet.jobs.base import Work
+from ratchet.jobs.storage import FolderStorage
 
 
 @pytest.fixture

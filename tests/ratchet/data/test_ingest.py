@@ -15,7 +15,7 @@ import pytest
 from ratchet.data import kaggle_dataset
 from ratchet.data.ingest import ingest
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
-from ratchet.jobs import Work
+from ratchet.jobs.base import Work
 
 TRAIN = b'"2","Fine","It works."\n' * 500
 TEST = b'"1","","It broke."\n' * 50

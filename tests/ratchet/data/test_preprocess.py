@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet import keys
 from ratchet.data import preprocess as module
 from ratchet.data import records
 from ratchet.data.preprocess import preprocess
 from ratchet.data.schemas import QUARANTINE, REVIEW, review_id
 from ratchet.data.split import split
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, MissingInput, TooManyRefused
-from ratchet.jobs import Job
-from ratchet.manifests import Manifest, Output
+from ratchet.jobs import keys
+from ratchet.jobs.base import Job
+from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage, sha256_of
 
 
 def good(start: int, stop: int) -> bytes:

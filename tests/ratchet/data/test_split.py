@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet import keys
 from ratchet.data import arrange
 from ratchet.data.schemas import BATCH, REVIEW, review_id
 from ratchet.data.split import split
 from ratchet.errors import InputError, IntegrityError, MissingInput
-from ratchet.jobs import Job
-from ratchet.manifests import Manifest, Output
+from ratchet.jobs import keys
+from ratchet.jobs.base import Job
+from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage, sha256_of
 
 Rows = list[tuple[str, int, str, str]]
 

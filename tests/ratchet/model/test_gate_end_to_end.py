@@ -18,17 +18,17 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from behaviour.bench import BOTH, Bench
-from ratchet import keys
 from ratchet.candidates import FEATURIZER, Candidate
 from ratchet.data import features
 from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
+from ratchet.jobs import keys
+from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.ledger.store import Decision
 from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card
 from ratchet.model.promote import replay
 from ratchet.model.train import Fit
-from ratchet.storage import FolderStorage, sha256_of
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&seed=1"
@@ -116,7 +116,7 @@ def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
     }
     named = ("accuracy", "precision", "recall", "macro_f1", "roc_auc", "log_loss", "ece")
     assert {f"{part}{name}" for part in ("", "test_") for name in named} <= set(run.data.metrics)
-    assert {"ratchet.window", "ratchet.batches", "ratchet.dag_run", "ratchet.code_version"} <= set(run.data.tags)
+    assert {"ratchet.window", "ratchet.jobs.batches", "ratchet.dag_run", "ratchet.code_version"} <= set(run.data.tags)
     assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["batch_00"]
 
 

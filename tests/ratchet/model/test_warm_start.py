@@ -12,14 +12,14 @@ import pytest
 from safetensors.numpy import load_file
 
 from behaviour.bench import Bench
-from ratchet import catalogue, keys
 from ratchet.candidates import CANDIDATES, FEATURIZER, GAP
-from ratchet.jobs import Work
-from ratchet.manifests import Manifest
+from ratchet.jobs import catalogue, keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage
 from ratchet.model.train import train
 from ratchet.model.warm_start import DUALS, known
 from ratchet.settings import Settings
-from ratchet.storage import FolderStorage
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=1500&weeks=3&test_rows=300&drift_week=none&seed=1"

@@ -6,8 +6,9 @@ import re
 
 import pandas as pd
 
-from ratchet import keys, prices
-from ratchet.manifests import Manifest
+from ratchet import prices
+from ratchet.jobs import keys
+from ratchet.jobs.manifests import Manifest
 
 SEED = "seed"
 ORDER = ("ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote")

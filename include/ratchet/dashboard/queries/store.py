@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
-from ratchet import keys, manifests
 from ratchet.errors import ServiceUnavailable
-from ratchet.manifests import Manifest
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
-from ratchet.storage import open_storage
 from ratchet.windows import Window
 
 AT_ONCE = 16  # a year of weeks has some 400 manifests, each of which S3 takes about 20 ms for

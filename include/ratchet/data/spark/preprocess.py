@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ratchet import keys
 from ratchet.data import checks, records
 from ratchet.data import preprocess as local
 from ratchet.data.preprocess import DUPLICATE, DUPLICATE_OF_EARLIER, DUPLICATE_OF_TEST, Tally
@@ -28,9 +27,10 @@ from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
 from ratchet.data.spark.pieces import cut
 from ratchet.data.spark.session import scratch, session, spread
 from ratchet.data.split import review_ids, standing
-from ratchet.jobs import Work
-from ratchet.manifests import Manifest, Output
-from ratchet.storage import Storage, open_storage, verified
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.storage import Storage, open_storage, verified
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ratchet import errors, keys
+from ratchet import errors
 from ratchet.errors import ConfigurationError
-from ratchet.jobs import Work
-from ratchet.storage import Storage
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.storage import Storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -21,14 +21,14 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
-from ratchet import keys
 from ratchet.data import arrange
 from ratchet.data import split as local
 from ratchet.data.schemas import BATCH, REVIEW, create
 from ratchet.data.spark.session import scratch, session, spread
-from ratchet.jobs import Work
-from ratchet.manifests import Output
-from ratchet.storage import open_storage, verified
+from ratchet.jobs import keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Output
+from ratchet.jobs.storage import open_storage, verified
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

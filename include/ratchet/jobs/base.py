@@ -14,10 +14,10 @@ from typing import Any
 
 import structlog
 
-from ratchet import keys, manifests
-from ratchet.manifests import Manifest, Output
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.storage import Storage, sha256_of
 from ratchet.settings import Settings
-from ratchet.storage import Storage, sha256_of
 
 log = structlog.get_logger()
 

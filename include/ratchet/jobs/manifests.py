@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ratchet import keys
 from ratchet.errors import IntegrityError, MissingInput
-from ratchet.storage import Storage
+from ratchet.jobs import keys
+from ratchet.jobs.storage import Storage
 
 
 class Output(BaseModel):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ratchet import catalogue, keys, manifests
 from ratchet.errors import MissingInput
-from ratchet.jobs import Work
-from ratchet.manifests import Manifest
-from ratchet.storage import Storage
+from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage
 from ratchet.windows import Window
 
 

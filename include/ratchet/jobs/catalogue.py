@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ratchet import keys
 from ratchet.candidates import CANDIDATES, FEATURIZER, LAYOUT
 from ratchet.errors import ConfigurationError
-from ratchet.jobs import Job
+from ratchet.jobs import keys
+from ratchet.jobs.base import Job
 from ratchet.ledger.approval import answered
 from ratchet.windows import Window
 
