@@ -23,8 +23,8 @@ from embedded import services
 from embedded.rehearsal import source_of
 from embedded.variables import applied
 from orchestration.weeks import plan, unfeaturized
-from ratchet import prices
 from ratchet.candidates import CANDIDATES
+from ratchet.deployment import prices
 from ratchet.jobs import catalogue, keys, manifests
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dashboard.stage import charts, drawn, facts, text
-from ratchet import prices
 from ratchet.dashboard.queries import costs, store
 from ratchet.dashboard.settings import DashboardSettings
+from ratchet.deployment import prices
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage

@@ -6,10 +6,10 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet import prices
 from ratchet.dashboard import parts
 from ratchet.dashboard.queries import costs, store
 from ratchet.dashboard.settings import DashboardSettings
+from ratchet.deployment import prices
 
 
 def show(settings: DashboardSettings) -> None:

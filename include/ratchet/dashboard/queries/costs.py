@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from ratchet import prices
+from ratchet.deployment import prices
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 
