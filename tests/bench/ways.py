@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet import jit
 from ratchet.data.documents import document
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.base import peak_memory_mib
 from ratchet.jobs.storage import FolderStorage
+from ratchet.kernels import jit
 from ratchet.settings import Settings
 from ratchet.windows import Window
 

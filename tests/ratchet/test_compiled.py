@@ -6,8 +6,8 @@ import multiprocessing
 
 import pytest
 
-from ratchet import compiled
-from ratchet.compiled import in_slices
+from ratchet.kernels import runtime as compiled
+from ratchet.kernels.runtime import in_slices
 
 
 def squares(rows: int) -> list[int]:

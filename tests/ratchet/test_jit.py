@@ -7,7 +7,7 @@ from pathlib import Path
 
 from numba.core.dispatcher import Dispatcher
 
-from ratchet import jit
+from ratchet.kernels import jit
 
 
 def test_every_kernel_is_covered_by_the_stamp() -> None:

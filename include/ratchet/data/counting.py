@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratchet.compiled import compiled, in_slices
 from ratchet.data.counts import BITS, COLUMN, MOST, Array, Counts, u4
 from ratchet.data.documents import document
+from ratchet.kernels.runtime import compiled, in_slices
 
 if TYPE_CHECKING:
     import pyarrow as pa  # 150 MB that serving, which counts too, does without

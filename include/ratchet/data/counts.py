@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratchet.compiled import compiled, in_slices
+from ratchet.kernels.runtime import compiled, in_slices
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.compiled import compiled, in_slices
 from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, Counts
-from ratchet.jit import prefetch
+from ratchet.kernels.jit import prefetch
+from ratchet.kernels.runtime import compiled, in_slices
 from ratchet.model.scoring import TF, tf
 from ratchet.tensors import let_go
 

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 import structlog
 
-from ratchet.compiled import compiled
 from ratchet.errors import FitError
+from ratchet.kernels.runtime import compiled
 from ratchet.model.arrangement import Array, Examples, fetch, fetch_next, score_of, scores, step_along
 
 log = structlog.get_logger()

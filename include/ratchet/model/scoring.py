@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.compiled import compiled, in_slices
 from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, MOST, Counts
+from ratchet.kernels.runtime import compiled, in_slices
 
 ROWS = 2048  # of one slice: about a millisecond
 TF = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, MOST + 1))])

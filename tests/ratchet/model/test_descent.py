@@ -160,7 +160,7 @@ def test_the_number_of_cores_changes_nothing(arranged: Examples, monkeypatch: py
     monkeypatch.setattr(arrangement, "ROWS", 50)
     found = []
     for cores in (1, 8):
-        monkeypatch.setattr("ratchet.compiled.cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr("ratchet.kernels.runtime.cpu_count", lambda cores=cores: cores)
         found.append(solved(arranged, "logistic", 1.0, GAP))
     assert found[0].u.tobytes() == found[1].u.tobytes()
     assert found[0].objective == found[1].objective

@@ -2,7 +2,7 @@
 
 numba refuses to read a kept result from a folder that it cannot write to, which is every folder of a hardened
 container. Ours are read wherever they lie, kept where that is allowed, and made anew where neither holds.
-Compiling all kernels takes some seconds, so an image makes them when it is built: `python -m ratchet.jit`.
+Compiling all kernels takes some seconds, so an image makes them when it is built: `python -m ratchet.kernels.jit`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from os import cpu_count, getpid
 from typing import Any
 
 if find_spec("numba"):
-    from ratchet.jit import compiled
+    from ratchet.kernels.jit import compiled
 else:
     from ratchet import _kernels  # type: ignore[attr-defined]
 
