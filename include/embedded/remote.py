@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ratchet.data import layout, sources
 from ratchet.jobs import keys
+from ratchet.sources import formats, resolve
 
 
 def at_hand(source: str, cache: Path, folder: Path) -> str:
     """`source` itself, or, for S3 and Kaggle, a folder with its files. Credentials are those of this process.
 
-    What was downloaded stays in `cache`, so the next run starts from there. Raises as `sources.bring`.
+    What was downloaded stays in `cache`, so the next run starts from there. Raises as `resolve.bring`.
     """
     if not source.startswith(("s3://", "kaggle:")):
         return source
     unpacked = folder / "unpacked"
     unpacked.mkdir(parents=True)
-    for role, path in sources.bring(source, keys.SEED, cache, unpacked).files.items():
-        shutil.copyfile(path, folder / f"{role}{layout.suffix_of(path.name)}")
+    for role, path in resolve.bring(source, keys.SEED, cache, unpacked).files.items():
+        shutil.copyfile(path, folder / f"{role}{formats.suffix_of(path.name)}")
     shutil.rmtree(unpacked)
     return str(folder)

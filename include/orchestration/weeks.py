@@ -8,12 +8,12 @@ from itertools import takewhile
 from typing import Any
 
 from ratchet.candidates import CANDIDATES
-from ratchet.data import layout
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.batches import present
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
+from ratchet.sources import formats
 from ratchet.windows import WEEK, Window, week_of
 
 SQL = "the SQL table of RATCHET_SOURCE"
@@ -95,7 +95,7 @@ def _seed(settings: Settings) -> str:
 
 def _arrived(batch: str, storage: Storage) -> str | None:
     """The URI of a live batch that was dropped into the store, if it is there; an upload under way is not."""
-    found = [key for key in storage.list(f"{keys.incoming(batch)}.") if layout.FILE.fullmatch(key)]
+    found = [key for key in storage.list(f"{keys.incoming(batch)}.") if formats.FILE.fullmatch(key)]
     return f"{storage.uri}/{found[0]}" if found else None
 
 

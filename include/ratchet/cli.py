@@ -62,7 +62,7 @@ def ingest(
     force: Force = False,
 ) -> None:
     """Bring the source's files into the store, as they came, verified."""
-    from ratchet.data.ingest import ingest as make
+    from ratchet.sources.ingest import ingest as make
 
     settings = settings_for(store)
     origin = source or settings.source.get_secret_value()

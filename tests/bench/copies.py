@@ -29,11 +29,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ratchet.data import layout, records, sources
+from ratchet.data import records
 from ratchet.data.records import Row
 from ratchet.data.schemas import review_id
 from ratchet.data.split import VALIDATION
 from ratchet.jobs import keys
+from ratchet.sources import formats, resolve
 
 DROPPED, REPLACED = 0.10, 0.05
 FORM = csv.WriteOptions(include_header=False, quoting_style="all_valid")
@@ -44,7 +45,7 @@ def write(source: str, folder: Path, sizes: dict[str, int], seed: int = 0) -> No
     """Write `train.csv` and `test.csv` with as many rows as `sizes` asks for, by role."""
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as unpacked:
-        lot = sources.bring(source, keys.SEED, Path(unpacked), Path(unpacked))
+        lot = resolve.bring(source, keys.SEED, Path(unpacked), Path(unpacked))
         for number, (role, rows) in enumerate(sizes.items()):
             rng = np.random.default_rng([seed, number])
             real = _real(lot.files[role], role)
@@ -56,8 +57,8 @@ def write(source: str, folder: Path, sizes: dict[str, int], seed: int = 0) -> No
 
 def _real(path: Path, role: str) -> pa.Table:
     """The healthy rows of a file."""
-    name = f"{role}{layout.suffix_of(path.name)}"
-    found = records.read(path, name, layout.form_of(name))
+    name = f"{role}{formats.suffix_of(path.name)}"
+    found = records.read(path, name, formats.form_of(name))
     rows = [row[1:] for row in found if isinstance(row, Row) and row.label in {"1", "2"} and row.text]
     return pa.table(list(zip(*rows, strict=True)), schema=COLUMNS)
 

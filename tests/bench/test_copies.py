@@ -9,12 +9,12 @@ import pytest
 
 from bench.copies import DROPPED, REPLACED, write
 from ratchet.data import records
-from ratchet.data.ingest import ingest
 from ratchet.data.preprocess import preprocess
 from ratchet.data.split import split
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.storage import FolderStorage
 from ratchet.settings import Settings
+from ratchet.sources.ingest import ingest
 
 SENTENCE = " ".join(f"word{number}" for number in range(200))
 REAL = [(str(1 + n % 2), f'a "title", {n}', f'number{n}\nin a line "and" so on {SENTENCE}') for n in range(8)]

@@ -19,11 +19,11 @@ from embedded.report import collect
 from embedded.services import Services
 from embedded.variables import applied
 from ratchet.candidates import CANDIDATES, FEATURIZER
-from ratchet.data import synthetic
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
+from ratchet.sources import synthetic
 from ratchet.windows import Window
 
 REAL = services.PROJECT.parent / "shared/data/amazon_review_polarity_csv.tgz"

@@ -12,11 +12,11 @@ from pydantic import SecretStr
 
 from embedded import postgres
 from orchestration.extract import connection_to, extract
-from ratchet.data.ingest import ingest
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.base import Work
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
+from ratchet.sources.ingest import ingest
 
 
 @pytest.fixture(scope="module")

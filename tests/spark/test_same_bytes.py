@@ -11,7 +11,6 @@ import pytest
 
 from ratchet.data import arrange, records
 from ratchet.data import preprocess as local
-from ratchet.data.ingest import ingest
 from ratchet.data.spark import pieces
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import catalogue, engines, keys
@@ -19,6 +18,7 @@ from ratchet.jobs.base import Job
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
+from ratchet.sources.ingest import ingest
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.data import archives
 from ratchet.errors import InputError
+from ratchet.sources import archives
 
 ROWS = b'"2","Fine","It works."\n' * 1000
 Members = list[tuple[str, bytes]]

@@ -15,8 +15,8 @@ import boto3
 import pytest
 from botocore.exceptions import FlexibleChecksumError, ResponseStreamingError
 
-from ratchet.data import download, kaggle_dataset
 from ratchet.errors import ConfigurationError, ServiceUnavailable
+from ratchet.sources import kaggle, s3
 
 DATA = os.urandom(3_000_000)
 KEY = "in/train.csv.gz"
@@ -64,7 +64,7 @@ def broken() -> ResponseStreamingError:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(s3.time, "sleep", lambda seconds: None)
 
 
 def test_an_object_is_downloaded_once(bucket: str, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_an_object_is_downloaded_once(bucket: str, tmp_path: Path) -> None:
     put(bucket, DATA)
     for asked in (["all"], []):
         client = Unsteady()
-        path = download.fetch(client, bucket, KEY, tmp_path)
+        path = s3.fetch(client, bucket, KEY, tmp_path)
         assert (path.name, path.read_bytes()) == ("train.csv.gz", DATA)
         assert client.asked == asked
 
@@ -81,10 +81,10 @@ def test_a_killed_download_resumes(bucket: str, tmp_path: Path) -> None:
     """After a kill in the middle, only the missing bytes are asked for, and the file is whole."""
     put(bucket, DATA)
     with pytest.raises(Killed):
-        download.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
+        s3.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
     assert not list(tmp_path.rglob("train.csv.gz"))
     client = Unsteady()
-    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
     assert client.asked == ["bytes=1500000-"]
 
 
@@ -92,7 +92,7 @@ def test_a_broken_connection_goes_on_by_itself(bucket: str, tmp_path: Path, no_w
     """Two resets cost two more requests, each for what is missing then."""
     put(bucket, DATA)
     client = Unsteady(broken(), broken(), after=1_000_000)
-    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
     assert client.asked == ["all", "bytes=1000000-", "bytes=2000000-"]
 
 
@@ -101,18 +101,18 @@ def test_a_connection_that_brings_nothing_gives_up(bucket: str, tmp_path: Path, 
     put(bucket, DATA)
     client = Unsteady(*[broken() for _ in range(9)], after=0)
     with pytest.raises(ServiceUnavailable, match=r"broke off at 0 of 3000000 bytes.*goes on from there"):
-        download.fetch(client, bucket, KEY, tmp_path)
-    assert len(client.asked) == download.TRIES
+        s3.fetch(client, bucket, KEY, tmp_path)
+    assert len(client.asked) == s3.TRIES
 
 
 def test_a_changed_object_starts_over(bucket: str, tmp_path: Path) -> None:
     """Bytes of another ETag are never continued, and they leave the cache."""
     put(bucket, DATA)
     with pytest.raises(Killed):
-        download.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
+        s3.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
     put(bucket, DATA[::-1])
     client = Unsteady()
-    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
+    assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
     assert client.asked == ["all"]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
         "train.csv.gz", "train.csv.gz.sha256",
@@ -131,15 +131,15 @@ def test_an_object_replaced_meanwhile_is_refused(bucket: str, tmp_path: Path, no
 
     client._began = replace  # type: ignore[method-assign]
     with pytest.raises(ServiceUnavailable, match=r"PreconditionFailed.*run again: it starts over"):
-        download.fetch(client, bucket, KEY, tmp_path)
-    assert download.fetch(Unsteady(), bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
+        s3.fetch(client, bucket, KEY, tmp_path)
+    assert s3.fetch(Unsteady(), bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
 
 
 def test_bytes_with_a_wrong_checksum_are_thrown_away(bucket: str, tmp_path: Path, no_waiting: None) -> None:
     """Where S3's checksum does not hold, the download begins again instead of going on behind bad bytes."""
     put(bucket, DATA)
     client = Unsteady(FlexibleChecksumError(error_msg="wrong"))
-    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
     assert client.asked == ["all", "all"]
 
 
@@ -147,12 +147,12 @@ def test_a_resumed_download_with_bad_bytes_is_thrown_away(bucket: str, tmp_path:
     """A first half that the disk altered has the right length but not the ETag's MD5; the next run starts over."""
     put(bucket, DATA)
     with pytest.raises(Killed):
-        download.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
+        s3.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
     next(tmp_path.rglob("*.partial")).write_bytes(bytes(1_500_000))
     with pytest.raises(ServiceUnavailable, match=r"arrived damaged: its MD5 is .*starts over"):
-        download.fetch(Unsteady(), bucket, KEY, tmp_path)
+        s3.fetch(Unsteady(), bucket, KEY, tmp_path)
     client = Unsteady()
-    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
     assert client.asked == ["all"]
 
 
@@ -160,26 +160,26 @@ def test_a_resumed_download_with_bad_bytes_is_thrown_away(bucket: str, tmp_path:
 def test_an_etag_that_is_no_md5_is_not_compared(changes: dict[str, str], tmp_path: Path) -> None:
     """Objects uploaded in parts, or encrypted by KMS, have ETags of another kind."""
     (tmp_path / "x").write_bytes(b"x")
-    download._check(tmp_path / "x", changes, "s3://b/x")
+    s3._check(tmp_path / "x", changes, "s3://b/x")
     with pytest.raises(ServiceUnavailable, match="arrived damaged"):
-        download._check(tmp_path / "x", {"ETag": '"abc"', "ServerSideEncryption": "AES256"}, "s3://b/x")
+        s3._check(tmp_path / "x", {"ETag": '"abc"', "ServerSideEncryption": "AES256"}, "s3://b/x")
 
 
 @pytest.mark.parametrize("name", ["train.csv.gz", "train.csv.gz.sha256"])
 def test_an_altered_cache_is_fetched_anew(name: str, bucket: str, tmp_path: Path) -> None:
     """A cached file that no longer has the SHA-256 beside it is not trusted, whichever of the two was altered."""
     put(bucket, DATA)
-    path = download.fetch(Unsteady(), bucket, KEY, tmp_path)
+    path = s3.fetch(Unsteady(), bucket, KEY, tmp_path)
     path.with_name(name).write_bytes(bytes(64))
     client = Unsteady()
-    assert download.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
+    assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
     assert client.asked == ["all"]
 
 
 def test_an_unreachable_s3_is_named(tmp_path: Path, bucket: str) -> None:
     """A key that is gone ends in an error with its URI."""
     with pytest.raises(ServiceUnavailable, match="s3://reviews/in/nothing cannot be read"):
-        download.fetch(boto3.client("s3"), bucket, "in/nothing", tmp_path)
+        s3.fetch(boto3.client("s3"), bucket, "in/nothing", tmp_path)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_a_kaggle_dataset_is_downloaded_by_its_own_client(kaggle: Any, tmp_path:
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("train.csv", '"2","Fine","It works."\n')
     asked = kaggle(200, body.getvalue())
-    path = kaggle_dataset.fetch("someone/reviews", tmp_path / "cache")
+    path = kaggle.fetch("someone/reviews", tmp_path / "cache")
     assert (path.name, path.read_bytes()) == ("reviews.zip", body.getvalue())
     assert any("someone" in line and "reviews" in line for line in asked)
     assert "Dataset URL" not in capsys.readouterr().out
@@ -248,13 +248,13 @@ def test_a_refusal_by_kaggle_is_passed_on(kaggle: Any, tmp_path: Path) -> None:
     """A 403 ends in an error that names the dataset and what to check."""
     kaggle(403, b"")
     with pytest.raises(ServiceUnavailable, match=r"did not give someone/reviews: 403.*terms"):
-        kaggle_dataset.fetch("someone/reviews", tmp_path / "cache")
+        kaggle.fetch("someone/reviews", tmp_path / "cache")
 
 
 def test_kaggle_without_credentials_is_refused_before_any_request(no_credentials: None, tmp_path: Path) -> None:
     """The message names the variables and the file, and not even the cache is touched."""
     with pytest.raises(ConfigurationError, match=r"KAGGLE_USERNAME and KAGGLE_KEY.*kaggle\.json"):
-        kaggle_dataset.fetch("someone/reviews", tmp_path / "cache")
+        kaggle.fetch("someone/reviews", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
@@ -262,14 +262,14 @@ def test_kaggle_without_credentials_is_refused_before_any_request(no_credentials
 def test_what_names_no_dataset_is_refused(name: str, tmp_path: Path) -> None:
     """Only owner/dataset can become a path in the cache."""
     with pytest.raises(ConfigurationError, match="no Kaggle dataset"):
-        kaggle_dataset.fetch(name, tmp_path)
+        kaggle.fetch(name, tmp_path)
 
 
 @pytest.mark.parametrize("file", [".kaggle/kaggle.json", ".config/kaggle/kaggle.json", ".kaggle/access_token"])
 def test_credentials_in_a_file_are_found(no_credentials: None, file: str) -> None:
     """Each file that the client reads counts as credentials."""
-    assert not kaggle_dataset._has_credentials()
+    assert not kaggle._has_credentials()
     path = Path.home() / file
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    assert kaggle_dataset._has_credentials()
+    assert kaggle._has_credentials()

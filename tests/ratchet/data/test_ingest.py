@@ -12,10 +12,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from ratchet.data import kaggle_dataset
-from ratchet.data.ingest import ingest
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs.base import Work
+from ratchet.sources import kaggle
+from ratchet.sources.ingest import ingest
 
 TRAIN = b'"2","Fine","It works."\n' * 500
 TEST = b'"1","","It broke."\n' * 50
@@ -162,7 +162,7 @@ def test_a_kaggle_dataset(work: Work, tmp_path: Path, monkeypatch: pytest.Monkey
             opened.writestr("train.csv", TRAIN)
         return path
 
-    monkeypatch.setattr(kaggle_dataset, "fetch", fetch)
+    monkeypatch.setattr(kaggle, "fetch", fetch)
     assert ingested(work, "kaggle:someone/reviews") == {"train.csv": TRAIN}
     assert list(work.details["source_sha256"]) == ["someone-reviews.zip"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.data import lexicon, synthetic
-from ratchet.data.synthetic import Parameters, week_rows, write
 from ratchet.errors import ConfigurationError
+from ratchet.sources import lexicon, synthetic
+from ratchet.sources.synthetic import Parameters, week_rows, write
 
 
 def rows_of(path: Path) -> list[list[str]]:

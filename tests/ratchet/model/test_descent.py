@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from ratchet.candidates import CANDIDATES, GAP, Candidate
-from ratchet.data import synthetic
 from ratchet.data.counting import count
 from ratchet.data.counts import MOST
 from ratchet.data.documents import document
@@ -23,6 +22,7 @@ from ratchet.errors import FitError
 from ratchet.model import arrangement, descent, train
 from ratchet.model.arrangement import Examples, arrange, examples
 from ratchet.model.descent import Loss, Optimum, optimum
+from ratchet.sources import synthetic
 
 CASES: list[tuple[Loss, float]] = [
     ("squared_hinge", 0.5),

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from structlog.testing import capture_logs
 
 from ratchet.candidates import CANDIDATES, Candidate
-from ratchet.data import features, synthetic
+from ratchet.data import features
 from ratchet.data.counting import count
 from ratchet.data.counts import DIMENSIONS
 from ratchet.data.documents import document
@@ -23,6 +23,7 @@ from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
 from ratchet.model.export import pipeline
 from ratchet.model.train import fit
+from ratchet.sources import synthetic
 
 ODD = [
     ("", ""),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from ratchet.data import download
 from ratchet.jobs.storage import BucketStorage
+from ratchet.sources import s3
 
 
 class Place(Protocol):
@@ -61,7 +61,7 @@ class Bucket:
         return self.storage.exists(self.prefix + name)
 
     def fetch(self, name: str) -> Path:
-        path = download.fetch(self.storage.client, self.storage.bucket, self.prefix + name, self.cache)
+        path = s3.fetch(self.storage.client, self.storage.bucket, self.prefix + name, self.cache)
         self._fetched.append(path)
         return path
 

@@ -17,8 +17,8 @@ from typing import IO, Any
 
 import structlog
 
-from ratchet.data import layout
 from ratchet.errors import InputError
+from ratchet.sources import formats
 
 log = structlog.get_logger()
 
@@ -81,12 +81,12 @@ def _untar(archive: Path, folder: Path) -> dict[str, Path]:
             for member in tar:
                 _refuse_unsafe(archive.name, member.name, link=member.issym() or member.islnk())
                 name = member.name.removeprefix("./")
-                if member.isfile() and layout.role_of(name):
+                if member.isfile() and formats.role_of(name):
                     # No way back in a stream: unpack each candidate as it passes, choose among all.
                     found[name] = _unpack(tar.extractfile(member), folder, len(names), name)
                     names.append(name)
         copy(stream, None, archive.name)
-    return {role: found[name] for role, name in layout.pick(names, archive.name).items()}
+    return {role: found[name] for role, name in formats.pick(names, archive.name).items()}
 
 
 def _unzip(archive: Path, folder: Path) -> dict[str, Path]:
@@ -94,7 +94,7 @@ def _unzip(archive: Path, folder: Path) -> dict[str, Path]:
         for member in opened.infolist():
             _refuse_unsafe(archive.name, member.filename, link=stat.S_ISLNK(member.external_attr >> 16))
         found: dict[str, Path] = {}
-        picked = layout.pick([member.filename for member in opened.infolist()], archive.name)
+        picked = formats.pick([member.filename for member in opened.infolist()], archive.name)
         for number, (role, name) in enumerate(picked.items()):
             if opened.getinfo(name).flag_bits & 1:
                 raise InputError(f"{name} in {archive.name} is encrypted. Unpack it and give the folder.")
@@ -105,7 +105,7 @@ def _unzip(archive: Path, folder: Path) -> dict[str, Path]:
 
 def _unpack(stream: IO[bytes] | None, folder: Path, number: int, name: str) -> Path:
     assert stream is not None  # tarfile gives None for what is no regular file
-    path = folder / f"member-{number}{layout.suffix_of(name)}"
+    path = folder / f"member-{number}{formats.suffix_of(name)}"
     with path.open("wb") as file:
         copy(stream, file, name)
     return path

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import structlog
 
-from ratchet.data import layout, sources
 from ratchet.jobs.base import Work
 from ratchet.jobs.storage import sha256_of
+from ratchet.sources import formats, resolve
 
 log = structlog.get_logger()
 
@@ -18,14 +18,14 @@ def ingest(work: Work, source: str, delivery: str, cache: Path) -> None:
 
     `work.details` then holds `order` (`archive`: weeks are contiguous; `shuffled`), `files` (role → name and
     form, `csv` or `fasttext`) and `source_sha256` (the digest of each original file by its name). Raises as
-    `sources.bring`.
+    `resolve.bring`.
     """
-    lot = sources.bring(source, delivery, cache.expanduser(), work.folder)
+    lot = resolve.bring(source, delivery, cache.expanduser(), work.folder)
     files = {}
     for role, path in lot.files.items():
-        name = f"{role}{layout.suffix_of(path.name)}"
+        name = f"{role}{formats.suffix_of(path.name)}"
         work.publish(path, name)
-        files[role] = {"name": name, "form": layout.form_of(name)}
+        files[role] = {"name": name, "form": formats.form_of(name)}
         log.info("ingested", file=name, mib=path.stat().st_size >> 20)
     work.details = {
         "order": lot.order,

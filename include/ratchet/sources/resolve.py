@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratchet.data import archives, kaggle_dataset, layout, synthetic
-from ratchet.data.places import Bucket, Folder, Place
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs import keys
 from ratchet.jobs.storage import sha256_of
+from ratchet.sources import archives, formats, kaggle, synthetic
+from ratchet.sources.locations import Bucket, Folder, Place
 
 FORMS = (
     "synthetic:, a folder, a .tgz, .tar.gz or .zip archive, a .csv or .ft.txt file (also .gz, .bz2), "
@@ -61,7 +61,7 @@ def _locate(spec: str, cache: Path) -> tuple[Place, str]:
                 return place, name
         return Bucket(bucket, f"{key.rstrip('/')}/" if key else "", cache), ""
     if spec.startswith("kaggle:"):
-        path = kaggle_dataset.fetch(spec.removeprefix("kaggle:"), cache)
+        path = kaggle.fetch(spec.removeprefix("kaggle:"), cache)
         return Folder(path.parent, downloaded=True), path.name
     if spec.startswith("postgresql"):
         raise ConfigurationError("A SQL table is extracted by Airflow's Postgres hook: run it through the DAG.")
@@ -76,7 +76,7 @@ def _locate(spec: str, cache: Path) -> tuple[Place, str]:
 def _take(place: Place, name: str, spec: str, pin: str, folder: Path, *, seed: bool) -> Lot:
     if pin and not name:
         raise ConfigurationError(f"#sha256= pins one file, and {spec} may hold several. Name the file.")
-    if layout.is_archive(name):
+    if formats.is_archive(name):
         originals = {name: _pinned(place.fetch(name), pin)}
         found = archives.extract(originals[name], folder)
         files = {role: path for role, path in found.items() if seed or role == "train"}
@@ -94,9 +94,9 @@ def _take(place: Place, name: str, spec: str, pin: str, folder: Path, *, seed: b
 def _choose(place: Place, name: str, spec: str) -> dict[str, str]:
     """Role → name. A single file is the training file, whatever its name; `train.…` brings `test.…` along."""
     if not name:
-        return layout.pick(place.names(), spec)
-    layout.suffix_of(name)
-    sibling = layout.sibling_of(name)
+        return formats.pick(place.names(), spec)
+    formats.suffix_of(name)
+    sibling = formats.sibling_of(name)
     return {"train": name, "test": sibling} if sibling and place.exists(sibling) else {"train": name}
 
 

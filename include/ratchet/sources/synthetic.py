@@ -17,9 +17,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from ratchet.data import lexicon
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import keys
+from ratchet.sources import lexicon
 
 CATEGORIES = list(lexicon.NOUNS.values())
 BRANDS = 20_000

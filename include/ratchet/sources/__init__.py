@@ -1,0 +1,1 @@
+"""Where reviews come from: files, archives, S3, Kaggle, synthetic reviews."""
