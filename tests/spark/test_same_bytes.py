@@ -9,8 +9,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet.data import arrange, records
+from ratchet.data import external_sort as arrange
 from ratchet.data import preprocess as local
+from ratchet.data import records
 from ratchet.data.spark import pieces
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import catalogue, engines, keys

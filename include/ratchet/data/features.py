@@ -20,8 +20,8 @@ import structlog
 from safetensors.numpy import save_file
 
 from ratchet.data import counting
-from ratchet.data.chunks import chunks
 from ratchet.data.counts import DIMENSIONS, Counts, Frequencies
+from ratchet.data.parquet import chunks
 from ratchet.data.split import DICE, dice_of
 from ratchet.jobs import keys
 from ratchet.jobs.base import Work

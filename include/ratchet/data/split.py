@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ratchet.data.arrange import Rows, Share, arrange
-from ratchet.data.chunks import chunks
+from ratchet.data.external_sort import Rows, Share, arrange
+from ratchet.data.parquet import chunks
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs import keys
 from ratchet.jobs.base import Work

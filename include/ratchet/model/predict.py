@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet.data.chunks import chunks
+from ratchet.data.parquet import chunks
 from ratchet.errors import InputError
 from ratchet.model import artifact
 from ratchet.model.artifact import Model

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet.data.chunks import chunks
+from ratchet.data.parquet import chunks
 
 NOISE = np.random.default_rng(0).bytes(1 << 24).hex()  # 32 MiB that no compression halves twice
 

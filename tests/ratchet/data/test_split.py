@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet.data import arrange
+from ratchet.data import external_sort as arrange
 from ratchet.data.schemas import BATCH, REVIEW, review_id
 from ratchet.data.split import split
 from ratchet.errors import InputError, IntegrityError, MissingInput

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
-from ratchet.data import arrange
+from ratchet.data import external_sort as arrange
 from ratchet.data import split as local
 from ratchet.data.schemas import BATCH, REVIEW, create
 from ratchet.data.spark.session import scratch, session, spread

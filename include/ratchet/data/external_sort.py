@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet.data.chunks import chunks
+from ratchet.data.parquet import chunks
 from ratchet.data.schemas import BATCH, REVIEW, create
 
 log = structlog.get_logger()
