@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from ratchet.data import counting
+from ratchet.features import hashing
 from ratchet.model import scoring
 
 KERNELS = ("_hash_rows", "_spread", "_score")
@@ -21,7 +21,7 @@ def main(folder: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba will give pycc a successor one day; the version is pinned
         from numba.pycc import CC
-    counts = counting.count(["a good one"])
+    counts = hashing.count(["a good one"])
     table = scoring.table(np.zeros(1, np.uint32), np.ones(1, np.float32), np.ones(1, np.float32))
     scoring.scores(counts, table, 0.0)
     module = CC("_kernels")

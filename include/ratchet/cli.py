@@ -103,7 +103,7 @@ def split(
 @app.command(**jobs_panel)
 def featurize(batch: Batch, store: Store = None, force: Force = False) -> None:
     """Count the n-grams of one batch, once, for every later window."""
-    from ratchet.data.features import featurize as make
+    from ratchet.features.featurize import featurize as make
 
     run(catalogue.featurize(batch), lambda work: make(work, batch), settings_for(store), force=force)
 

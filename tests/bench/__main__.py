@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from bench import section
 from bench.section import goal
 from bench.ways import WAYS, reviews
-from ratchet.data import counting
-from ratchet.data.features import vectorizer
+from ratchet.features import hashing
+from ratchet.features.featurize import vectorizer
 from ratchet.jobs import keys
 from ratchet.model import artifact
 from ratchet.windows import Window
@@ -89,11 +89,11 @@ def kernel(store: Path, rounds: int = 5) -> tuple[float, float]:
     documents, _ = reviews(store, keys.batch_name(0))
     theirs = vectorizer()
     sizes = (titles.nbytes + texts.nbytes) / 1e6, len(" ".join(documents).encode()) / 1e6
-    counting.count_reviews(titles, texts)
+    hashing.count_reviews(titles, texts)
     found: list[tuple[float, float]] = []
     for _ in range(rounds):
         began = time.perf_counter()
-        counting.count_reviews(titles, texts)
+        hashing.count_reviews(titles, texts)
         between = time.perf_counter()
         theirs.transform(documents)
         done = time.perf_counter()

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet.data.documents import document
+from ratchet.features.document import document
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.base import peak_memory_mib
 from ratchet.jobs.storage import FolderStorage
@@ -51,7 +51,7 @@ class Ratchet:
     """The jobs of this project: the new batch is featurized, the window is trained, both published with a manifest."""
 
     def __init__(self, store: Path, folder: Path, candidate: str) -> None:
-        from ratchet.data.features import featurize
+        from ratchet.features.featurize import featurize
         from ratchet.model import artifact
         from ratchet.model.train import train
 
@@ -71,12 +71,12 @@ class Ratchet:
         self.run(training, lambda work: self.train(work, self.window, self.candidate))
 
     def answers(self) -> Answers:
-        from ratchet.data import features
+        from ratchet.features import featurize
         from ratchet.jobs.manifests import read
 
         made = read(self.storage, catalogue.featurize(keys.TEST).room, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))
-        return model.probabilities(features.load(self.storage, made, keys.TEST).counts) >= 0.5
+        return model.probabilities(featurize.load(self.storage, made, keys.TEST).counts) >= 0.5
 
 
 class ScikitLearn:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from safetensors.numpy import save_file
 
-from ratchet.tensors import let_go, mapped
+from ratchet.features.tensors import let_go, mapped
 
 MIB = 1 << 20
 

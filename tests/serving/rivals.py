@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ratchet.data.counts import DIMENSIONS
+from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import Card, Model
 from ratchet.serving.cache import Kept
 from ratchet.serving.challengers import Challenger

@@ -7,7 +7,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from ratchet.data.counting import count
+from ratchet.features.hashing import count
 from ratchet.serving import shadow
 from ratchet.serving.answering import Reading
 from ratchet.serving.challengers import Challenger

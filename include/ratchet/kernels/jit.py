@@ -96,8 +96,8 @@ def main() -> None:
     import pyarrow as pa
 
     from ratchet.candidates import CANDIDATES
-    from ratchet.data.counting import count_reviews
-    from ratchet.data.features import Features
+    from ratchet.features.featurize import Features
+    from ratchet.features.hashing import count_reviews
     from ratchet.model.train import fit
 
     counts, nothing = count_reviews(pa.array([""] * 8), pa.array(["good one", "bad one"] * 4)), np.zeros(8)

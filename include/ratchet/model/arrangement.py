@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, Counts
+from ratchet.features.ngram_counts import BITS, COLUMN, DIMENSIONS, Counts
+from ratchet.features.tensors import let_go
 from ratchet.kernels.jit import prefetch
 from ratchet.kernels.runtime import compiled, in_slices
 from ratchet.model.scoring import TF, tf
-from ratchet.tensors import let_go
 
 Array = np.ndarray[Any, Any]
 

@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from ratchet.candidates import FEATURIZER
-from ratchet.data.counting import count
-from ratchet.data.counts import DIMENSIONS, Counts
-from ratchet.data.documents import document
 from ratchet.errors import ArtifactError
+from ratchet.features.document import document
+from ratchet.features.hashing import count
+from ratchet.features.ngram_counts import DIMENSIONS, Counts
+from ratchet.features.tensors import mapped
 from ratchet.jobs.storage import sha256_of
 from ratchet.model import scoring
-from ratchet.tensors import mapped
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet.data import features
-from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, IntegrityError
+from ratchet.features import featurize
+from ratchet.features.featurize import Features
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.base import Work
 from ratchet.jobs.batches import features_of, present
@@ -58,7 +58,7 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
     )
     with ThreadPoolExecutor(max_workers=1) as aside:  # a fresh process takes seconds to import, so it works meanwhile
         probed = aside.submit(_probe, work, best)
-        test, opponent = features.load(work.storage, test_made, "test"), _champion(champion, registry)
+        test, opponent = featurize.load(work.storage, test_made, "test"), _champion(champion, registry)
     pictures = work.folder / "plots"
     try:
         measured = _compare(unmeasured, probed.result(), opponent, test, pictures)
@@ -161,9 +161,9 @@ def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: M
     for room, current in wanted.items():
         if current is None or current.digest != trained.inputs[room]:
             return f"it was trained on {room} as it was before its reviews changed"
-    tested = features.review_ids(storage, test)
+    tested = featurize.review_ids(storage, test)
     for batch, made_by in zip(batches, wanted.values(), strict=True):
-        shared = pc.sum(pc.is_in(features.review_ids(storage, made_by), value_set=tested)).as_py()
+        shared = pc.sum(pc.is_in(featurize.review_ids(storage, made_by), value_set=tested)).as_py()
         if shared:
             return f"{shared} test reviews are also in {batch}"
     return ""
@@ -181,7 +181,7 @@ def score(work: Work, batch: str, registry: Registry, ledger: Ledger) -> None:
     if batch in model.card.trained_on:
         work.details["not_scored"] = f"version {champion.version} was trained on {batch}"
         return
-    parts = Features.stack([features.load(work.storage, made, part) for part in features.PARTS])
+    parts = Features.stack([featurize.load(work.storage, made, part) for part in featurize.PARTS])
     work.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))
     work.rows["scored"] = len(parts.labels)
     registry.note(champion.version, {}, {f"prequential_f1_{batch}": work.metrics["macro_f1"]})

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.data.counting import count
-from ratchet.data.counts import Counts
+from ratchet.features.hashing import count
+from ratchet.features.ngram_counts import Counts
 from ratchet.model.artifact import Model
 
 WORD = re.compile(r"(?u)\b\w\w+\b")  # HashingVectorizer's own token_pattern

@@ -8,8 +8,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from ratchet.data.counts import DIMENSIONS
-from ratchet.data.features import vectorizer
+from ratchet.features.featurize import vectorizer
+from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import Model
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.data.counts import BITS, COLUMN, DIMENSIONS, MOST, Counts
+from ratchet.features.ngram_counts import BITS, COLUMN, DIMENSIONS, MOST, Counts
 from ratchet.kernels.runtime import compiled, in_slices
 
 ROWS = 2048  # of one slice: about a millisecond

@@ -10,8 +10,8 @@ import numpy as np
 import structlog
 
 from ratchet.candidates import CANDIDATES, GAP, Candidate
-from ratchet.data import counts, features
-from ratchet.data.features import Features
+from ratchet.features import featurize, ngram_counts
+from ratchet.features.featurize import Features
 from ratchet.jobs.base import Work
 from ratchet.jobs.batches import features_of, present
 from ratchet.model import warm_start
@@ -60,7 +60,7 @@ def fit(
     parts, rows = [*training, *validation], sum(len(part.labels) for part in training)
     labels = np.concatenate([part.labels for part in parts])
     groups = [[part.frequencies for part in each] for each in (training, validation)]
-    columns, (trained, everything) = counts.add_up(groups, MIN_DOCUMENTS)
+    columns, (trained, everything) = ngram_counts.add_up(groups, MIN_DOCUMENTS)
     order = often_first(everything.sum(axis=0))
     arranged = arrange([part.counts for part in parts], columns[order])
     duals, of = begin or Duals.unknown(len(labels), rows), (candidate, arranged, labels)
@@ -133,7 +133,7 @@ def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
     for _ in range(100):
         probabilities = logistic(found @ features)
         gradient = features @ (probabilities - (labels > 0)) + penalty * found
-        curvature = (features * (probabilities * (1 - probabilities))) @ features.T + np.diag(penalty + 1e-12)
+        curvature = (features * (probabilities * (1 - probabilities))) @ featurize.T + np.diag(penalty + 1e-12)
         step = np.linalg.solve(curvature, gradient)
         while loss(found - step) > loss(found) and np.abs(step).max() > 1e-12:
             step /= 2
@@ -150,9 +150,9 @@ def train(work: Work, window: Window, candidate: str) -> Fit:
     yet, or only those of other reviews.
     """
     made = {name: features_of(work, name) for name in present(work.storage, window)}
-    training, validation = (features.load_all(work.storage, made.values(), part) for part in features.PARTS)
+    training, validation = (featurize.load_all(work.storage, made.values(), part) for part in featurize.PARTS)
     begin = warm_start.known(work, window, candidate, made)
-    work.rows = {part: sum(each.rows[part] for each in made.values()) for part in features.PARTS}
+    work.rows = {part: sum(each.rows[part] for each in made.values()) for part in featurize.PARTS}
     log.info("fit starts", window=str(window), candidate=candidate, **work.rows)
     found = fit(CANDIDATES[candidate], training, validation, str(window), begin)
     found = replace(found, model=found.model.with_card(trained_on={name: each.digest for name, each in made.items()}))

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from ratchet.data.features import PARTS
+from ratchet.features.featurize import PARTS
+from ratchet.features.tensors import mapped
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import Work
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import verified
-from ratchet.tensors import mapped
 from ratchet.windows import Window
 
 DUALS = "duals.safetensors"

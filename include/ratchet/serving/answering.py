@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ratchet.data.counts import Counts
-from ratchet.data.documents import document
+from ratchet.features.document import document
+from ratchet.features.ngram_counts import Counts
 from ratchet.model.artifact import Model, counted
 from ratchet.model.explain import explain
 from ratchet.serving.arms import Pair

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.data import counting
-from ratchet.data.counting import count, count_reviews
-from ratchet.data.counts import DIMENSIONS, MOST, Counts, Frequencies, add_up
-from ratchet.data.documents import document
-from ratchet.data.features import vectorizer
+from ratchet.features import hashing
+from ratchet.features.document import document
+from ratchet.features.featurize import vectorizer
+from ratchet.features.hashing import count, count_reviews
+from ratchet.features.ngram_counts import DIMENSIONS, MOST, Counts, Frequencies, add_up
 
 ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
 AWKWARD = (
@@ -66,13 +66,13 @@ def test_reviews_are_counted_as_their_documents(reviews: list[tuple[str, str]], 
 def test_slices_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows counted by several threads in many slices stay in their order, high counts among them."""
     documents = [f"{'so ' * (number % 7)}good {'aa ' * (MOST + number)}{number}" for number in range(50)]
-    monkeypatch.setattr(counting, "ROWS", 3)
+    monkeypatch.setattr(hashing, "ROWS", 3)
     assert_same(count(documents), documents)
 
 
 def test_no_letter_lies_beyond_the_table() -> None:
     """The table of letters ends at U+3FFFF; Python knows none above."""
-    assert not any(map(str.isalnum, map(chr, range(len(counting.letters()), sys.maxunicode + 1))))
+    assert not any(map(str.isalnum, map(chr, range(len(hashing.letters()), sys.maxunicode + 1))))
 
 
 def test_rows_are_taken_and_stacked_with_their_high_counts() -> None:
@@ -108,15 +108,15 @@ def test_each_kernel_is_compiled_for_one_kind_of_arguments() -> None:
     """A second kind would cost every fresh process, and every image, the seconds of a second compilation."""
     count(["naïve"]), count(["good"] * 10)
     count_reviews(pa.array(["é", "a"]), pa.array(["good", "ü"])), count_reviews(pa.array([""]), pa.array(["good"]))
-    assert len(counting._hash_rows.signatures) == 1
-    assert len(counting._beyond_ascii.signatures) == 1
+    assert len(hashing._hash_rows.signatures) == 1
+    assert len(hashing._beyond_ascii.signatures) == 1
 
 
 @pytest.mark.parametrize("place", ["a file", "folder"])
 def test_kernels_work_wherever_they_can_or_cannot_be_kept(tmp_path: Path, place: str) -> None:
     """A fresh process compiles or loads them, whether or not NUMBA_CACHE_DIR can hold anything."""
     (tmp_path / "a file").write_text("")
-    script = "from ratchet.data.counting import count; print(len(count(['a good one']).terms))"
+    script = "from ratchet.features.hashing import count; print(len(count(['a good one']).terms))"
     where = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / place)}
     done = subprocess.run([sys.executable, "-c", script], env=where, capture_output=True, text=True, check=True)
     assert done.stdout == "3\n"

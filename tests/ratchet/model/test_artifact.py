@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from ratchet.data.counts import DIMENSIONS
 from ratchet.errors import ArtifactError
+from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model import artifact
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
 

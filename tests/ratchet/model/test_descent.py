@@ -14,11 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from ratchet.candidates import CANDIDATES, GAP, Candidate
-from ratchet.data.counting import count
-from ratchet.data.counts import MOST
-from ratchet.data.documents import document
-from ratchet.data.features import Features
 from ratchet.errors import FitError
+from ratchet.features.document import document
+from ratchet.features.featurize import Features
+from ratchet.features.hashing import count
+from ratchet.features.ngram_counts import MOST
 from ratchet.model import arrangement, descent, train
 from ratchet.model.arrangement import Examples, arrange, examples
 from ratchet.model.descent import Loss, Optimum, optimum

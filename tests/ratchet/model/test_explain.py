@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.data.counting import count
-from ratchet.data.counts import DIMENSIONS
-from ratchet.data.features import vectorizer
+from ratchet.features.featurize import vectorizer
+from ratchet.features.hashing import count
+from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import Card, Model
 from ratchet.model.explain import explain, named
 

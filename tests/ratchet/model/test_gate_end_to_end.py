@@ -19,9 +19,9 @@ from mlflow.tracking import MlflowClient
 
 from behaviour.bench import BOTH, Bench
 from ratchet.candidates import FEATURIZER, Candidate
-from ratchet.data import features
-from ratchet.data.features import Features
 from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
+from ratchet.features import featurize
+from ratchet.features.featurize import Features
 from ratchet.jobs import keys
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.ledger.store import Decision
@@ -92,7 +92,7 @@ def relabelled(part: Features, labels: np.ndarray) -> Features:
 
 def held_out(bench: Bench) -> Features:
     made = bench.manifest(keys.features(FEATURIZER, keys.TEST))
-    return features.load(FolderStorage(bench.store), made, "test")
+    return featurize.load(FolderStorage(bench.store), made, "test")
 
 
 def test_week_0_keeps_the_better_of_two_candidates(bench: Bench) -> None:
@@ -230,10 +230,10 @@ def test_trained_on_other_batches(bench: Bench) -> None:
 def test_trained_on_test_reviews(bench: Bench, tmp_path: Path) -> None:
     """A batch that shares reviews with the test set is found out by their ids."""
     room, test = (keys.features(FEATURIZER, batch) for batch in ("batch_01", keys.TEST))
-    ids = bench.store / room / features.IDS
+    ids = bench.store / room / featurize.IDS
     shutil.copy(ids, tmp_path)
     honest = bench.manifest(room).model_dump()["outputs"]
-    shutil.copy(bench.store / test / features.IDS, ids)
+    shutil.copy(bench.store / test / featurize.IDS, ids)
     bench.rewrite(room, outputs=honest | {ids.name: bench.manifest(test).model_dump()["outputs"][ids.name]})
     try:
         decision = bench.week("0-1", FORCE)

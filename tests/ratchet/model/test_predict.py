@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from structlog.testing import capture_logs
 
-from ratchet.data.counting import count
 from ratchet.errors import InputError
+from ratchet.features.hashing import count
 from ratchet.model import predict as module
 from ratchet.model.artifact import Card, Model
 from ratchet.model.predict import predict

@@ -19,16 +19,16 @@ import pyarrow.compute as pc
 import structlog
 from safetensors.numpy import save_file
 
-from ratchet.data import counting
-from ratchet.data.counts import DIMENSIONS, Counts, Frequencies
 from ratchet.data.parquet import chunks
 from ratchet.data.split import DICE, dice_of
+from ratchet.features import hashing
+from ratchet.features.ngram_counts import DIMENSIONS, Counts, Frequencies
+from ratchet.features.tensors import mapped
 from ratchet.jobs import keys
 from ratchet.jobs.base import Work
 from ratchet.jobs.batches import delivery_of
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage, verified
-from ratchet.tensors import mapped
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -136,7 +136,7 @@ def featurize(work: Work, batch: str) -> None:
 def _counted(reviews: pa.RecordBatch) -> Features:
     titles, texts = reviews["title"], reviews["text"]
     facts = reviews["label"], pc.utf8_length(texts), pc.not_equal(titles, "")
-    return Features(counting.count_reviews(titles, texts), *(fact.to_numpy(zero_copy_only=False) for fact in facts))
+    return Features(hashing.count_reviews(titles, texts), *(fact.to_numpy(zero_copy_only=False) for fact in facts))
 
 
 def load_all(storage: Storage, made_by: Iterable[Manifest], part: str) -> list[Features]:

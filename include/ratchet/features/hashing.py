@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratchet.data.counts import BITS, COLUMN, MOST, Array, Counts, u4
-from ratchet.data.documents import document
+from ratchet.features.document import document
+from ratchet.features.ngram_counts import BITS, COLUMN, MOST, Array, Counts, u4
 from ratchet.kernels.runtime import compiled, in_slices
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Hashed n-gram counts of reviews."""
