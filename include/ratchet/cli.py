@@ -129,7 +129,7 @@ def train(
     force: Force = False,
 ) -> None:
     """Fit one candidate on batches 0..k and log it to MLflow."""
-    from ratchet.model.tracking import train_and_log
+    from ratchet.training.tracking import train_and_log
 
     settings = settings_for(store)
     job = catalogue.train(window, candidate)

@@ -53,7 +53,7 @@ class Ratchet:
     def __init__(self, store: Path, folder: Path, candidate: str) -> None:
         from ratchet.features.featurize import featurize
         from ratchet.model import artifact
-        from ratchet.model.train import train
+        from ratchet.training.fit import train
 
         self.featurize, self.train, self.load, self.candidate = featurize, train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()

@@ -98,7 +98,7 @@ def main() -> None:
     from ratchet.candidates import CANDIDATES
     from ratchet.features.featurize import Features
     from ratchet.features.hashing import count_reviews
-    from ratchet.model.train import fit
+    from ratchet.training.fit import fit
 
     counts, nothing = count_reviews(pa.array([""] * 8), pa.array(["good one", "bad one"] * 4)), np.zeros(8)
     few = Features(counts, np.array([1, 0] * 4, dtype=np.int8), nothing, nothing)

@@ -19,10 +19,12 @@ from ratchet.features.document import document
 from ratchet.features.featurize import Features
 from ratchet.features.hashing import count
 from ratchet.features.ngram_counts import MOST
-from ratchet.model import arrangement, descent, train
-from ratchet.model.arrangement import Examples, arrange, examples
-from ratchet.model.descent import Loss, Optimum, optimum
 from ratchet.sources import synthetic
+from ratchet.training import fit as train
+from ratchet.training import packed_rows as arrangement
+from ratchet.training import solver as descent
+from ratchet.training.packed_rows import Examples, arrange, examples
+from ratchet.training.solver import Loss, Optimum, optimum
 
 CASES: list[tuple[Loss, float]] = [
     ("squared_hinge", 0.5),

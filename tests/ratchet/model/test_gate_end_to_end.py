@@ -25,10 +25,10 @@ from ratchet.features.featurize import Features
 from ratchet.jobs import keys
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.ledger.store import Decision
-from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card
 from ratchet.model.promote import replay
-from ratchet.model.train import Fit
+from ratchet.training import fit as train
+from ratchet.training.fit import Fit
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&seed=1"

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
 from ratchet.model.metrics import metrics
-from ratchet.model.train import sigmoid
+from ratchet.training.fit import sigmoid
 
 CASES = {
     "usual": (np.random.default_rng(0).integers(0, 2, 500), np.random.default_rng(1).random(500)),

@@ -19,11 +19,11 @@ from ratchet.features.document import document
 from ratchet.features.featurize import Features
 from ratchet.features.hashing import count
 from ratchet.features.ngram_counts import DIMENSIONS
-from ratchet.model import train
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
 from ratchet.model.export import pipeline
-from ratchet.model.train import fit
 from ratchet.sources import synthetic
+from ratchet.training import fit as train
+from ratchet.training.fit import fit
 
 ODD = [
     ("", ""),

@@ -17,9 +17,9 @@ from ratchet.jobs import catalogue, keys
 from ratchet.jobs.base import Work
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
-from ratchet.model.train import train
-from ratchet.model.warm_start import DUALS, known
 from ratchet.settings import Settings
+from ratchet.training.fit import train
+from ratchet.training.warm_start import DUALS, known
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=1500&weeks=3&test_rows=300&drift_week=none&seed=1"

@@ -6,8 +6,8 @@ from ratchet.jobs.base import Job, Work
 from ratchet.jobs.manifests import Manifest
 from ratchet.model import plots
 from ratchet.model.registry import Registry
-from ratchet.model.train import train
 from ratchet.settings import Settings
+from ratchet.training.fit import train
 from ratchet.windows import Window
 
 

@@ -17,7 +17,7 @@ import structlog
 
 from ratchet.errors import FitError
 from ratchet.kernels.runtime import compiled
-from ratchet.model.arrangement import Array, Examples, fetch, fetch_next, score_of, scores, step_along
+from ratchet.training.packed_rows import Array, Examples, fetch, fetch_next, score_of, scores, step_along
 
 log = structlog.get_logger()
 

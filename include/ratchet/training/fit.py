@@ -14,12 +14,12 @@ from ratchet.features import featurize, ngram_counts
 from ratchet.features.featurize import Features
 from ratchet.jobs.base import Work
 from ratchet.jobs.batches import features_of, present
-from ratchet.model import warm_start
-from ratchet.model.arrangement import Arrangement, Array, Examples, arrange, examples, often_first, scores
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic
-from ratchet.model.descent import Optimum, optimum
 from ratchet.model.metrics import metrics
-from ratchet.model.warm_start import DUALS, Duals
+from ratchet.training import warm_start
+from ratchet.training.packed_rows import Arrangement, Array, Examples, arrange, examples, often_first, scores
+from ratchet.training.solver import Optimum, optimum
+from ratchet.training.warm_start import DUALS, Duals
 from ratchet.windows import Window
 
 log = structlog.get_logger()
