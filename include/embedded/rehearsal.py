@@ -168,7 +168,7 @@ def source_of(reviews: str) -> str:
 
 def take_champion(settings: Settings, version: int, folder: Path) -> None:
     """Copy the champion's verified artifact out of MLflow, so that it can be used when nothing runs any more."""
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
     with Registry(settings).artifact(version) as files:
         shutil.copytree(files, folder)

@@ -111,7 +111,7 @@ def featurize(batch: Batch, store: Store = None, force: Force = False) -> None:
 @app.command(**jobs_panel)
 def score(batch: Batch, store: Store = None, force: Force = False) -> None:
     """Score the champion on a batch before anything trains on it."""
-    from ratchet.model.evaluate import score as make
+    from ratchet.promotion.evaluate import score as make
 
     settings = settings_for(store)
 
@@ -146,7 +146,7 @@ def evaluate(
     force: Force = False,
 ) -> None:
     """Register the better candidate as challenger and measure it beside the champion."""
-    from ratchet.model.evaluate import evaluate as make
+    from ratchet.promotion.evaluate import evaluate as make
     from ratchet.windows import Window
 
     settings = settings_for(store)
@@ -169,7 +169,7 @@ def promote(
 ) -> None:
     """Promote the challenger, or keep the champion, by the evidence and the answer; the ledger keeps all of it."""
     from ratchet.ledger.approval import answered
-    from ratchet.model.promote import promote as make
+    from ratchet.promotion.promote import promote as make
     from ratchet.windows import Window
 
     settings = settings_for(store)

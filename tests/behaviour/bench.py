@@ -15,9 +15,9 @@ from ratchet.jobs import keys, manifests
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.model.decide import Evidence
-from ratchet.model.evaluate import EVIDENCE
-from ratchet.model.registry import Registry
+from ratchet.promotion.evaluate import EVIDENCE
+from ratchet.promotion.gate import Evidence
+from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
 from ratchet.windows import Window
 

@@ -20,7 +20,7 @@ from embedded import postgres
 from embedded.children import free_port
 from embedded.variables import applied
 from processes import end
-from ratchet.model.registry import Registry
+from ratchet.promotion.registry import Registry
 from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
 from serving.stage import KEY, TRAININGS, Mlflow, Stage, environment, mlflow_server, wait_until

@@ -18,10 +18,10 @@ from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.model.decide import Evidence, Policy, decide
 from ratchet.monitoring.feedback import Feedback
 from ratchet.monitoring.predictions import Prediction
 from ratchet.monitoring.tables import Tables
+from ratchet.promotion.gate import Evidence, Policy, decide
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
 AWAY = "127.0.0.1:9"  # nothing listens on the discard port

@@ -71,7 +71,7 @@ def ledger(three_weeks: Scene) -> Ledger:
 
 def state() -> dict[str, object]:
     """Everything that a repeated run must leave as it was."""
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
     settings = Settings()
     storage, registry = open_storage(settings.store), Registry(settings)
@@ -109,7 +109,7 @@ def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(three
 
 def test_every_week_has_one_decision_with_reasons(three_weeks: Scene, ledger: Ledger) -> None:
     """Three weeks, three rows in the ledger, each replayable to the same verdict."""
-    from ratchet.model.promote import replay
+    from ratchet.promotion.promote import replay
 
     history = ledger.history()
     assert [decision.window for decision in history] == ["0-0", "0-1", "0-2"]
@@ -124,7 +124,7 @@ def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Sce
     import mlflow
     import pandas as pd
 
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
     assert Registry(Settings()).aliases()["champion"] == ledger.champion().version
     loaded = mlflow.pyfunc.load_model("models:/review-sentiment@champion")

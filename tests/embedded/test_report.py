@@ -18,7 +18,7 @@ from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.model.decide import Check, Evidence, Policy, decide
+from ratchet.promotion.gate import Check, Evidence, Policy, decide
 from ratchet.windows import Window
 
 STARTED = datetime(2026, 1, 12, 9, 30, tzinfo=UTC)

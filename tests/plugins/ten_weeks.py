@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.model.decide import Evidence, Policy, Verdict, decide
+from ratchet.promotion.gate import Evidence, Policy, Verdict, decide
 
 ROWS = 4000
 RIGHT = (3316, 3420, 3438, 3502, 3495, 3561, 3570, 3421, 3642)

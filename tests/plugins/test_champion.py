@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.model.decide import Verdict
+from ratchet.promotion.gate import Verdict
 
 Answer = dict[str, Any]
 

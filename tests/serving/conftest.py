@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from behaviour.bench import Bench
-from ratchet.model.registry import Registry
+from ratchet.promotion.registry import Registry
 from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
 from serving.stage import KEY, TRAININGS, Api, Mlflow, Stage, mlflow_server, running, until_version

@@ -200,7 +200,7 @@ def test_the_cache_does_not_grow(stage: Stage, api: Api) -> None:
 
 def test_tags_are_read_as_they_are_written() -> None:
     """Serving names MLflow's tags itself, because the registry's module imports MLflow; they must not part."""
-    from ratchet.model import registry
+    from ratchet.promotion import registry
 
     assert (DIGEST, FILE) == (registry.DIGEST, registry.FILE)
 

@@ -18,7 +18,7 @@ from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.model.decide import Check, Evidence, Policy, Verdict, decide
+from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, decide
 from ratchet.windows import Window
 
 TITLE = "Ratchet: weekly retraining of review sentiment"

@@ -17,7 +17,7 @@ def ledger(settings: Settings) -> Ledger:
 
 def registry(settings: Settings):
     """MLflow's registry that the settings name; imported late, because MLflow takes a second to import."""
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
     return Registry(settings)
 

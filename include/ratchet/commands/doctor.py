@@ -18,7 +18,7 @@ from ratchet.ledger.store import Champion
 from ratchet.settings import Settings
 
 if TYPE_CHECKING:
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ratchet.settings import Settings
 from ratchet.windows import Window
 
 if TYPE_CHECKING:
-    from ratchet.model.decide import Check, Verdict
+    from ratchet.promotion.gate import Check, Verdict
 
 console = Console()
 panel = {"rich_help_panel": "See what happened"}
@@ -133,7 +133,7 @@ def _add(table: Table, name: str, lines: list[str]) -> None:
 
 def _checks(row: Decision) -> list[Check]:
     """The gate's checks as they were recorded; none for a decision by hand."""
-    from ratchet.model.decide import Check
+    from ratchet.promotion.gate import Check
 
     return [Check(**check) for check in row.evidence.get("verdict", {"checks": []})["checks"]]
 
@@ -162,6 +162,6 @@ def mark(check: Check) -> str:
 
 def replayed(row: Decision) -> tuple[Verdict, bool]:
     """The verdict computed again; imported late, because most commands need no SciPy."""
-    from ratchet.model.promote import replay
+    from ratchet.promotion.promote import replay
 
     return replay(row)

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         store: Store = None,
     ) -> None:
         """Make an earlier champion champion again."""
-        from ratchet.model.promote import rollback as back
+        from ratchet.promotion.promote import rollback as back
 
         settings = settings_for(store)
         who = by or getpass.getuser()

@@ -38,7 +38,7 @@ def opened(model: str, settings: Settings) -> Iterator[Model]:
     if not model.startswith("models:/"):
         yield artifact.load(Path(model))
         return
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
     registry = Registry(settings)
     with registry.artifact(registry.version_of(model)) as folder:

@@ -16,8 +16,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from ratchet.errors import ConfigurationError
-from ratchet.model.decide import Check
 from ratchet.monitoring.betting import Bets
+from ratchet.promotion.gate import Check
 
 BELIEF = 100.0
 """How many rows the sample-ratio check's prior is worth: deviations of some hundredths are what bugs cause."""

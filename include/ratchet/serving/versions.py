@@ -21,9 +21,13 @@ from ratchet.model.artifact import CARD, MAX_BYTES, WEIGHTS
 from ratchet.settings import Settings
 
 if TYPE_CHECKING:
-    from ratchet.model.registry import Registry
+    from ratchet.promotion.registry import Registry
 
-DIGEST, FILE, WINDOW = "ratchet.model_digest", "ratchet.sha256.", "window"  # as `ratchet.model.registry` writes them
+DIGEST, FILE, WINDOW = (
+    "ratchet.model_digest",
+    "ratchet.sha256.",
+    "window",
+)  # as `ratchet.promotion.registry` writes them
 CHALLENGER = "challenger"
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # seconds; before the first byte, the server fetches the whole file itself
 
@@ -134,7 +138,7 @@ class MlflowFile:
         return _nominee(version, registry.tags(version)) if version is not None else None
 
     def _registry(self) -> Registry:
-        from ratchet.model.registry import Registry  # MLflow's client, which the serving image does without
+        from ratchet.promotion.registry import Registry  # MLflow's client, which the serving image does without
 
         return Registry(self.settings)
 

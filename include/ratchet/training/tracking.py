@@ -5,7 +5,7 @@ from __future__ import annotations
 from ratchet.jobs.base import Job, Work
 from ratchet.jobs.manifests import Manifest
 from ratchet.model import plots
-from ratchet.model.registry import Registry
+from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
 from ratchet.training.fit import train
 from ratchet.windows import Window

@@ -17,7 +17,7 @@ from ratchet.errors import ConfigurationError, LedgerError
 from ratchet.jobs import keys
 from ratchet.jobs.storage import sha256_of
 from ratchet.ledger.store import Decision
-from ratchet.model.promote import replay
+from ratchet.promotion.promote import replay
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&seed=1"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ratchet.model.decide import Check, Evidence, Policy, Verdict, bootstrap, decide, macro_f1, mcnemar
+from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, bootstrap, decide, macro_f1, mcnemar
 
 POLICY = Policy()
 BETTER = [[[80, 20], [60, 340]], [[340, 60], [20, 80]]]

@@ -26,7 +26,7 @@ from ratchet.jobs import keys
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.ledger.store import Decision
 from ratchet.model.artifact import CARD, WEIGHTS, Card
-from ratchet.model.promote import replay
+from ratchet.promotion.promote import replay
 from ratchet.training import fit as train
 from ratchet.training.fit import Fit
 from ratchet.windows import Window

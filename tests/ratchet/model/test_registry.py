@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from ratchet.model.registry import Registry, _dataset
+from ratchet.promotion.registry import Registry, _dataset
 from ratchet.settings import Settings
 
 ROUNDS, SIDE_BY_SIDE = 10, 3  # without the second look, every other round loses a training

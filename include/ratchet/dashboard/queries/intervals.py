@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ratchet.model.decide import macro_f1
+from ratchet.promotion.gate import macro_f1
 
 LEVEL = 0.95
 RESAMPLES = 5_000

@@ -10,7 +10,7 @@ import pandas as pd
 from ratchet.dashboard.queries import intervals
 from ratchet.dashboard.queries.ledger import measured
 from ratchet.ledger.store import Decision
-from ratchet.model.decide import macro_f1
+from ratchet.promotion.gate import macro_f1
 
 EVERYTHING = "all of the test set"
 

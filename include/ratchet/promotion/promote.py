@@ -12,8 +12,8 @@ from ratchet.jobs.base import Work
 from ratchet.jobs.storage import verified
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Champion, Decision, Ledger, rejected_in, withdrawn_in
-from ratchet.model.decide import EVIDENCE, Evidence, Policy, Verdict, decide
-from ratchet.model.registry import CHAMPION, Registry
+from ratchet.promotion.gate import EVIDENCE, Evidence, Policy, Verdict, decide
+from ratchet.promotion.registry import CHAMPION, Registry
 from ratchet.settings import Settings
 from ratchet.windows import Window
 

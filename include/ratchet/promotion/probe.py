@@ -1,4 +1,4 @@
-"""Does an artifact load and answer in a fresh process? `python -m ratchet.model.probe FOLDER < documents.json`."""
+"""Does an artifact load and answer in a fresh process? `python -m ratchet.promotion.probe FOLDER < documents.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT = 120.0
 
 def answers(folder: Path, titles: list[str], texts: list[str]) -> np.ndarray | str:
     """Probabilities of shape (n,) as a new interpreter computes them from the files alone, or the problem in words."""
-    command = [sys.executable, "-m", "ratchet.model.probe", str(folder)]
+    command = [sys.executable, "-m", "ratchet.promotion.probe", str(folder)]
     asked = json.dumps({"titles": titles, "texts": texts})
     try:
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=TIMEOUT, check=False)

@@ -20,11 +20,12 @@ from ratchet.jobs.batches import features_of, present
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage, verified
 from ratchet.ledger.store import Champion, Ledger
-from ratchet.model import artifact, probe
+from ratchet.model import artifact
 from ratchet.model.artifact import CARD, WEIGHTS, Model
-from ratchet.model.decide import EVIDENCE, Evidence
 from ratchet.model.metrics import metrics
-from ratchet.model.registry import Registry
+from ratchet.promotion import probe
+from ratchet.promotion.gate import EVIDENCE, Evidence
+from ratchet.promotion.registry import Registry
 from ratchet.windows import Window
 
 log = structlog.get_logger()

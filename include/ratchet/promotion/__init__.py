@@ -1,0 +1,1 @@
+"""Evaluate the challenger beside the champion, decide by the gate, promote."""
