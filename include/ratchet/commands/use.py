@@ -28,8 +28,8 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         store: Store = None,
     ) -> None:
         """Score a file of reviews in batch: one row of output per row of input, in order."""
-        from ratchet.model.predict import opened
-        from ratchet.model.predict import predict as score
+        from ratchet.model.batch_predict import opened
+        from ratchet.model.batch_predict import predict as score
 
         with opened(model, settings_for(store)) as loaded:
             rows = score(loaded, input_, output)
@@ -45,7 +45,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         store: Store = None,
     ) -> None:
         """Write a model's weights and card into a folder, or the model as a scikit-learn Pipeline."""
-        from ratchet.model.predict import opened
+        from ratchet.model.batch_predict import opened
 
         with opened(model, settings_for(store)) as loaded:
             if not sklearn:

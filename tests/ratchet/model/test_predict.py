@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 
 from ratchet.errors import InputError
 from ratchet.features.hashing import count
-from ratchet.model import predict as module
+from ratchet.model import batch_predict as module
 from ratchet.model.artifact import Card, Model
-from ratchet.model.predict import predict
+from ratchet.model.batch_predict import predict
 
 
 @pytest.fixture(scope="module")
