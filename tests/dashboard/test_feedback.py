@@ -14,7 +14,7 @@ from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.queries.log import connected
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError
-from ratchet.monitoring.comparison import Seen, Shadowed
+from ratchet.experiments.comparison import Seen, Shadowed
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 ROWS = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.monitoring.betting import Bets
+from ratchet.experiments.sequential_test import Bets
 
 ROWS, EXPERIMENTS = 4_000, 400
 LOOKS = np.unique(np.geomspace(1, ROWS, 120).astype(int)) - 1

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from ratchet.errors import ConfigurationError
-from ratchet.monitoring.comparison import Conclusion, Policy, Seen, Shadowed, compare, compare_shadow, sample_ratio
+from ratchet.experiments.comparison import Conclusion, Policy, Seen, Shadowed, compare, compare_shadow, sample_ratio
 
 POLICY = Policy()
 

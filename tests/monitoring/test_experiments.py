@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.monitoring.experiments import Experiment
+from ratchet.experiments.assignment import Experiment
 
 versions = st.integers(1, 10**6)
 shares = st.floats(0, 1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ratchet.monitoring.experiments import Experiment
+from ratchet.experiments.assignment import Experiment
 from ratchet.serving.answering import answers, read
 from ratchet.serving.arms import paired
 from ratchet.serving.schemas import Review

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from ratchet.experiments.assignment import Experiment
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.monitoring.experiments import Experiment
 from ratchet.serving.challengers import Challengers, absent
 from ratchet.serving.settings import ServingSettings
 from ratchet.serving.versions import FILE, Nominee, versions

@@ -12,7 +12,7 @@ from ratchet.dashboard import parts
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.monitoring.comparison import Seen, Verdict
+from ratchet.experiments.comparison import Seen, Verdict
 
 WEEKS = 12
 

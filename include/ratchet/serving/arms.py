@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ratchet.experiments.assignment import Arm, Experiment
 from ratchet.model.artifact import Model
-from ratchet.monitoring.experiments import Arm, Experiment
 from ratchet.serving.challengers import Challenger
 from ratchet.serving.loader import Served
 from ratchet.serving.schemas import Review

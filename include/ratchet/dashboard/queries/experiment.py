@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from ratchet.dashboard.queries.log import connected, has_log
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.monitoring.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
-from ratchet.monitoring.experiments import Experiment
+from ratchet.experiments.assignment import Experiment
+from ratchet.experiments.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
 from ratchet.monitoring.tables import feedback, predictions
 
 

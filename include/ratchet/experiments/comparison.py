@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from ratchet.errors import ConfigurationError
-from ratchet.monitoring.betting import Bets
+from ratchet.experiments.sequential_test import Bets
 from ratchet.promotion.gate import Check
 
 BELIEF = 100.0
