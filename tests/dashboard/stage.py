@@ -18,9 +18,9 @@ from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.monitoring.feedback import Feedback
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.tables import Tables
+from ratchet.prediction_log.feedback import Feedback
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.database import Tables
 from ratchet.promotion.gate import Evidence, Policy, decide
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")

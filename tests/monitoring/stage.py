@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from embedded import postgres
-from ratchet.monitoring.feedback import Feedback
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.tables import feedback as feedback_table
-from ratchet.monitoring.tables import predictions as predictions_table
+from ratchet.prediction_log.feedback import Feedback
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.database import feedback as feedback_table
+from ratchet.prediction_log.sinks.database import predictions as predictions_table
 
 numbers = itertools.count()
 AT = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)

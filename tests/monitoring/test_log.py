@@ -17,13 +17,13 @@ from structlog.testing import capture_logs
 
 from monitoring.stage import Postgres, in_files, in_tables, labels_in_tables, prediction, told
 from ratchet.jobs.storage import FolderStorage
-from ratchet.monitoring.feedback import Feedback
-from ratchet.monitoring.files import Files
-from ratchet.monitoring.log import PredictionLog
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.sinks import Written
-from ratchet.monitoring.spool import Spool, SpoolFull
-from ratchet.monitoring.tables import Tables
+from ratchet.prediction_log.feedback import Feedback
+from ratchet.prediction_log.log import PredictionLog
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.base import Written
+from ratchet.prediction_log.sinks.database import Tables
+from ratchet.prediction_log.sinks.files import Files
+from ratchet.prediction_log.spool import Spool, SpoolFull
 from serving.stage import wait_until
 
 MIB = 1 << 20
@@ -144,7 +144,7 @@ def test_a_database_that_hangs_is_not_waited_for(
     server: Postgres, postgres_url: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither with one row under way nor later: all are spooled, and there once when it moves again."""
-    monkeypatch.setattr("ratchet.monitoring.tables.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("ratchet.prediction_log.sinks.database.PATIENCE_SECONDS", 1)
     with PredictionLog(Tables(postgres_url), spool, flush_seconds=SOON) as log:
         until_up(log)
         log.record([prediction("a")])
@@ -250,7 +250,7 @@ def test_a_buffer_does_not_wait_for_a_replay(lite: SecretStr, spool: Spool) -> N
 
 def test_a_buffer_does_not_grow_without_bound(lite: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever fills it waits until it is written, whatever the interval is."""
-    monkeypatch.setattr("ratchet.monitoring.log.MOST_BUFFERED", 10)
+    monkeypatch.setattr("ratchet.prediction_log.log.MOST_BUFFERED", 10)
     with PredictionLog(Tables(lite), spool, buffered=True, flush_seconds=NEVER) as log:
         until_up(log)
         for _ in range(25):

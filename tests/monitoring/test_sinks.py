@@ -18,10 +18,10 @@ from monitoring.stage import AT, in_files, in_tables, labels_in_tables, predicti
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.jobs.storage import FolderStorage, open_storage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.monitoring.files import Files
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.sinks import Written
-from ratchet.monitoring.tables import Tables
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.base import Written
+from ratchet.prediction_log.sinks.database import Tables
+from ratchet.prediction_log.sinks.files import Files
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from monitoring.stage import prediction, told
-from ratchet.monitoring import spool as spool_module
-from ratchet.monitoring.spool import Segment, Spool, SpoolFull
+from ratchet.prediction_log import spool as spool_module
+from ratchet.prediction_log.spool import Segment, Spool, SpoolFull
 
 MIB = 1 << 20
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from annotated_types import Le
 
-from ratchet.monitoring import log as monitoring_log
+from ratchet.prediction_log import log as monitoring_log
 from ratchet.serving import following, shadow
 from ratchet.serving.server import FINISH_SECONDS
 from ratchet.serving.settings import ServingSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ratchet.monitoring.log import PredictionLog
-from ratchet.monitoring.predictions import Prediction
+from ratchet.prediction_log.log import PredictionLog
+from ratchet.prediction_log.predictions import Prediction
 
 
 class GroupCommit:

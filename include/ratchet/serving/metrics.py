@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratchet.monitoring.log import PredictionLog
+from ratchet.prediction_log.log import PredictionLog
 from ratchet.serving.loader import Loader
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4

@@ -8,12 +8,12 @@ from pydantic import SecretStr
 
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.storage import open_storage
-from ratchet.monitoring.files import Files
-from ratchet.monitoring.log import PredictionLog
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.sinks import Sink
-from ratchet.monitoring.spool import Spool
-from ratchet.monitoring.tables import Tables
+from ratchet.prediction_log.log import PredictionLog
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.base import Sink
+from ratchet.prediction_log.sinks.database import Tables
+from ratchet.prediction_log.sinks.files import Files
+from ratchet.prediction_log.spool import Spool
 from ratchet.serving.answering import Reading
 from ratchet.serving.settings import ServingSettings
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter
 
-from ratchet.monitoring.log import PredictionLog
+from ratchet.prediction_log.log import PredictionLog
 from ratchet.serving.arms import Pair, paired
 from ratchet.serving.challengers import Challengers
 from ratchet.serving.group_commit import GroupCommit

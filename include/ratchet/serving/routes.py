@@ -10,7 +10,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
-from ratchet.monitoring.feedback import Feedback
+from ratchet.prediction_log.feedback import Feedback
 from ratchet.serving import metrics
 from ratchet.serving.challengers import Challengers
 from ratchet.serving.lean import LeanRoute

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from ratchet.ledger.store import Champion
-from ratchet.monitoring.feedback import Outcome
+from ratchet.prediction_log.feedback import Outcome
 from ratchet.serving.promotion import Promotion
 from ratchet.serving.versions import Nominee
 

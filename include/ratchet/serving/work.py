@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.monitoring.predictions import Prediction
+from ratchet.prediction_log.predictions import Prediction
 from ratchet.serving.answering import Reading, answers, read
 from ratchet.serving.arms import Pair
 from ratchet.serving.recording import recorded

@@ -11,7 +11,7 @@ from ratchet.dashboard.queries.log import connected, has_log
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.experiments.assignment import Experiment
 from ratchet.experiments.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
-from ratchet.monitoring.tables import feedback, predictions
+from ratchet.prediction_log.sinks.database import feedback, predictions
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from ratchet.dashboard.queries.databases import said
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError, ServiceUnavailable
-from ratchet.monitoring.tables import feedback, predictions
+from ratchet.prediction_log.sinks.database import feedback, predictions
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3, 20
 """How long a page waits for Postgres. It shows the rest without it."""

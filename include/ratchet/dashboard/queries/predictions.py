@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ratchet.dashboard.queries.log import connected, has_log
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.monitoring.tables import feedback, predictions
+from ratchet.prediction_log.sinks.database import feedback, predictions
 
 STEPS = {"hour": (3600, 0), "day": (86_400, 0), "week": (604_800, 345_600)}
 """Seconds, and when the first one began on the Unix clock: 1970-01-05 was a Monday."""

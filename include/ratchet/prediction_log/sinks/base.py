@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from ratchet.monitoring.feedback import Feedback, Outcome
-from ratchet.monitoring.predictions import Prediction
+from ratchet.prediction_log.feedback import Feedback, Outcome
+from ratchet.prediction_log.predictions import Prediction
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ratchet.monitoring.rows import Row
+from ratchet.prediction_log.rows import Row
 
 Outcome = Literal["added", "known", "contradicts", "unknown prediction", "accepted"]
 """What became of a label. The first one for a prediction stays: the same again is `known`, another one `contradicts`.

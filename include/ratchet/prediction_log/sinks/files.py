@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs import keys
 from ratchet.jobs.storage import Storage
-from ratchet.monitoring.feedback import Feedback
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.sinks import Written
+from ratchet.prediction_log.feedback import Feedback
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.base import Written
 
 
 class Files:

@@ -19,8 +19,8 @@ import structlog
 
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs.storage import flush_folder
-from ratchet.monitoring.feedback import Feedback
-from ratchet.monitoring.predictions import Prediction
+from ratchet.prediction_log.feedback import Feedback
+from ratchet.prediction_log.predictions import Prediction
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from ratchet.monitoring.rows import Row
+from ratchet.prediction_log.rows import Row
 
 Arm = Literal["champion", "challenger", "shadow"]
 

@@ -13,11 +13,11 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from ratchet.db import append_only
 from ratchet.errors import ConfigurationError, ServiceUnavailable
-from ratchet.monitoring.feedback import Feedback, Outcome
-from ratchet.monitoring.predictions import SAME, Prediction
-from ratchet.monitoring.rows import Row
-from ratchet.monitoring.sinks import Written
-from ratchet.monitoring.watch import Watch
+from ratchet.prediction_log.feedback import Feedback, Outcome
+from ratchet.prediction_log.predictions import SAME, Prediction
+from ratchet.prediction_log.rows import Row
+from ratchet.prediction_log.sinks.base import Written
+from ratchet.prediction_log.watchdog import Watch
 
 metadata = sa.MetaData()
 

@@ -19,10 +19,10 @@ import structlog
 
 from ratchet.errors import ServiceUnavailable
 from ratchet.logs import fault
-from ratchet.monitoring.feedback import Feedback, Outcome
-from ratchet.monitoring.predictions import Prediction
-from ratchet.monitoring.sinks import Sink, Written
-from ratchet.monitoring.spool import Spool, SpoolFull, new_name
+from ratchet.prediction_log.feedback import Feedback, Outcome
+from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.sinks.base import Sink, Written
+from ratchet.prediction_log.spool import Spool, SpoolFull, new_name
 
 log = structlog.get_logger()
 

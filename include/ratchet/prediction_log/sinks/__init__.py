@@ -1,0 +1,1 @@
+"""Where rows of the prediction log are stored: a database or files."""
