@@ -16,8 +16,8 @@ from embedded.children import Children, is_free, terminated_as_interrupted
 from embedded.rehearsal import alone, say, shown
 from ratchet.errors import ConfigurationError
 from ratchet.ledger.store import Ledger
-from ratchet.serving.cache import Cache
-from ratchet.serving.promotion import latest
+from ratchet.serving.models.cache import Cache
+from ratchet.serving.models.promotion import latest
 from ratchet.settings import Settings
 
 NAME = "demo"

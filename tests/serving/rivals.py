@@ -8,11 +8,11 @@ import numpy as np
 
 from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import Card, Model
-from ratchet.serving.cache import Kept
-from ratchet.serving.challengers import Challenger
-from ratchet.serving.loader import Served
-from ratchet.serving.promotion import Promotion
-from ratchet.serving.versions import Nominee
+from ratchet.serving.models.cache import Kept
+from ratchet.serving.models.challenger import Challenger
+from ratchet.serving.models.champion import Served
+from ratchet.serving.models.mlflow_source import Nominee
+from ratchet.serving.models.promotion import Promotion
 
 
 def model(seed: int) -> Model:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from ratchet.experiments.assignment import Experiment
-from ratchet.serving.answering import answers, read
-from ratchet.serving.arms import paired
-from ratchet.serving.schemas import Review
+from ratchet.serving.api.schemas import Review
+from ratchet.serving.inference.answering import answers, read
+from ratchet.serving.inference.routing import paired
 from serving.rivals import CHALLENGER, CHAMPION
 
 REVIEWS = [Review(title="Kettle", text=f"It broke after {number} days.") for number in range(100)]

@@ -8,7 +8,7 @@ import pytest
 from ratchet.errors import ConfigurationError
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.app import create_app
-from ratchet.serving.guard import OPEN
+from ratchet.serving.middleware.auth import OPEN
 from ratchet.serving.settings import ServingSettings
 from serving.stage import Api, Mlflow, Stage, problem, until_version
 

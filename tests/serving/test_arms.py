@@ -16,9 +16,9 @@ from ratchet.experiments.assignment import Experiment
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.serving.challengers import Challengers, absent
+from ratchet.serving.models.challenger import Challengers, absent
+from ratchet.serving.models.mlflow_source import FILE, Nominee, versions
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.versions import FILE, Nominee, versions
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}

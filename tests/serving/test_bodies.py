@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ratchet.serving.bodies import DRAINED, MAX_BODY
+from ratchet.serving.middleware.body_limit import DRAINED, MAX_BODY
 from serving.stage import KEY, Api, Stage, problem, until_version
 
 REVIEW = {"reviews": [{"text": "It works well and does not cost much."}]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from ratchet.serving.following import following
+from ratchet.serving.models.poller import following
 from serving.stage import wait_until
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ratchet.serving.group_commit import GroupCommit
+from ratchet.serving.inference.write_batcher import GroupCommit
 
 
 class SlowLog:

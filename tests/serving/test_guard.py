@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 
 from ratchet.serving import api_keys
 from ratchet.serving.app import create_app
-from ratchet.serving.bodies import WITHOUT_BODY
-from ratchet.serving.faults import FaultBarrier
-from ratchet.serving.guard import OPEN, ROLE
-from ratchet.serving.headers import SECURITY
-from ratchet.serving.limits import Bucket
+from ratchet.serving.middleware.auth import OPEN, ROLE
+from ratchet.serving.middleware.body_limit import WITHOUT_BODY
+from ratchet.serving.middleware.fault_barrier import FaultBarrier
+from ratchet.serving.middleware.rate_limit import Bucket
+from ratchet.serving.middleware.security_headers import SECURITY
 from serving.stage import KEY, Api, Stage, problem, until_version
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}

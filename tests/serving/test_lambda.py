@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 import local_s3
-from ratchet.serving.headers import SECURITY
+from ratchet.serving.middleware.security_headers import SECURITY
 from serving import runtime_api
 from serving.runtime_api import RuntimeApi
 from serving.stage import KEY, Mlflow, Stage, environment, wait_until

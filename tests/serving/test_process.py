@@ -13,7 +13,8 @@ from pathlib import Path
 from annotated_types import Le
 
 from ratchet.prediction_log import log as monitoring_log
-from ratchet.serving import following, shadow
+from ratchet.serving.inference import shadow
+from ratchet.serving.models import poller as following
 from ratchet.serving.server import FINISH_SECONDS
 from ratchet.serving.settings import ServingSettings
 from serving.stage import KEY, Stage, process_of, until_version, wait_until

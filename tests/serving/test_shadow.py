@@ -8,11 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from ratchet.features.hashing import count
-from ratchet.serving import shadow
-from ratchet.serving.answering import Reading
-from ratchet.serving.challengers import Challenger
-from ratchet.serving.schemas import Review
-from ratchet.serving.shadow import Shadow
+from ratchet.serving.api.schemas import Review
+from ratchet.serving.inference import shadow
+from ratchet.serving.inference.answering import Reading
+from ratchet.serving.inference.shadow import Shadow
+from ratchet.serving.models.challenger import Challenger
 from serving.rivals import CHALLENGER, CHAMPION
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 

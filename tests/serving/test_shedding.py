@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ratchet.serving.metrics import Metrics
-from ratchet.serving.shedding import Door, Queue
+from ratchet.serving.middleware.load_shedding import Door, Queue
 from serving.stage import problem
 
 

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from ratchet.errors import ArtifactError
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.serving.promotion import latest
+from ratchet.serving.models.mlflow_source import DIGEST, FILE, versions
+from ratchet.serving.models.promotion import latest
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.versions import DIGEST, FILE, versions
 from serving.stage import Api, Mlflow, Stage, until_version, wait_until
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}

@@ -8,22 +8,22 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
-from ratchet.serving import problems, routes
-from ratchet.serving.answering import Reading
-from ratchet.serving.bodies import BodyLimit
-from ratchet.serving.challengers import Challengers
-from ratchet.serving.faults import FaultBarrier
-from ratchet.serving.group_commit import GroupCommit
-from ratchet.serving.guard import KeyGuard
-from ratchet.serving.headers import SecurityHeaders
-from ratchet.serving.limits import RateLimit
-from ratchet.serving.loader import Loader
+from ratchet.serving.api import errors, routes
+from ratchet.serving.api.resources import Resources
+from ratchet.serving.inference.answering import Reading
+from ratchet.serving.inference.log_rows import prediction_log, recorded
+from ratchet.serving.inference.shadow import Shadow
+from ratchet.serving.inference.write_batcher import GroupCommit
 from ratchet.serving.metrics import Measured, Metrics
-from ratchet.serving.recording import prediction_log, recorded
-from ratchet.serving.resources import Resources
+from ratchet.serving.middleware.auth import KeyGuard
+from ratchet.serving.middleware.body_limit import BodyLimit
+from ratchet.serving.middleware.fault_barrier import FaultBarrier
+from ratchet.serving.middleware.load_shedding import Door, Queue
+from ratchet.serving.middleware.rate_limit import RateLimit
+from ratchet.serving.middleware.security_headers import SecurityHeaders
+from ratchet.serving.models.challenger import Challengers
+from ratchet.serving.models.champion import Loader
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.shadow import Shadow
-from ratchet.serving.shedding import Door, Queue
 
 
 def create_app(settings: ServingSettings) -> FastAPI:
@@ -46,7 +46,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.resources = held
-    problems.add_to(app)
+    errors.add_to(app)
     app.include_router(routes.open_to_all)
     app.include_router(routes.often_asked)
     app.include_router(routes.with_key)

@@ -12,8 +12,8 @@ from typing import Any
 from mangum import Mangum
 
 from ratchet.logs import configure
+from ratchet.serving.api.errors import MEDIA_TYPE
 from ratchet.serving.app import create_app
-from ratchet.serving.problems import MEDIA_TYPE
 from ratchet.serving.settings import ServingSettings
 
 

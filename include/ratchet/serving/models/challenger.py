@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from ratchet.errors import ArtifactError, RatchetError
 from ratchet.ledger.store import Decision, Ledger, rejected_in, withdrawn_in
 from ratchet.model.artifact import CARD, Model
-from ratchet.serving.cache import APART, Files
-from ratchet.serving.following import following
-from ratchet.serving.loader import RETRY_SECONDS, warm
+from ratchet.serving.models.cache import APART, Files
+from ratchet.serving.models.champion import RETRY_SECONDS, warm
+from ratchet.serving.models.mlflow_source import Nominee, versions
+from ratchet.serving.models.poller import following
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.versions import Nominee, versions
 
 log = structlog.get_logger()
 

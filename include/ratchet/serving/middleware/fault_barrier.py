@@ -6,7 +6,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.logs import fault
-from ratchet.serving.problems import problem
+from ratchet.serving.api.errors import problem
 
 log = structlog.get_logger()
 

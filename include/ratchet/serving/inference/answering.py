@@ -13,8 +13,8 @@ from ratchet.features.document import document
 from ratchet.features.ngram_counts import Counts
 from ratchet.model.artifact import Model, counted
 from ratchet.model.explain import explain
-from ratchet.serving.arms import Pair
-from ratchet.serving.schemas import Explanation, Prediction, Review, Term
+from ratchet.serving.api.schemas import Explanation, Prediction, Review, Term
+from ratchet.serving.inference.routing import Pair
 
 
 @dataclass(frozen=True)

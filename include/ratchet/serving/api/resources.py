@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from anyio import CapacityLimiter
 
 from ratchet.prediction_log.log import PredictionLog
-from ratchet.serving.arms import Pair, paired
-from ratchet.serving.challengers import Challengers
-from ratchet.serving.group_commit import GroupCommit
-from ratchet.serving.loader import Loader, NothingServed, Served
+from ratchet.serving.inference.routing import Pair, paired
+from ratchet.serving.inference.shadow import Shadow
+from ratchet.serving.inference.write_batcher import GroupCommit
 from ratchet.serving.metrics import Metrics
+from ratchet.serving.models.challenger import Challengers
+from ratchet.serving.models.champion import Loader, NothingServed, Served
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.shadow import Shadow
 
 THREADS = 2
 """For requests that are too long for the loop. More would take turns on Python's one lock, and the loop with them."""

@@ -22,7 +22,7 @@ from ratchet.errors import ArtifactError
 from ratchet.jobs.storage import sha256_of
 from ratchet.model import artifact
 from ratchet.model.artifact import CARD, WEIGHTS, Model
-from ratchet.serving.promotion import Promotion
+from ratchet.serving.models.promotion import Promotion
 
 KEPT = 2  # the champion, and the one before it for a rollback while MLflow is away
 CHAMPIONS = "champions.json"

@@ -7,9 +7,9 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ratchet.serving.bodies import WITHOUT_BODY
+from ratchet.serving.api.errors import problem
 from ratchet.serving.metrics import Metrics
-from ratchet.serving.problems import problem
+from ratchet.serving.middleware.body_limit import WITHOUT_BODY
 
 RETRY_AFTER = {"Retry-After": "1"}  # seconds; what piled up is gone long before
 

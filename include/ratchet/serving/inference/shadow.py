@@ -12,9 +12,9 @@ from dataclasses import replace
 import structlog
 
 from ratchet.logs import fault
-from ratchet.serving.answering import Reading
-from ratchet.serving.challengers import Challenger
-from ratchet.serving.schemas import ShadowState
+from ratchet.serving.api.schemas import ShadowState
+from ratchet.serving.inference.answering import Reading
+from ratchet.serving.models.challenger import Challenger
 
 log = structlog.get_logger()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ratchet.serving.api.errors import problem
 from ratchet.serving.api_keys import ApiKey, find
-from ratchet.serving.bodies import WITHOUT_BODY
-from ratchet.serving.problems import problem
+from ratchet.serving.middleware.body_limit import WITHOUT_BODY
 
 OPEN = frozenset({"/health", "/ready"})
 """Only without a body: else whoever has no key could fill the door with slow ones."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ratchet.experiments.assignment import Arm, Experiment
 from ratchet.model.artifact import Model
-from ratchet.serving.challengers import Challenger
-from ratchet.serving.loader import Served
-from ratchet.serving.schemas import Review
+from ratchet.serving.api.schemas import Review
+from ratchet.serving.models.challenger import Challenger
+from ratchet.serving.models.champion import Served
 
 
 @dataclass(frozen=True)

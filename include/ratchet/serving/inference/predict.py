@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.prediction_log.predictions import Prediction
-from ratchet.serving.answering import Reading, answers, read
-from ratchet.serving.arms import Pair
-from ratchet.serving.recording import recorded
-from ratchet.serving.schemas import Predictions, Reviews
+from ratchet.serving.api.schemas import Predictions, Reviews
+from ratchet.serving.inference.answering import Reading, answers, read
+from ratchet.serving.inference.log_rows import recorded
+from ratchet.serving.inference.routing import Pair
 
 LITTLE = 10_000
 """Characters, with OVERHEAD for each review: about 0.3 ms of work, for which no thread is worth waking."""

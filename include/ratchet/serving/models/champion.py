@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from ratchet.errors import ArtifactError, RatchetError, ServiceUnavailable
 from ratchet.ledger.store import Champion, Ledger
 from ratchet.model.artifact import Model
-from ratchet.serving.cache import Cache, Kept
-from ratchet.serving.following import following
-from ratchet.serving.promotion import Promotion, latest
+from ratchet.serving.models.cache import Cache, Kept
+from ratchet.serving.models.mlflow_source import versions
+from ratchet.serving.models.poller import following
+from ratchet.serving.models.promotion import Promotion, latest
 from ratchet.serving.settings import ServingSettings
-from ratchet.serving.versions import versions
 
 log = structlog.get_logger()
 

@@ -12,14 +12,14 @@ from fastapi.security import HTTPBearer
 
 from ratchet.prediction_log.feedback import Feedback
 from ratchet.serving import metrics
-from ratchet.serving.challengers import Challengers
-from ratchet.serving.lean import LeanRoute
-from ratchet.serving.loader import NothingServed
-from ratchet.serving.problems import Contradiction, documented
-from ratchet.serving.resources import Resources
-from ratchet.serving.schemas import Alive, Kept, Outcomes, Predictions, Ready, Reviews, Rivalry, ServedModel, Truths
-from ratchet.serving.shadow import Shadow
-from ratchet.serving.work import is_little, work
+from ratchet.serving.api.errors import Contradiction, documented
+from ratchet.serving.api.fast_route import LeanRoute
+from ratchet.serving.api.resources import Resources
+from ratchet.serving.api.schemas import Alive, Kept, Outcomes, Predictions, Ready, Reviews, Rivalry, ServedModel, Truths
+from ratchet.serving.inference.predict import is_little, work
+from ratchet.serving.inference.shadow import Shadow
+from ratchet.serving.models.challenger import Challengers
+from ratchet.serving.models.champion import NothingServed
 
 open_to_all = APIRouter(tags=["health"])
 _WITH_KEY: dict[str, Any] = {

@@ -14,7 +14,7 @@ from ratchet.prediction_log.sinks.base import Sink
 from ratchet.prediction_log.sinks.database import Tables
 from ratchet.prediction_log.sinks.files import Files
 from ratchet.prediction_log.spool import Spool
-from ratchet.serving.answering import Reading
+from ratchet.serving.inference.answering import Reading
 from ratchet.serving.settings import ServingSettings
 
 

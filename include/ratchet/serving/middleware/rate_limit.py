@@ -7,7 +7,7 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ratchet.serving.problems import problem
+from ratchet.serving.api.errors import problem
 
 
 class Bucket:

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratchet.serving.problems import problem
+from ratchet.serving.api.errors import problem
 
 MAX_BODY = 1 << 20
 DRAINED = 4 * MAX_BODY

@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from ratchet.ledger.store import Champion
 from ratchet.prediction_log.feedback import Outcome
-from ratchet.serving.promotion import Promotion
-from ratchet.serving.versions import Nominee
+from ratchet.serving.models.mlflow_source import Nominee
+from ratchet.serving.models.promotion import Promotion
 
 MAX_REVIEWS = 1_000
 MAX_TERMS = 50

@@ -1,0 +1,1 @@
+"""From the reviews of a request to predictions and log rows."""

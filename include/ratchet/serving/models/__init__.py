@@ -1,0 +1,1 @@
+"""Which model versions the service has loaded, and how it follows changes."""
