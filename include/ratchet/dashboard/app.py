@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from ratchet.dashboard import costs, decisions, feedback, live, models, retraining, review
+from ratchet.dashboard.pages import costs, decisions, feedback, live, models, retraining, review
 from ratchet.dashboard.settings import DashboardSettings
 
 # By section: the module that draws a page, its name, its icon. The module's name is its address; the first is at /.

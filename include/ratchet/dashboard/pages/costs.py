@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.queries import costs, store
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.deployment import prices
@@ -14,22 +14,22 @@ from ratchet.deployment import prices
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page from the manifests in the store alone."""
-    parts.intro(
+    components.intro(
         "Costs",
         "What each week took, as the jobs themselves wrote it down: seconds of work, the most memory, and what that "
         "would cost on Fargate.",
     )
-    made = parts.asked("store", store.jobs, settings)
+    made = components.asked("store", store.jobs, settings)
     if made is None:
         return
     if not made:
-        parts.empty(
+        components.empty(
             "No job has finished yet, so nothing was spent. Begin with `ratchet ingest`, or trigger the DAG "
             "`review_sentiment`."
         )
         return
     jobs = costs.jobs(made)
-    weeks = parts.asked("price", costs.weeks, jobs)
+    weeks = components.asked("price", costs.weeks, jobs)
     if weeks is not None:
         _weeks(weeks, jobs)
     _jobs(jobs)
@@ -38,7 +38,7 @@ def show(settings: DashboardSettings) -> None:
 def _weeks(weeks: pd.DataFrame, jobs: pd.DataFrame) -> None:
     last = weeks.iloc[-1]
     name = "the seed" if last["week"] == costs.SEED else f"week {last['week']}"
-    parts.facts(
+    components.facts(
         {
             "All so far": f"${weeks['dollars'].sum():.2f}",
             f"Last, {name}": f"${last['dollars']:.3f}",
@@ -74,7 +74,7 @@ def _bars(table: pd.DataFrame, order: list[str]) -> alt.Chart:
         .encode(
             x=alt.X("week:N", sort=order, title="week", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("seconds:Q", title="seconds of work"),
-            color=parts.series("job", [job for job in costs.ORDER if job in set(table["job"])], "square"),
+            color=components.series("job", [job for job in costs.ORDER if job in set(table["job"])], "square"),
             tooltip=["week", "job", alt.Tooltip("seconds", format=",.1f")],
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.queries import ledger
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.ledger.store import Decision
@@ -14,16 +14,16 @@ ACTIONS = ["promote", "keep", "rollback"]
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page from the ledger alone."""
-    parts.intro(
+    components.intro(
         "Decisions",
         "Why the champion is who it is: every decision that was ever made about it, newest first. The ledger only "
         "ever grows; `ratchet replay ID` computes a verdict again from what it keeps.",
     )
-    rows = parts.asked("ledger", ledger.decisions, settings)
+    rows = components.asked("ledger", ledger.decisions, settings)
     if rows is None:
         return
     if not rows:
-        parts.empty(
+        components.empty(
             "Nothing was decided yet. The first decision comes with week 0: run `ratchet promote --window 0-0`, or "
             "trigger the DAG `review_sentiment`."
         )
@@ -55,12 +55,12 @@ def _one(rows: list[Decision]) -> None:
     row = by_id[st.selectbox("Decision", list(by_id), format_func=lambda each: _title(by_id[each]))]
     st.text("\n".join(f"• {reason}" for reason in row.reasons))
     origin = f"code {row.code_version or 'unknown'}{f', DAG run {row.dag_run}' if row.dag_run else ''}"
-    st.text(f"Decided by {row.decided_by} at {parts.minute(row.decided_at)} UTC, {origin}.")
+    st.text(f"Decided by {row.decided_by} at {components.minute(row.decided_at)} UTC, {origin}.")
     if row.answer:
         st.text(f"A person was asked: {row.answer.words}.")
     checks = ledger.checks(row)
     if checks:
-        parts.checks(checks)
+        components.checks(checks)
     else:
         st.text("The gate was not asked, so there are no checks.")
     if row.evidence:

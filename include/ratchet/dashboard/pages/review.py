@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE, ORANGE
 from ratchet.dashboard.queries import api
 from ratchet.dashboard.settings import DashboardSettings
@@ -19,12 +19,12 @@ TEXT = "It works well and does not cost much. The battery is a little weak, but 
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page; nothing is asked before somebody presses the button."""
-    parts.intro(
+    components.intro(
         "Try a review",
         "Ask the API how it reads a review: positive or negative, how sure it is, and which words weighed. It counts "
         "and logs this like any caller's.",
     )
-    if not parts.has_api(settings):
+    if not components.has_api(settings):
         return
     with st.form("review"):
         title = st.text_input("Title (may be empty)", TITLE, max_chars=1_000)
@@ -35,14 +35,14 @@ def show(settings: DashboardSettings) -> None:
     if not text.strip():
         st.info("There is no text to read. Write some.")
         return
-    answer = parts.asked("API", api.read, settings, title, text)
+    answer = components.asked("API", api.read, settings, title, text)
     if answer:
         _answer(answer)
 
 
 def _answer(answer: dict[str, Any]) -> None:
     positive, probability = answer["label"] == 1, answer["probability"]
-    parts.facts(
+    components.facts(
         {
             "It reads as": "positive" if positive else "negative",
             "Probability of positive": f"{probability:.1%}",

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE, GREY, ORANGE
 from ratchet.dashboard.queries import api, ledger, store
 from ratchet.dashboard.settings import DashboardSettings
@@ -17,14 +17,14 @@ SCORES = [ledger.CHALLENGER, ledger.CHAMPION, ledger.PREQUENTIAL]
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page; a source that is down costs its part of the page and nothing else."""
-    parts.intro(
+    components.intro(
         "Retraining",
         "Each week a challenger is trained on one more batch of reviews. It takes the champion's place only when the "
         "evidence says so.",
     )
-    rows = parts.asked("ledger", ledger.decisions, settings)
+    rows = components.asked("ledger", ledger.decisions, settings)
     if rows == []:
-        parts.empty(
+        components.empty(
             "Nothing was decided yet. The first decision comes with week 0: run `ratchet promote --window 0-0`, or "
             "trigger the DAG `review_sentiment`."
         )
@@ -33,7 +33,7 @@ def show(settings: DashboardSettings) -> None:
     if settings.dashboard_api:
         _served(settings, rows)
     if rows:
-        scores = parts.asked("store", store.prequential, settings, ledger.windows(rows)) or {}
+        scores = components.asked("store", store.prequential, settings, ledger.windows(rows)) or {}
         _weeks(ledger.weeks(rows, scores))
 
 
@@ -44,20 +44,20 @@ def _champion(rows: list[Decision]) -> None:
         return
     made, judged = found
     score = ledger.macro_f1(judged)
-    parts.facts(
+    components.facts(
         {
             "Champion": f"version {made.version}",
             "Trained on batches": judged.window,
             "Macro-F1, test set": "–" if score is None else f"{score:.4f}",
         }
     )
-    since = parts.minute(made.decided_at)
+    since = components.minute(made.decided_at)
     st.text(f"Champion since {since} UTC: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
 
 
 def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
     """What the API says, beside what the ledger says."""
-    said = parts.asked("API", api.served, settings)
+    said = components.asked("API", api.served, settings)
     if said is None:
         return
     version = said["promotion"]["version"]
@@ -65,7 +65,7 @@ def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
     if said["problem"] or (found and found[0].version != version):
         st.warning(f"The API serves version {version}, which is not up to date. {said['problem']}")
     else:
-        st.success(f"The API serves version {version}, loaded {parts.minute(said['loaded_at'])} UTC.")
+        st.success(f"The API serves version {version}, loaded {components.minute(said['loaded_at'])} UTC.")
 
 
 def _weeks(table: pd.DataFrame) -> None:

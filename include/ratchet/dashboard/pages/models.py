@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.queries import ledger, versions
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.ledger.store import Decision
@@ -13,17 +13,17 @@ from ratchet.ledger.store import Decision
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page from the ledger alone: its evidence holds the counts that every interval follows from."""
-    parts.intro(
+    components.intro(
         "Models",
         "How good each model version is on the frozen test set. The bars are 95 % intervals: where those of two "
         "versions overlap widely, another test set might rank them the other way round.",
     )
-    rows = parts.asked("ledger", ledger.decisions, settings)
+    rows = components.asked("ledger", ledger.decisions, settings)
     if rows is None:
         return
     judged = versions.judged(rows)
     if not judged:
-        parts.empty(
+        components.empty(
             "No model version was measured yet. The first is with week 0: run `ratchet evaluate --window 0-0` and "
             "`ratchet promote --window 0-0`, or trigger the DAG `review_sentiment`."
         )
@@ -49,7 +49,7 @@ def _versions(rows: list[Decision]) -> None:
     if figures["test"].nunique() > 1:
         st.warning("The test set was replaced in between: only versions with the same `test` can be compared.")
     x = alt.X("version:O", title="model version", axis=alt.Axis(labelAngle=0))
-    st.altair_chart(parts.ranges(figures, x, "value", "on the test set", "figure"), width="stretch")
+    st.altair_chart(components.ranges(figures, x, "value", "on the test set", "figure"), width="stretch")
     st.dataframe(versions.wide(figures), hide_index=True)
     st.caption(
         "Macro-F1 with a bootstrap interval, accuracy with Wilson's, both from the counts in the ledger. Versions "
@@ -71,4 +71,4 @@ def _slices(row: Decision) -> None:
         return
     order = table["slice"].drop_duplicates().tolist()
     x = alt.X("slice:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=160))
-    st.altair_chart(parts.ranges(table, x, "macro_f1", "macro-F1", "model"), width="stretch")
+    st.altair_chart(components.ranges(table, x, "macro_f1", "macro-F1", "model"), width="stretch")

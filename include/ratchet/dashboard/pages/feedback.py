@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
@@ -19,17 +19,17 @@ WEEKS = 12
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page from the prediction log alone."""
-    parts.intro(
+    components.intro(
         "Feedback",
         f"How good the answers of the last {WEEKS} weeks turned out to be, where a true label came back. Labels come "
         "late and not for all, so read the coverage first: a few labels that somebody chose to send say little.",
     )
     since = datetime.now(UTC) - timedelta(weeks=WEEKS)
-    cells = parts.asked("prediction log", predictions.cells, settings, since, "week")
+    cells = components.asked("prediction log", predictions.cells, settings, since, "week")
     if cells is None:
         return
     if cells.empty:
-        parts.empty(
+        components.empty(
             "No prediction was logged yet. Ask the API something, on the page Try a review, and send what was true "
             "with `POST /feedback`."
         )
@@ -38,7 +38,9 @@ def show(settings: DashboardSettings) -> None:
     _coverage(answered)
     accuracy = feedback.accuracy(answered, ["began", "model_version", "arm"])
     if accuracy.empty:
-        parts.empty("No true label came back yet. Send one with `POST /feedback`: the `prediction_id` and the label.")
+        components.empty(
+            "No true label came back yet. Send one with `POST /feedback`: the `prediction_id` and the label."
+        )
         return
     _accuracy(accuracy)
     _arms(settings, since)
@@ -47,10 +49,10 @@ def show(settings: DashboardSettings) -> None:
 def _coverage(cells: pd.DataFrame) -> None:
     table = feedback.coverage(cells)
     reviews, known = table["reviews"].sum(), table["known"].sum()
-    parts.facts(
+    components.facts(
         {
-            "Answered": parts.count(reviews),
-            "With a true label": parts.count(known),
+            "Answered": components.count(reviews),
+            "With a true label": components.count(known),
             "Coverage": f"{known / reviews:.1%}" if reviews else "–",
         }
     )
@@ -74,7 +76,7 @@ def _accuracy(table: pd.DataFrame) -> None:
     shown = _by_day(table)
     shown["model"] = [f"version {row.model_version}, {row.arm}" for row in shown.itertuples()]
     x = alt.X("week of:N", axis=alt.Axis(labelAngle=0))
-    st.altair_chart(parts.ranges(shown, x, "accuracy", "accuracy", "model"), width="stretch")
+    st.altair_chart(components.ranges(shown, x, "accuracy", "accuracy", "model"), width="stretch")
 
 
 def _by_day(table: pd.DataFrame) -> pd.DataFrame:
@@ -84,15 +86,15 @@ def _by_day(table: pd.DataFrame) -> pd.DataFrame:
 def _arms(settings: DashboardSettings, since: datetime) -> None:
     st.header("Champion and challenger")
     st.caption("Whoever answers better on real reviews. These verdicts hold however often anybody looks.")
-    found = parts.asked("prediction log", experiment.drawn, settings, since)
-    shade = parts.asked("prediction log", experiment.shadowed, settings, since)
+    found = components.asked("prediction log", experiment.drawn, settings, since)
+    shade = components.asked("prediction log", experiment.shadowed, settings, since)
     if found:
         versions = found.experiment
         arms = {
             f"Champion, version {versions.champion}": found.champion,
             f"Challenger, version {versions.challenger}": found.challenger,
         }
-        parts.facts(
+        components.facts(
             {f"{arm}: {seen.labelled:,} labels of {seen.answered:,}": _right(seen) for arm, seen in arms.items()}
         )
         _verdict(f"The challenger answers {versions.share:.0%} of the reviews", found.verdict)
@@ -100,7 +102,7 @@ def _arms(settings: DashboardSettings, since: datetime) -> None:
         about = f"Version {shade.challenger} reads along unheard with version {shade.champion}"
         _verdict(f"{about}, {shade.seen.rows:,} reviews with a true label", shade.verdict)
     if not found and not shade:
-        parts.empty(
+        components.empty(
             "Only the champion reads, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
             "gives the challenger a share of the reviews, `RATCHET_SERVING_SHADOW` lets it read along unheard."
         )
@@ -114,4 +116,4 @@ def _right(seen: Seen) -> str:
 def _verdict(about: str, verdict: Verdict) -> None:
     """The conclusion, and the checks that it rests on."""
     st.markdown(f"{about}: **{verdict.conclusion}**.")
-    parts.checks([(check.name, check.passed, check.says) for check in verdict.checks])
+    components.checks([(check.name, check.passed, check.says) for check in verdict.checks])

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ratchet.dashboard import parts
+from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import api, predictions, prometheus, traffic
 from ratchet.dashboard.queries.traffic import Traffic
@@ -25,20 +25,20 @@ EVERY = 10  # seconds between two looks of an open page
 
 def show(settings: DashboardSettings) -> None:
     """Draw the page; the API's counters and the prediction log stand for themselves."""
-    parts.intro(
+    components.intro(
         "Live",
         "How fast the API answers, how often it fails, and what it answers. A distribution that moves without a new "
         "version means that other reviews are coming in.",
     )
     st.header("The API now")
-    if parts.has_api(settings):
+    if components.has_api(settings):
         st.fragment(_now, run_every=EVERY)(settings)
     st.header("What was answered")
     _log(settings)
 
 
 def _now(settings: DashboardSettings) -> None:
-    now = parts.asked("API", api.look, settings)
+    now = components.asked("API", api.look, settings)
     if now is None:
         st.session_state.pop("looks", None)
         return
@@ -71,9 +71,9 @@ def _traffic(counted: Traffic) -> None:
     predict = table[table["route"] == "/predict"]
     p99 = "–" if predict.empty or predict["p99"].isna().all() else f"{predict['p99'].iloc[0]:,.1f} ms"
     rate = counted.rate(reviews)
-    parts.facts(
+    components.facts(
         {
-            "Reviews read": parts.count(reviews) if rate is None else f"{rate:,.1f} /s",
+            "Reviews read": components.count(reviews) if rate is None else f"{rate:,.1f} /s",
             "Failed (5xx)": "–" if predict.empty else f"{predict['failed'].iloc[0]:.2%}",
             "p99 of /predict": p99,
             "Read as positive": f"{positive / reviews:.1%}" if reviews else "–",
@@ -115,17 +115,17 @@ def _histogram(table: pd.DataFrame) -> alt.Chart:
 def _log(settings: DashboardSettings) -> None:
     span, step, format = SPANS[st.selectbox("Time", list(SPANS), width=300)]
     since = datetime.now(UTC) - span
-    cells = parts.asked("prediction log", predictions.cells, settings, since, step)
+    cells = components.asked("prediction log", predictions.cells, settings, since, step)
     if cells is None:
         return
     if cells.empty:
-        parts.empty(
+        components.empty(
             "No prediction was logged in this time. Ask the API something, on the page Try a review; if it answers and "
             "nothing comes up here, compare its `RATCHET_SERVING_LOG` with this one's."
         )
         return
     st.altair_chart(_volume(_named(cells), step, format), width="stretch")
-    found = parts.asked("prediction log", predictions.probabilities, settings, since)
+    found = components.asked("prediction log", predictions.probabilities, settings, since)
     if found is not None:
         st.subheader("How sure it was")
         st.caption("Share of reviews by the probability of positive; the model is sure near 0 and 1, not near 0.5.")
@@ -168,4 +168,4 @@ def _distribution(table: pd.DataFrame) -> alt.Chart:
 
 
 def _colour(table: pd.DataFrame, symbol: str) -> alt.Color:
-    return parts.series("model", sorted(table["model"].unique()), symbol)
+    return components.series("model", sorted(table["model"].unique()), symbol)

@@ -1,0 +1,1 @@
+"""One module per page; the module's name is the page's address."""
