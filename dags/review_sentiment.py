@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from orchestration import callbacks
 from orchestration.approval import AskForApproval
-from orchestration.ecs import RatchetJobOperator
-from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, plan, unfeaturized
+from orchestration.ecs_operator import RatchetJobOperator
+from orchestration.week_plan import CHAMPIONS, SQL, NoNewBatch, plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.settings import Settings
 
@@ -56,7 +56,7 @@ def extract_source(week: dict) -> str:
     """Where the reviews of this week are; a SQL table is copied into the store first."""
     if week["source"] != SQL:
         return week["source"]
-    from orchestration.extract import extract
+    from orchestration.sql_extract import extract
 
     return extract(Settings(), week["delivery"])
 

@@ -31,6 +31,6 @@ class ChampionPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Made when an API server asks: every task's process loads plugins, and FastAPI would cost it seconds."""
-        from orchestration.champion import create_app
+        from orchestration.champion_page import create_app
 
         return [{"name": "Champion", "url_prefix": "/champion", "app": create_app()}]

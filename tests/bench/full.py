@@ -22,7 +22,7 @@ from bench.section import goal
 from embedded import services
 from embedded.rehearsal import source_of
 from embedded.variables import applied
-from orchestration.weeks import plan, unfeaturized
+from orchestration.week_plan import plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.deployment import prices
 from ratchet.jobs import catalogue, keys, manifests

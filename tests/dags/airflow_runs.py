@@ -33,7 +33,7 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from fastapi.testclient import TestClient
 
 from orchestration import alerts
-from orchestration.ecs import RatchetJobOperator
+from orchestration.ecs_operator import RatchetJobOperator
 
 ASKING = ["plan_week", *(f"training.{name}" for name in ("evaluate", "check_approval", "approve", "promote"))]
 TRAINING = ["plan_week", "training.train"]

@@ -11,8 +11,8 @@ from typing import Any
 from embedded import provision
 from faults.proxy import Faults
 from orchestration import settings
-from orchestration.ecs import JobLog, RatchetJobOperator, launch_token
-from orchestration.launches import Launch
+from orchestration.ecs_launch import Launch
+from orchestration.ecs_operator import JobLog, RatchetJobOperator, launch_token
 
 NUMBERS = itertools.count()
 

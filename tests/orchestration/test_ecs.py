@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from faults.stage import Stage
-from orchestration.ecs import RatchetJobOperator, launch_token
+from orchestration.ecs_operator import RatchetJobOperator, launch_token
 from orchestration.settings import EcsSettings
 
 

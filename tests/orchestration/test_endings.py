@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from orchestration.endings import Interrupted, NotPlaced, judge
+from orchestration.ecs_outcome import Interrupted, NotPlaced, judge
 
 OOM = "OutOfMemoryError: Container killed due to memory usage"
 BY_ITSELF = "EssentialContainerExited"

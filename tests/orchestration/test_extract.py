@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from embedded import postgres
-from orchestration.extract import connection_to, extract
+from orchestration.sql_extract import connection_to, extract
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.base import Work
 from ratchet.jobs.storage import open_storage

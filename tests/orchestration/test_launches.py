@@ -14,8 +14,8 @@ from embedded import provision
 from embedded.children import free_port
 from faults.kinds import Kind
 from faults.stage import Stage
-from orchestration.ecs import JobLog, RatchetJobOperator
-from orchestration.launches import Launch
+from orchestration.ecs_launch import Launch
+from orchestration.ecs_operator import JobLog, RatchetJobOperator
 
 
 @pytest.mark.parametrize("honours_tokens", [True, False])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from orchestration.weeks import CHAMPIONS, SQL, NoNewBatch, Week, plan, unfeaturized
+from orchestration.week_plan import CHAMPIONS, SQL, NoNewBatch, Week, plan, unfeaturized
 from ratchet.errors import MissingInput
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import Job

@@ -91,6 +91,6 @@ if __name__ == "__main__":
     ledgers["unreachable"] = "postgresql+psycopg://ratchet:hush@127.0.0.1:9/ratchet"
     initdb()
     plugins_manager.ensure_plugins_loaded()
-    loaded_late = "orchestration.champion" not in sys.modules
+    loaded_late = "orchestration.champion_page" not in sys.modules
     app = create_app(apps="core")
     print(json.dumps({"loaded late": loaded_late, "pages": pages(), "links": links()}))

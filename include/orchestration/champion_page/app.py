@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from orchestration.champion import page
+from orchestration.champion_page import page
 from ratchet.errors import RatchetError
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings

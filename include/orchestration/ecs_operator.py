@@ -18,8 +18,8 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import BotoCoreError, ClientError
 
-from orchestration.endings import Interrupted, NotPlaced, judge
-from orchestration.launches import ONE_ATTEMPT, Launch
+from orchestration.ecs_launch import ONE_ATTEMPT, Launch
+from orchestration.ecs_outcome import Interrupted, NotPlaced, judge
 from orchestration.links import LINKS, EcsTaskLink
 from orchestration.settings import ecs_settings
 from ratchet.jobs.base import Job

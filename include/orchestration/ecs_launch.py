@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as Unreachable
 
-from orchestration.endings import CAPACITY, was_interrupted
+from orchestration.ecs_outcome import CAPACITY, was_interrupted
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
