@@ -15,7 +15,7 @@ from dag_bundle.object_store import Place
 ROOMS = {DAGS: f"{DAGS}/", PLUGINS: f"{PLUGINS}/", "include": ""}
 """Where the folders of a project lie in a release. What is in `include/` lies at the top, because the top of a bundle
 is what Airflow itself puts on `sys.path` wherever it reads a DAG file: `import ratchet` finds that very release."""
-LEFT_OUT = ("composed", "dag_bundle", "embedded")
+LEFT_OUT = ("dag_bundle", "local")
 """Packages that are not delivered: the one that delivers is installed beside Airflow, the others are for laptops."""
 RESERVED = (DAGS, PLUGINS, MANIFEST)
 """What a release keeps at its top for itself."""

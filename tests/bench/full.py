@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bench import copies, section
 from bench.section import goal
-from embedded import services
-from embedded.rehearsal import source_of
-from embedded.variables import applied
+from local.demo import source_of
+from local.environment import applied
+from local.processes import services
 from orchestration.week_plan import plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.deployment import prices

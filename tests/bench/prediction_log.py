@@ -24,7 +24,7 @@ from itertools import product
 from pathlib import Path
 
 from behaviour.bench import Bench
-from embedded import postgres
+from local.processes import postgres
 
 KEY = "a-key-for-the-bench"
 TEXT = "It works well and does not cost much, but the box was broken when it came and one screw was missing. " * 4

@@ -16,9 +16,9 @@ import mlflow
 from pydantic import SecretStr
 
 from behaviour.bench import Bench
-from embedded import postgres
-from embedded.children import free_port
-from embedded.variables import applied
+from local.environment import applied
+from local.processes import postgres
+from local.processes.children import free_port
 from processes import end
 from ratchet.promotion.registry import Registry
 from ratchet.serving.settings import ServingSettings

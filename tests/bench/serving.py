@@ -27,7 +27,7 @@ from bench import load, section
 from bench.load import Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
-from embedded.rehearsal import source_of
+from local.demo import source_of
 from ratchet.jobs import keys
 from serving.stage import KEY, TRAININGS, Stage, wait_until
 

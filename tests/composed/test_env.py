@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from composed import compose, up
-from composed.env import PASSWORDS, PORTS, Env, engine_group
+from local.compose import compose, up
+from local.compose.env_file import PASSWORDS, PORTS, Env, engine_group
 from ratchet.errors import ConfigurationError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from composed.env import Env
+from local.compose.env_file import Env
 
 PROJECT = Path(__file__).parents[2]
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text()

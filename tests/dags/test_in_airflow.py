@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from embedded import postgres
+from local.processes import postgres
 
 PROJECT = Path(__file__).parents[2]
 

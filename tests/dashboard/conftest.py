@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.stage import twelve_weeks
-from embedded import postgres
+from local.processes import postgres
 
 PROJECT = Path(__file__).parents[2]
 

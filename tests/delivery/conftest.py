@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from dag_bundle.object_store import Bucket, Folder, Place
-from embedded import services
-from embedded.children import Children, free_port
+from local.processes import services
+from local.processes.children import Children, free_port
 
 DAG = """
 from airflow.sdk import dag, get_current_context, task

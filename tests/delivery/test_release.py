@@ -102,7 +102,7 @@ def test_a_killed_release_is_invisible(
         "include/.cache/file.py",
         "include/ratchet.egg-info/PKG-INFO",
         "include/dag_bundle/bundle.py",
-        "include/embedded/services.py",
+        "include/local/processes/services.py",
     ],
 )
 def test_what_nobody_should_run_is_left_out(make_project: Callable[..., Path], path: str) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from embedded import services
-from embedded.progress import Progress
-from embedded.report import collect
-from embedded.services import Services
-from embedded.variables import applied
+from local.environment import applied
+from local.processes import services
+from local.processes.services import Services
+from local.progress import Progress
+from local.report import collect
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import open_storage

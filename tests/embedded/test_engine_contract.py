@@ -22,7 +22,7 @@ import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from embedded.engine import Image, running
+from local.docker_api import Image, running
 
 MEBIBYTE = 2**20
 WAIT = "import time; print('up', flush=True); time.sleep(99)"
@@ -274,7 +274,7 @@ def test_no_container_outlives_the_engine(folder: Path, end: signal.Signals) -> 
     path, state, images = (folder / f"{end.name}.{kind}" for kind in ("sock", "state", "json"))
     images.write_text(json.dumps({"python:local": {"entrypoint": [sys.executable, "-c"]}}))
     options = [f"--socket={path}", f"--state={state}", f"--images={images}"]
-    command = [sys.executable, "-m", "embedded.engine", *options]
+    command = [sys.executable, "-m", "local.docker_api", *options]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "include")}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as engine:
         address = engine.stdout.readline().strip()

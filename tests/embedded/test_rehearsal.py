@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.rehearsal import source_of
+from local.demo import source_of
 from ratchet.errors import ConfigurationError
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -136,7 +136,7 @@ def test_a_path_is_meant_from_where_it_is_typed(
 
 def test_a_date_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     """Nothing is started for a typing mistake."""
-    from embedded.rehearsal import dag_test
+    from local.demo import dag_test
 
     with pytest.raises(ConfigurationError, match="is no date"):
         dag_test("2026-13-01", "synthetic:", tmp_path / "dag-test")

@@ -8,9 +8,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from embedded import services
-from embedded.children import Children, free_port
-from embedded.remote import at_hand
+from local.processes import services
+from local.processes.children import Children, free_port
+from local.remote_source import at_hand
 from ratchet.errors import ConfigurationError
 
 REVIEWS = '"1","Bad","It broke."\n"2","Good","It works."\n'

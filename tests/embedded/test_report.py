@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console, RenderableType
 
-from embedded.report import JobFigures, Report, WeekReport, collect, line, page, table, write
+from local.report import JobFigures, Report, WeekReport, collect, line, page, table, write
 from ratchet.candidates import FEATURIZER
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from embedded import postgres
-from embedded.children import free_port, is_free
-from embedded.rehearsal import alone
-from embedded.serving import serve
+from local.demo import alone
+from local.processes import postgres
+from local.processes.children import free_port, is_free
+from local.processes.serving import serve
 from ratchet.errors import ConfigurationError
 from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.model.artifact import Card, Model

@@ -1,4 +1,4 @@
-"""`python -m embedded.weeks` again and again in one process, whose first task alone takes Airflow 12 seconds.
+"""`python -m local.dag_runs` again and again in one process, whose first task alone takes Airflow 12 seconds.
 
 It reads one request a line, as JSON: the arguments. It answers with the exit `code`, and what was `said` meanwhile.
 """
@@ -11,13 +11,13 @@ import sys
 import tempfile
 from typing import Any
 
-from embedded import weeks
+from local import dag_runs
 
 
 def run(*arguments: Any) -> int:
     """The exit code that the module as a process would have. It reads DAGs and database anew each time."""
     try:
-        weeks.main(*arguments)
+        dag_runs.main(*arguments)
     except SystemExit as left:
         return int(left.code or 0)
     return 0

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from embedded import services
-from embedded.children import Children, free_port
 from faults import proxy
 from faults.proxy import Faults
+from local.processes import services
+from local.processes.children import Children, free_port
 
 BUCKET = "faults"
 

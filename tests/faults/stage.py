@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from embedded import provision
 from faults.proxy import Faults
+from local import provision
 from orchestration import settings
 from orchestration.ecs_launch import Launch
 from orchestration.ecs_operator import JobLog, RatchetJobOperator, launch_token

@@ -21,11 +21,12 @@ from typing import Any
 import boto3
 import pytest
 
-from embedded import provision, services
-from embedded.services import Services
 from faults import proxy
 from faults.kinds import Kind
 from faults.proxy import Faults
+from local import provision
+from local.processes import services
+from local.processes.services import Services
 
 pytestmark = pytest.mark.minutes
 WEEKS = 10
@@ -56,7 +57,7 @@ def up(root: Path, faults: Faults) -> Iterator[Services]:
 
 
 def weeks(running: Services, first: str, number: int, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "embedded.weeks", first, str(number)]
+    command = [sys.executable, "-m", "local.dag_runs", first, str(number)]
     env = {**running.environment, **settings}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 

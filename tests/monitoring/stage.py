@@ -15,7 +15,7 @@ import psutil
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from embedded import postgres
+from local.processes import postgres
 from ratchet.prediction_log.feedback import Feedback
 from ratchet.prediction_log.predictions import Prediction
 from ratchet.prediction_log.sinks.database import feedback as feedback_table

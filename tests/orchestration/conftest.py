@@ -9,13 +9,14 @@ from pathlib import Path
 import boto3
 import pytest
 
-from embedded import provision, services
-from embedded.children import Children, free_port
-from embedded.engine import Image
-from embedded.provision import Facts
 from faults import proxy
 from faults.proxy import Faults
 from faults.stage import Stage
+from local import provision
+from local.docker_api import Image
+from local.processes import services
+from local.processes.children import Children, free_port
+from local.provision import Facts
 from orchestration import settings as orchestration_settings
 
 

@@ -18,8 +18,8 @@ import boto3
 import pytest
 import sqlalchemy as sa
 
-from embedded import postgres, services
-from embedded.children import Children, free_port
+from local.processes import postgres, services
+from local.processes.children import Children, free_port
 from orchestration import alerts
 from orchestration.alerts import Alert, tell, without_secrets
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from embedded import postgres
+from local.processes import postgres
 from orchestration.sql_extract import connection_to, extract
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.base import Work

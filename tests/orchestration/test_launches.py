@@ -10,10 +10,10 @@ import boto3
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from embedded import provision
-from embedded.children import free_port
 from faults.kinds import Kind
 from faults.stage import Stage
+from local import provision
+from local.processes.children import free_port
 from orchestration.ecs_launch import Launch
 from orchestration.ecs_operator import JobLog, RatchetJobOperator
 

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from embedded import postgres
+from local.processes import postgres
 from ratchet.errors import LedgerError, ServiceUnavailable
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Champion, Decision, Ledger, decisions

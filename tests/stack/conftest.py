@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from composed.compose import PROFILES, Compose
-from composed.env import PORTS, Env
-from composed.up import down, up
-from composed.weeks import run
-from embedded.children import free_port
 from faults.proxy import serving
+from local.compose.compose import PROFILES, Compose
+from local.compose.env_file import PORTS, Env
+from local.compose.up import down, up
+from local.compose.weeks import run
+from local.processes.children import free_port
 from stack.stage import Stage, docker
 from stack.tap import Tap
 

@@ -17,9 +17,9 @@ from typing import Any
 import boto3
 import httpx
 
-from composed.airflow import ENDED, Airflow
-from composed.compose import Compose
-from embedded.variables import applied
+from local.compose.airflow import ENDED, Airflow
+from local.compose.compose import Compose
+from local.environment import applied
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Ledger

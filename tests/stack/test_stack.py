@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from composed.compose import PROJECT
-from composed.doctor import findings
-from composed.up import deploy, up
+from local.compose.compose import PROJECT
+from local.compose.doctor import findings
+from local.compose.up import deploy, up
 from ratchet.jobs import keys, manifests
 from stack.stage import Stage
 

@@ -22,7 +22,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         output: Annotated[Path, typer.Option(help="Where everything is written; emptied first.")] = Path("var/demo"),
     ) -> None:
         """Run the DAG for consecutive weeks on local stand-ins for AWS, and report."""
-        from embedded.rehearsal import rehearse as run
+        from local.demo import rehearse as run
 
         raise typer.Exit(run(weeks, reviews, output.resolve()))
 
@@ -32,7 +32,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         output: Annotated[Path, typer.Option(help="What a rehearsal wrote.")] = Path("var/demo"),
     ) -> None:
         """Answer with the champion of a rehearsal over HTTP, with a key made on the fly."""
-        from embedded.serving import serve as run
+        from local.processes.serving import serve as run
 
         raise typer.Exit(run(output.resolve(), port))
 
@@ -45,6 +45,6 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         ),
     ) -> None:
         """Run `airflow dags test review_sentiment DATE` against the embedded services."""
-        from embedded.rehearsal import dag_test as run
+        from local.demo import dag_test as run
 
         raise typer.Exit(run(date, reviews, output.resolve()))

@@ -28,8 +28,8 @@ def up(
     env_file: EnvFile = HERE,
 ) -> None:
     """Build the images, start everything, release the DAGs, and say where it all is."""
-    from composed.compose import DEVELOPMENT
-    from composed.up import up as start
+    from local.compose.compose import DEVELOPMENT
+    from local.compose.up import up as start
 
     overlays = [DEVELOPMENT] if development else []
     compose = start(env_file.resolve(), {}, reviews, profiles=profile or (), overlays=overlays)
@@ -42,7 +42,7 @@ def down(
     env_file: EnvFile = HERE,
 ) -> None:
     """Stop and remove every container. The data stay."""
-    from composed.up import down as stop
+    from local.compose.up import down as stop
 
     stop(env_file.resolve(), forget=forget)
 
@@ -50,8 +50,8 @@ def down(
 @stack.command()
 def deploy(env_file: EnvFile = HERE) -> None:
     """Release `dags`, `plugins` and `include` to the stack's bucket; Airflow follows within seconds."""
-    from composed.env import Env
-    from composed.up import deploy as release
+    from local.compose.env_file import Env
+    from local.compose.up import deploy as release
 
     made = release(Env.read(env_file.resolve()))
     typer.echo(
@@ -69,8 +69,8 @@ def run(
     env_file: EnvFile = HERE,
 ) -> None:
     """Trigger the weeks through Airflow's REST API, follow them, and report."""
-    from composed.env import Env
-    from composed.weeks import run as follow
+    from local.compose.env_file import Env
+    from local.compose.weeks import run as follow
 
     raise typer.Exit(follow(Env.read(env_file.resolve()), weeks, {"require_approval": require_approval}, output))
 
@@ -81,8 +81,8 @@ def logs(
     env_file: EnvFile = HERE,
 ) -> None:
     """What the containers print, followed until Ctrl-C."""
-    from composed.compose import PROFILES, Compose, check
-    from composed.env import Env
+    from local.compose.compose import PROFILES, Compose, check
+    from local.compose.env_file import Env
 
     check()
     Compose(Env.read(env_file.resolve()), PROFILES).follow("logs", "--follow", "--tail", "100", *(service or ()))
@@ -91,8 +91,8 @@ def logs(
 @stack.command()
 def doctor(env_file: EnvFile = HERE) -> None:
     """Which containers are up, what is wrong with what they hold, and what to do."""
-    from composed.doctor import findings
-    from composed.env import Env
+    from local.compose.doctor import findings
+    from local.compose.env_file import Env
     from ratchet.commands.doctor import diagnosed
 
     found = list(findings(Env.read(env_file.resolve())))

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from embedded.engine.container import Container
-from embedded.engine.host import Host, Refusal
-from embedded.engine.images import tagged
-from embedded.engine.logs import STREAMS
-from embedded.engine.views import inspected, listed
+from local.docker_api.container import Container
+from local.docker_api.host import Host, Refusal
+from local.docker_api.images import tagged
+from local.docker_api.logs import STREAMS
+from local.docker_api.views import inspected, listed
 
 API_VERSION = "1.44"
 STOP_GRACE_SECONDS = 10  # Docker's default

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from embedded.engine.lifeline import Lifeline, kill
+from local.docker_api.lifeline import Lifeline, kill
 from ratchet.errors import ServiceUnavailable
 
 GRACE = 10.0

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from composed.env import Env
-from embedded.progress import WeekRun
-from embedded.weeks import DAG_ID
+from local.compose.env_file import Env
+from local.dag_runs import DAG_ID
+from local.progress import WeekRun
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 
 ENDED = {"success", "failed"}

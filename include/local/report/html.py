@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from embedded.report import plots
-from embedded.report.model import Report
-from embedded.report.table import decision, figure
+from local.report import plots
+from local.report.model import Report
+from local.report.table import decision, figure
 
 TEMPLATE = "page.html.j2"
 

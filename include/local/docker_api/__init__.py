@@ -2,7 +2,7 @@
 
 A container is a local process group, and an image is the command that starts it: a program that is already
 on this machine. Nothing is isolated but the environment, the working folder and the output.
-Start it with ``python -m embedded.engine``, or as a child process with :func:`running`.
+Start it with ``python -m local.docker_api``, or as a child process with :func:`running`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedded.engine.images import Image, dump
+from local.docker_api.images import Image, dump
 
 __all__ = ["Image", "running"]
 

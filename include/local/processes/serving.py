@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from embedded import postgres
-from embedded.children import Children, is_free, terminated_as_interrupted
-from embedded.rehearsal import alone, say, shown
+from local.demo import alone, say, shown
+from local.processes import postgres
+from local.processes.children import Children, is_free, terminated_as_interrupted
 from ratchet.errors import ConfigurationError
 from ratchet.ledger.store import Ledger
 from ratchet.serving.models.cache import Cache

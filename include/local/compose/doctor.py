@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from composed.compose import PROFILES, Compose, check
-from composed.env import Env
-from embedded.variables import applied
+from local.compose.compose import PROFILES, Compose, check
+from local.compose.env_file import Env
+from local.environment import applied
 from ratchet.commands.doctor import Finding, examine
 from ratchet.settings import Settings
 

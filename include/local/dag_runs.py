@@ -1,4 +1,4 @@
-"""Run the DAG for consecutive logical weeks in one process: `python -m embedded.weeks FIRST_DATE WEEKS [CONF]`.
+"""Run the DAG for consecutive logical weeks in one process: `python -m local.dag_runs FIRST_DATE WEEKS [CONF]`.
 
 One process, because the first task of each pays about 12 s for Airflow's in-process execution API and later ones 0.2 s.
 """

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from composed.compose import DEVELOPMENT, PROFILES, PROJECT, Compose, check
-from composed.env import PORTS, Env, engine_group
 from dag_bundle.errors import DeliveryError, PlaceUnavailable
 from dag_bundle.object_store import open_place
 from dag_bundle.release import Release, commit_of, release
-from embedded.children import is_free
-from embedded.services import code_version
-from embedded.variables import applied
+from local.compose.compose import DEVELOPMENT, PROFILES, PROJECT, Compose, check
+from local.compose.env_file import PORTS, Env, engine_group
+from local.environment import applied
+from local.processes.children import is_free
+from local.processes.services import code_version
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.jobs.storage import open_storage
 

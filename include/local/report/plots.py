@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from embedded.report.model import Report, WeekReport
-from embedded.report.table import by_section
+from local.report.model import Report, WeekReport
+from local.report.table import by_section
 
 INKS = ("ink", "muted", "grid", "paper", "blue", "orange", "green", "purple", "sky", "amber")
 """The page's CSS variables. Matplotlib draws with stand-ins, which `_svg` turns into `var(--…)`."""

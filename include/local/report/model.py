@@ -25,7 +25,7 @@ TITLE = "Ratchet: weekly retraining of review sentiment"
 
 
 class Run(Protocol):
-    """A DAG run of one week that has ended, as `embedded.progress.WeekRun` tells it."""
+    """A DAG run of one week that has ended, as `local.progress.WeekRun` tells it."""
 
     @property
     def week(self) -> int: ...

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embedded.engine.container import Container
-from embedded.engine.images import Image, tagged
-from embedded.engine.lifeline import Lifeline
+from local.docker_api.container import Container
+from local.docker_api.images import Image, tagged
+from local.docker_api.lifeline import Lifeline
 
 
 class Refusal(Exception):

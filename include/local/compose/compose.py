@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from composed.env import Env
+from local.compose.env_file import Env
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 PROFILES = ("serving", "dashboard")
 DEVELOPMENT = PROJECT / "containers" / "development.yaml"
 

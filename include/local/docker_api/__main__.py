@@ -1,4 +1,4 @@
-"""``python -m embedded.engine --socket PATH --state FOLDER --images FILE``: serve until told to stop."""
+"""``python -m local.docker_api --socket PATH --state FOLDER --images FILE``: serve until told to stop."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from types import FrameType
 
 import uvicorn
 
-from embedded.engine.api import application
-from embedded.engine.host import Host
-from embedded.engine.images import load
-from embedded.engine.lifeline import Lifeline
+from local.docker_api.api import application
+from local.docker_api.host import Host
+from local.docker_api.images import load
+from local.docker_api.lifeline import Lifeline
 
 # As good as for ever, like Docker: a connection closed just as its client speaks would fail an ECS task.
 KEEP_ALIVE_SECONDS = 86_400
@@ -45,7 +45,7 @@ def listen(path: Path) -> socket.socket:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m embedded.engine", description="Docker's API for processes.")
+    parser = argparse.ArgumentParser("python -m local.docker_api", description="Docker's API for processes.")
     parser.add_argument("--socket", type=Path, required=True, help="the unix socket to serve on")
     parser.add_argument("--state", type=Path, required=True, help="the folder for logs and working folders")
     parser.add_argument("--images", type=Path, required=True, help='{"A:TAG": {"entrypoint": [], "env": {}}}')

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from composed.airflow import ENDED, Airflow
-from composed.env import Env
-from embedded.progress import WeekRun
-from embedded.report import Report, WeekReport, collect, line, table, write
-from embedded.variables import applied
+from local.compose.airflow import ENDED, Airflow
+from local.compose.env_file import Env
+from local.environment import applied
+from local.progress import WeekRun
+from local.report import Report, WeekReport, collect, line, table, write
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Ledger

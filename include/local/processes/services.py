@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import engine, postgres
-from embedded.children import Children, free_port
-from embedded.provision import BUCKET, IMAGE, MLFLOW_CLIENT, Facts, provision
+from local import docker_api
+from local.processes import postgres
+from local.processes.children import Children, free_port
+from local.provision import BUCKET, IMAGE, MLFLOW_CLIENT, Facts, provision
 
 REGION = "us-east-1"
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,18 @@ def running(
 
 
 @contextmanager
-def engine_running(root: Path, images: dict[str, engine.Image], children: Children) -> Iterator[str]:
+def engine_running(root: Path, images: dict[str, docker_api.Image], children: Children) -> Iterator[str]:
     """The process-backed engine; its socket lies in a short temporary folder, because socket paths have 108 bytes."""
     with (
         tempfile.TemporaryDirectory(prefix="ratchet-") as folder,
-        engine.running(Path(folder) / "docker.sock", root / "containers", images, children.adopt) as address,
+        docker_api.running(Path(folder) / "docker.sock", root / "containers", images, children.adopt) as address,
     ):
         yield address
 
 
-def _training_image() -> engine.Image:
+def _training_image() -> docker_api.Image:
     """What the training image runs, from this environment."""
-    return engine.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
+    return docker_api.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
 
 
 def start_aws(children: Children, port: int, docker: str, root: Path) -> None:

@@ -1,6 +1,6 @@
 """What Terraform makes on AWS, on the local stand-in: bucket, cluster, logs, secret, topic, task definition.
 
-`python -m embedded.provision` does it from the environment of a container of the compose stack. Again is harmless.
+`python -m local.provision` does it from the environment of a container of the compose stack. Again is harmless.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from embedded.engine.lifeline import Lifeline, kill
-from embedded.engine.logs import Log
+from local.docker_api.lifeline import Lifeline, kill
+from local.docker_api.logs import Log
 
 # Output ends when both pipes close; a process that left the group with setsid may hold them open for ever.
 DRAIN_SECONDS = 2

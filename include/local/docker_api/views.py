@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedded.engine.container import Container
-from embedded.engine.logs import timestamp
+from local.docker_api.container import Container
+from local.docker_api.logs import timestamp
 
 
 def inspected(container: Container) -> dict[str, Any]:

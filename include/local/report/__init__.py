@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embedded.report.html import page
-from embedded.report.model import JobFigures, Report, WeekReport, collect
-from embedded.report.table import line, table
+from local.report.html import page
+from local.report.model import JobFigures, Report, WeekReport, collect
+from local.report.table import line, table
 
 __all__ = ["JobFigures", "Report", "WeekReport", "collect", "line", "page", "table", "write"]
 

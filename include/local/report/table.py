@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from embedded.report.model import WeekReport
+from local.report.model import WeekReport
 
 SECTION = {"ingest": "data", "preprocess": "data", "split": "data", "featurize": "data"}
 """Jobs that share one figure; every other job has its own."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded.children import free_port, is_free
-from embedded.provision import MLFLOW_CLIENT
+from local.processes.children import free_port, is_free
+from local.provision import MLFLOW_CLIENT
 from ratchet.errors import ConfigurationError
 
 PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "AWS_PORT": 4566, "POSTGRES_PORT": 5432, "SERVING_PORT": 8000,

@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from embedded import services
-from embedded.children import terminated_as_interrupted
-from embedded.progress import Progress, WeekRun
-from embedded.remote import at_hand
-from embedded.report import Report, WeekReport, collect, line, table, write
-from embedded.report.model import without_password
-from embedded.variables import applied
-from embedded.weeks import DAG_ID
+from local.dag_runs import DAG_ID
+from local.environment import applied
+from local.processes import services
+from local.processes.children import terminated_as_interrupted
+from local.progress import Progress, WeekRun
+from local.remote_source import at_hand
+from local.report import Report, WeekReport, collect, line, table, write
+from local.report.model import without_password
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Ledger
@@ -57,7 +57,7 @@ def _rehearse(weeks: int, source: str, root: Path) -> int:
             settings = Settings()
             ledger, storage = Ledger(settings.ledger_url, settings.registered_model), open_storage(settings.store)
             first = settings.first_week.isoformat()
-            command = [sys.executable, "-m", "embedded.weeks", first, str(weeks)]
+            command = [sys.executable, "-m", "local.dag_runs", first, str(weeks)]
             child = running.children.start("weeks", command, running.environment)
             code, rows = follow(
                 child, Progress(running.databases["airflow"]), lambda runs: collect(storage, ledger, runs)

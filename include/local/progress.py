@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from embedded.weeks import DAG_ID
+from local.dag_runs import DAG_ID
 
 RUNS = sa.text("""
     SELECT run.run_id, run.logical_date, run.state,

@@ -1,0 +1,1 @@
+"""Postgres, MLflow, AWS stand-ins and the API as child processes."""
