@@ -1,5 +1,5 @@
 """`python -m ratchet` is the `ratchet` command."""
 
-from ratchet.cli import main
+from ratchet.cli.app import main
 
 main()

@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from ratchet import commands
-from ratchet.cli import app
+from ratchet.cli import commands
+from ratchet.cli.app import app
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage

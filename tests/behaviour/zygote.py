@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from typer.testing import CliRunner
 
-from ratchet import cli
+from ratchet.cli import app as cli
 
 WEEK = ("train --window 0-0 --force", "promote --window 0-0 --force", "doctor")
 

@@ -40,7 +40,7 @@ Costs = dict[str, list[list[dict[str, Any]]]]  # by way, by round, by week
 def prepare(source: str, store: Path, weeks: int) -> None:
     """Bring a source as far as its batches, with the project's own jobs."""
     for job in (["ingest", "--source", source], ["preprocess"], ["split", "--batches", str(weeks)]):
-        subprocess.run([sys.executable, "-m", "ratchet.cli", *job, "--store", str(store)], check=True)
+        subprocess.run([sys.executable, "-m", "ratchet.cli.app", *job, "--store", str(store)], check=True)
 
 
 def race(store: Path, weeks: int, ways: list[str], home: Path) -> dict[str, list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from ratchet.cli import run_to_exit_code
+from ratchet.cli.app import run_to_exit_code
 
 PASSWORD = "hunter2"
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from ratchet.cli import app
+from ratchet.cli.app import app
 from ratchet.data.spark.session import require_spark
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import engines

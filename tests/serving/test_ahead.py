@@ -38,7 +38,7 @@ def test_a_process_without_numba_reads_what_one_with_numba_reads(tmp_path: Path)
     model = Model(Card(candidate="linear-svc", window="0-0", intercept=0.1), columns, idf, coefficients)
     model.save(tmp_path)
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "include")}
-    subprocess.run([sys.executable, "-m", "ratchet.ahead", str(tmp_path)], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "ratchet.cli.ahead", str(tmp_path)], env=environment, check=True)
     asked, command = json.dumps(REVIEWS), [sys.executable, "-c", READ, str(tmp_path)]
     done = subprocess.run(command, input=asked, env=environment, capture_output=True, text=True, check=True)
     titles, texts = map(list, zip(*REVIEWS, strict=True))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from local.compose.compose import PROFILES, Compose, check
 from local.compose.env_file import Env
 from local.environment import applied
-from ratchet.commands.doctor import Finding, examine
+from ratchet.cli.doctor import Finding, examine
 from ratchet.settings import Settings
 
 ONCE = {"provision", "airflow-migrate"}

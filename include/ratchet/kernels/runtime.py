@@ -15,7 +15,7 @@ else:
     from ratchet import _kernels  # type: ignore[attr-defined]
 
     def compiled(function: Callable[..., Any]) -> Any:
-        """The machine code that `ratchet.ahead` made of a function; another one is only called by such, or never."""
+        """The machine code that `ratchet.cli.ahead` made of a function; without any, the function itself."""
         return getattr(_kernels, function.__name__, function)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet import commands
+from ratchet.cli import commands
 from ratchet.errors import LedgerError
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import Storage, open_storage
@@ -52,7 +52,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def doctor(store: Store = None) -> None:
         """What is up, what is wrong, and what to do."""
-        from ratchet.commands.doctor import diagnosed, examine
+        from ratchet.cli.doctor import diagnosed, examine
 
         findings = list(examine(settings_for(store)))
         console.print(diagnosed(findings))

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
-from ratchet import commands
+from ratchet.cli import commands
 from ratchet.errors import ConfigurationError, RatchetError
 from ratchet.jobs import catalogue, engines
 from ratchet.jobs.base import Job, Work

@@ -93,7 +93,7 @@ def doctor(env_file: EnvFile = HERE) -> None:
     """Which containers are up, what is wrong with what they hold, and what to do."""
     from local.compose.doctor import findings
     from local.compose.env_file import Env
-    from ratchet.commands.doctor import diagnosed
+    from ratchet.cli.doctor import diagnosed
 
     found = list(findings(Env.read(env_file.resolve())))
     Console().print(diagnosed(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet import commands
+from ratchet.cli import commands
 from ratchet.errors import RatchetError, ServiceUnavailable
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import open_storage

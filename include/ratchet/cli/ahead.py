@@ -1,4 +1,4 @@
-"""Machine code made ahead: `python -m ratchet.ahead FOLDER` writes a module `_kernels`, which needs no numba.
+"""Machine code made ahead: `python -m ratchet.cli.ahead FOLDER` writes a module `_kernels`, which needs no numba.
 
 It reads reviews, and no more: serving does without the 170 MB of numba and LLVM. Each kernel is compiled for one kind
 of arguments; running it once says which. Needs a C++ compiler and setuptools.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ratchet import commands
+from ratchet.cli import commands
 from ratchet.settings import Settings
 
 console = Console()

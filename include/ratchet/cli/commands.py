@@ -24,7 +24,10 @@ def registry(settings: Settings):
 
 def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
     """Add every command of this folder to the CLI."""
-    from ratchet.commands import local, look, serve, stack, steer, use
+    from ratchet.cli import champion as steer
+    from ratchet.cli import history as look
+    from ratchet.cli import local, serve, stack
+    from ratchet.cli import model as use
 
     for module in (look, use, steer, serve, local, stack):
         module.add_to(app, settings_for)
