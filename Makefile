@@ -59,10 +59,10 @@ test-spark: var/spark/.ready ## --engine spark against the local one, on a real 
 	@PYTHONPATH=var/spark $(BIN)/python -m pytest tests/spark
 
 test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten; 50 kills of the API under load
-	@$(BIN)/python -m pytest tests/faults tests/serving -m minutes
+	@$(BIN)/python -m pytest tests/faults tests/ratchet/serving -m minutes
 
 test-api: $(READY) ## 10,000 requests that OpenAPI allows, or does not, against the API
-	@$(BIN)/python -m pytest tests/serving/test_openapi.py -m minutes
+	@$(BIN)/python -m pytest tests/ratchet/serving/api/test_openapi.py -m minutes
 
 dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
 	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from harness.project import PROJECT
+
 LOCK = (PROJECT / "requirements.txt").read_text()
 SPARK = (PROJECT / "tests/spark/requirements.txt").read_text()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+from harness.project import PROJECT
+
 DATA_LIBRARIES = {
     "pandas", "sklearn", "mlflow", "numpy", "numba", "scipy", "pyarrow", "pandera", "safetensors", "matplotlib",
     "pyspark",

@@ -23,7 +23,7 @@ from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
-from behaviour.bench import Bench
+from harness.jobs import Bench
 from local.processes import postgres
 
 KEY = "a-key-for-the-bench"

@@ -15,15 +15,15 @@ import httpx
 import mlflow
 from pydantic import SecretStr
 
-from behaviour.bench import Bench
+from harness.jobs import Bench
+from harness.processes import end
+from harness.serving import KEY, TRAININGS, Mlflow, Stage, environment, mlflow_server, wait_until
 from local.environment import applied
 from local.processes import postgres
 from local.processes.children import free_port
-from processes import end
 from ratchet.promotion.registry import Registry
 from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
-from serving.stage import KEY, TRAININGS, Mlflow, Stage, environment, mlflow_server, wait_until
 
 
 @contextmanager

@@ -27,9 +27,9 @@ from bench import load, section
 from bench.load import Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
+from harness.serving import KEY, TRAININGS, Stage, wait_until
 from local.demo import source_of
 from ratchet.jobs import keys
-from serving.stage import KEY, TRAININGS, Stage, wait_until
 
 SWAPS, PACE, LONGEST = 200, 0.75, 240  # seconds from one to the next at least, and of load beside them at most
 CONNECTIONS = 300  # more than the API lets in at once, so that all its limits are met

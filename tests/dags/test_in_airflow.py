@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
+from harness.project import PROJECT
 from local.processes import postgres
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

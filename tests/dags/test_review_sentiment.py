@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
-PROJECT = Path(__file__).parents[2]
+from harness.project import PROJECT
+
 TOPIC = "arn:aws:sns:us-east-1:000000000000:alerts"
 JOBS = ("ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote")
 

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from faults import proxy
-from faults.proxy import Faults
+from harness import fault_proxy as proxy
+from harness.fault_proxy import Faults
 from local.processes import services
 from local.processes.children import Children, free_port
 

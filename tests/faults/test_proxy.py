@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from faults.conftest import BUCKET, Place
-from faults.kinds import Kind
+from harness.fault_kinds import Kind
 
 IN_THE_NETWORK = (Kind.RESET, Kind.LOST, Kind.CUT)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults.conftest import BUCKET, Place
-from faults.kinds import Kind
+from harness.fault_kinds import Kind
 from ratchet.errors import MissingInput, ServiceUnavailable
 from ratchet.jobs.storage import Storage, open_storage
 

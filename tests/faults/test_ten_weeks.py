@@ -21,9 +21,9 @@ from typing import Any
 import boto3
 import pytest
 
-from faults import proxy
-from faults.kinds import Kind
-from faults.proxy import Faults
+from harness import fault_proxy as proxy
+from harness.fault_kinds import Kind
+from harness.fault_proxy import Faults
 from local import provision
 from local.processes import services
 from local.processes.services import Services

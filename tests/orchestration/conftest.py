@@ -9,9 +9,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from faults import proxy
-from faults.proxy import Faults
-from faults.stage import Stage
+from harness import fault_proxy as proxy
+from harness.ecs import Stage
+from harness.fault_proxy import Faults
 from local import provision
 from local.docker_api import Image
 from local.processes import services

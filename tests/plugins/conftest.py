@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from harness.project import PROJECT
 from plugins.ten_weeks import live_through
 from ratchet.ledger.store import Champion, Decision, Ledger
 
-PROJECT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script>\"' onload={{ 7 * 7 }}"
 
 

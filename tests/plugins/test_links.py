@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.project import PROJECT
 from orchestration.links import run_page, task_page, version_page
 from orchestration.settings import UiSettings
 
@@ -93,5 +93,5 @@ def test_each_partition_has_its_console(partition: str, console: str) -> None:
 
 def test_every_setting_of_the_ui_is_documented() -> None:
     """A setting that nobody can find is not a setting."""
-    guide = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    guide = (PROJECT / "docs/settings.md").read_text()
     assert [name for name in UiSettings.model_fields if f"`RATCHET_UI_{name.upper()}`" not in guide] == []

@@ -12,7 +12,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-import local_s3
+from harness import local_s3
 from ratchet.jobs import engines, keys
 from ratchet.jobs.storage import open_storage
 

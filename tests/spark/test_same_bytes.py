@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from harness.project import REVIEWS
 from ratchet.data import external_sort as arrange
 from ratchet.data import preprocess as local
 from ratchet.data import records
@@ -20,8 +21,6 @@ from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
 from ratchet.sources.ingest import ingest
-
-ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
 
 NASTY = [
     b'"1","quotes","she said ""no"" twice"\n',
@@ -246,10 +245,10 @@ def test_what_one_engine_made_stands_for_the_other(tmp_path: Path, sources: Path
 
 
 @pytest.mark.usefixtures("spark")
-@pytest.mark.skipif(not ARCHIVE.is_file(), reason="the archive of real reviews does not lie beside this clone")
+@pytest.mark.skipif(REVIEWS is None, reason="RATCHET_TEST_REVIEWS names no archive of real reviews")
 def test_all_real_reviews_give_the_same_bytes(tmp_path: Path) -> None:
     """Ten batches of 140,152 reviews, in pieces, chunks and row groups of the usual sizes."""
-    assert_same(tmp_path, (str(ARCHIVE), keys.SEED))
+    assert_same(tmp_path, (str(REVIEWS), keys.SEED))
 
 
 def test_without_java_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

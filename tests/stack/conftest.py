@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faults.proxy import serving
+from harness.fault_proxy import serving
+from harness.project import REVIEWS
 from local.compose.compose import PROFILES, Compose
 from local.compose.env_file import PORTS, Env
 from local.compose.up import down, up
@@ -21,14 +22,13 @@ from stack.stage import Stage, docker
 from stack.tap import Tap
 
 HERE = Path(__file__).parent
-ARCHIVE = HERE.parents[2] / "shared" / "data" / "amazon_review_polarity_csv.tgz"
 WEEKS = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=1, help="kill -9 each part of Airflow so many times")
     parser.addoption("--pictures", type=Path, help="where to write the screenshots")
-    parser.addoption("--reviews", type=Path, default=ARCHIVE, help="an archive of reviews; synthetic ones without it")
+    parser.addoption("--reviews", type=Path, default=REVIEWS, help="an archive of reviews; synthetic ones without it")
 
 
 @pytest.fixture(scope="session")

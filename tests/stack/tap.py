@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from faults.kinds import Answer, Kind
-from faults.proxy import Faults, Handler, Proxy
+from harness.fault_kinds import Answer, Kind
+from harness.fault_proxy import Faults, Handler, Proxy
 from ratchet.errors import RatchetError
 
 Moment = Literal["accepted", "running", "finished"]

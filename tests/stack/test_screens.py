@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stack.browser import Tab, browser
+from harness.browser import Tab, browser
 from stack.stage import Stage
 
 Keep = Callable[[str], None]

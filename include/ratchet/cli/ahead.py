@@ -27,7 +27,7 @@ def main(folder: str) -> None:
     module = CC("_kernels")
     module.output_dir = folder
     for name in KERNELS:
-        kernel = getattr(counting, name, None) or getattr(scoring, name)
+        kernel = getattr(hashing, name, None) or getattr(scoring, name)
         (signature,) = kernel.signatures
         module.export(name, signature)(kernel.py_func)
     module.compile()

@@ -1,0 +1,34 @@
+"""What tests of jobs share: the work of one, and a bucket to download from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import local_s3
+from ratchet.jobs.base import Work
+from ratchet.jobs.storage import FolderStorage
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    """The work of an ingest job on a folder store."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Work(FolderStorage(tmp_path / "store"), "raw/seed", folder)
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of an S3 that lives as long as the module's tests."""
+    with local_s3.endpoint(tmp_path_factory.mktemp("ministack")) as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str) -> Iterator[str]:
+    """The name of an empty bucket; the environment points boto3 at it, as it would for a job."""
+    with local_s3.empty_bucket(s3_endpoint) as name:
+        yield name

@@ -1,0 +1,34 @@
+"""The dashboard in a real browser, from page to page; needs Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from harness.browser import browser
+from ratchet.dashboard import app
+
+pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed.")
+
+
+def test_every_page_is_a_click_away(process: tuple[subprocess.Popen[bytes], str]) -> None:
+    """The menu leads to each page, whose charts are drawn, and back; an address leads there, too."""
+    _, address = process
+    with browser() as tab:
+        tab.open(address)
+        for entries in app.MENU.values():
+            for _, title, _ in entries:
+                tab.until(f"{links(title)}.length == 1")
+                tab.evaluate(f"{links(title)}[0].click()")
+                tab.until(f"document.querySelector('h1')?.innerText.trim() === '{title}'")
+        tab.open(f"{address}/models")
+        tab.until("document.querySelectorAll('[data-testid=stVegaLiteChart] :is(canvas, svg)').length == 2")
+        assert "Traceback" not in tab.text()
+
+
+def links(title: str) -> str:
+    """The entries of the menu with this name, as an expression."""
+    entries = "[...document.querySelectorAll('[data-testid=stSidebarNavLink]')]"
+    return f"{entries}.filter(link => link.innerText.trim().endsWith('{title}'))"

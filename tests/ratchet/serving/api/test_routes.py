@@ -1,0 +1,194 @@
+"""What callers see: answers, limits, refusals, and the one shape that all errors have."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from harness.serving import Api, Mlflow, Stage, problem, until_version
+from ratchet.errors import ConfigurationError
+from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.serving.app import create_app
+from ratchet.serving.middleware.auth import OPEN
+from ratchet.serving.settings import ServingSettings
+
+HASH = "0123456789abcdef" * 4
+REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
+
+
+def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: Mlflow) -> None:
+    """Label, probability and prediction_id for each, the very probability that the trained model gives, one version."""
+    reviews = [{**REVIEW, "prediction_id": "order-1"}, {"text": "It broke after a week. Terrible."}]
+    answer = client.post("/predict", json={"reviews": reviews}).raise_for_status().json()
+    first, second = answer["predictions"]
+    assert answer["model_version"] == 1
+    assert first["prediction_id"] == "order-1"
+    assert len(second["prediction_id"]) == 36
+    assert first["probability"] == registered.reads(1, REVIEW["title"], REVIEW["text"])
+    assert second["probability"] == registered.reads(1, "", reviews[1]["text"])
+    assert [each["label"] for each in (first, second)] == [int(each["probability"] >= 0.5) for each in (first, second)]
+
+
+def test_a_thousand_reviews_are_the_most(client: httpx.Client) -> None:
+    """1 and 1,000 are answered; none and 1,001 are refused, and told what is wrong."""
+    for many in (1, 1_000):
+        answer = client.post("/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
+        assert len(answer.json()["predictions"]) == many
+    for many in (0, 1_001):
+        answer = client.post("/predict", json={"reviews": [REVIEW] * many})
+        assert answer.status_code == 422
+        assert "reviews" in problem(answer)["errors"]
+
+
+def test_what_weighed_most_is_told_on_request(client: httpx.Client) -> None:
+    """The words of each review with their weight; with the intercept and all the others they sum to the score."""
+    long = {"title": "Terrible design", "text": "I want my money back. Do not buy this."}
+    asked = {"reviews": [long, REVIEW, {"text": "?"}]}
+    answer = client.post("/predict", json=asked | {"explain": 4}).raise_for_status().json()
+    assert "explanation" not in client.post("/predict", json=asked).json()["predictions"][0]
+    for review, each in zip(asked["reviews"], answer["predictions"], strict=True):
+        found = each["explanation"]
+        parts = [found["intercept"], found["others"], *(term["contribution"] for term in found["terms"])]
+        assert sum(parts) == pytest.approx(found["score"], abs=1e-5)
+        assert len(found["terms"]) <= 4
+        words = f"{review.get('title', '')} {review['text']}".lower().replace(".", "")
+        assert all(term["term"] in words for term in found["terms"])
+    assert [len(each["explanation"]["terms"]) for each in answer["predictions"][::2]] == [4, 0]
+
+
+UNREADABLE = {
+    "no JSON": (b'{"reviews": ', "body"),
+    "no text": (b'{"reviews": [{"title": "secret words"}]}', "reviews.0.text"),
+    "empty text": (b'{"reviews": [{"text": ""}]}', "reviews.0.text"),
+    "long text": (b'{"reviews": [{"text": "%s"}]}' % (b"x" * 100_001), "reviews.0.text"),
+    "odd id": (b'{"reviews": [{"text": "x", "prediction_id": "a b"}]}', "reviews.0.prediction_id"),
+    "same id": (b'{"reviews": [{"text": "x", "prediction_id": "a"}, {"text": "y", "prediction_id": "a"}]}', "reviews"),
+    "odd unit": (b'{"reviews": [{"text": "x", "unit": ""}]}', "reviews.0.unit"),
+    "too many terms": (b'{"reviews": [{"text": "x"}], "explain": 51}', "explain"),
+    "terms by yes": (b'{"reviews": [{"text": "x"}], "explain": true}', "explain"),
+    "unknown field": (b'{"reviews": [{"text": "x", "stars": 5}]}', "reviews.0.stars"),
+    "half a character": (b'{"reviews": [{"text": "x\\ud800"}]}', "body"),
+    "a field named by half a character": (b'{"reviews": [{"text": "x", "\\ud800": 5}]}', "body"),
+}
+
+
+@pytest.mark.parametrize(("kind", "status"), [("text/plain", 422), (None, 422), ("application/problem+json; x=y", 200)])
+def test_a_body_is_json_and_says_so(client: httpx.Client, kind: str | None, status: int) -> None:
+    """What calls itself something else is refused, whatever is in it."""
+    headers = {"Content-Type": kind} if kind else {}
+    answer = client.post("/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
+    assert answer.status_code == status
+    if status == 422:
+        assert problem(answer)["errors"] == {"body": "Send JSON, as Content-Type: application/json"}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str) -> None:
+    """The answer names the place in the body and quotes nothing of it."""
+    content, place = UNREADABLE[name]
+    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert place in problem(answer)["errors"]
+    assert "secret words" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"reviews": ' + b"9" * 5_000, b'"\xff"'], ids=["deep", "long", "odd"]
+)
+def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) -> None:
+    """Deeper than Python's stack, a number longer than it reads, no UTF-8: all are the caller's fault, not a 500."""
+    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+    assert problem(answer)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"reviews": [REVIEW]} | dict.fromkeys(map(hex, range(60_000))),
+        {"reviews": [{"text": "x"} | dict.fromkeys(map(hex, range(60)))] * 1_000},
+        {"reviews": [{"text": 1, "title": 1, "unit": 1, "prediction_id": 1}] * 1_000},
+    ],
+    ids=["fields of the body", "fields of reviews", "reviews"],
+)
+def test_many_flaws_are_not_told_one_by_one(client: httpx.Client, asked: dict[str, object]) -> None:
+    """An answer is no longer than the request, and what is wrong with it can still be read from it."""
+    answer = client.post("/predict", json=asked)
+    assert answer.status_code == 422
+    assert 0 < len(problem(answer)["errors"]) <= 100
+    assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic a-key-for-tests", "a-key-for-tests"])
+def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str | None) -> None:
+    """Known or not, a path says 401 without one; /health and /ready answer anybody."""
+    del client.headers["Authorization"]
+    headers = {"Authorization": authorization} if authorization else {}
+    for path in ("/predict", "/model", "/openapi.json", "/nothing", "/health/"):
+        for method in ("GET", "POST"):
+            answer = client.request(method, path, headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "Bearer KEY" in problem(answer)["detail"]
+    assert [client.get(path, headers=headers).status_code for path in sorted(OPEN)] == [200, 200]
+
+
+def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
+    """Version, window, digests, when and why, and that it is whom the ledger names."""
+    found = client.get("/model").raise_for_status().json()
+    trained = registered.trained(1)
+    assert found["promotion"] | {"promoted_at": ""} == {
+        "version": 1, "epoch": 1, "window": "0-0", "candidate": "linear-svc", "model_digest": trained.digest,
+        "decision": 1, "promoted_at": "", "promoted_by": "the gate", "reasons": ["version 1 is better"],
+    }  # fmt: skip
+    assert found["promotion"]["promoted_at"].startswith("20")
+    assert found["sha256"] == {name: trained.output(name).sha256 for name in (CARD, WEIGHTS)}
+    assert (found["champion"], found["problem"]) == ({"epoch": 1, "version": 1}, "")
+
+
+def test_openapi_tells_the_errors_too(client: httpx.Client) -> None:
+    """Examples, the key, and every refusal in its media type; unknown paths and methods are problems as well."""
+    page = client.get("/openapi.json").raise_for_status().json()
+    refusals = page["paths"]["/predict"]["post"]["responses"]
+    assert {status for status in refusals if "application/problem+json" in refusals[status]["content"]} == {
+        "400", "401", "403", "408", "413", "415", "422", "429", "503"
+    }  # fmt: skip
+    assert page["components"]["schemas"]["Review"]["properties"]["text"]["examples"]
+    assert page["paths"]["/predict"]["post"]["security"]
+    assert problem(client.get("/nothing"))["status"] == 404
+    assert problem(client.get("/predict"))["status"] == 405
+
+
+def test_nothing_is_answered_without_a_champion(stage: Stage, api: Api) -> None:
+    """The process lives and is not ready; a caller is told to come back, and those with a key are told why."""
+    with api(stage.settings) as client:
+        assert client.get("/health").json() == {"status": "alive"}
+        for method, path in (("GET", "/ready"), ("POST", "/predict"), ("GET", "/model")):
+            answer = client.request(method, path, json={"reviews": [REVIEW]})
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "5"
+            assert "model" in problem(answer)["detail"] or "ledger" in problem(answer)["detail"]
+        stage.promote(1)
+        until_version(client, 1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("", "names no API key"),
+        ("hunter2", "no SHA-256"),
+        (f"me:predict:{'hunter2':0>64}", "no SHA-256"),
+        (f"me and you:predict:{HASH}", "a name is"),
+        (f"me:everything:{HASH}", "roles other than"),
+        (f"me::{HASH}", "roles other than"),
+        (f"me:predict:{HASH},you:admin:{HASH}", "twice"),
+        (f"me:predict:{HASH},me:admin:{HASH[::-1]}", "twice"),
+    ],
+)
+def test_without_proper_keys_the_service_does_not_start(stage: Stage, keys: str, says: str) -> None:
+    """An API that anybody or nobody can ask is a mistake; the message says how to make a key, and quotes none."""
+    settings = ServingSettings(**stage.settings.model_dump() | {"serving_keys": keys})
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        create_app(settings)
+    assert ("sha256sum" in str(caught.value)) == (says in {"names no API key", "no SHA-256"})
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,294 @@
+"""Challenger beside champion: each review has its arm and keeps it, and a bad challenger costs nobody an answer."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from harness.serving import Api, Mlflow, Stage, until_version, wait_until
+from ratchet.experiments.assignment import Experiment
+from ratchet.ledger.approval import Answer
+from ratchet.ledger.store import Decision, Ledger
+from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.serving.models.challenger import Challengers, absent
+from ratchet.serving.models.mlflow_source import FILE, Nominee, versions
+from ratchet.serving.settings import ServingSettings
+
+REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
+NOMINEE = Nominee(version=3, window="0-1", model_digest="3", sha256={CARD: "c", WEIGHTS: "w"})
+
+
+def sharing(stage: Stage, share: float, **more: Any) -> ServingSettings:
+    return stage.settings.model_copy(update={"serving_challenger_share": share, **more})
+
+
+def experiment_of(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/model").raise_for_status().json()["experiment"]
+
+
+def until_challenger(client: httpx.Client, version: int) -> None:
+    wait_until(lambda: (experiment_of(client)["challenger"] or {}).get("version") == version)
+
+
+def ask(client: httpx.Client, reviews: list[dict[str, str]]) -> list[dict[str, Any]]:
+    return client.post("/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
+
+
+def test_each_review_is_read_by_the_arm_it_drew(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """About its share goes to the challenger; every answer has the probability of the version that it names."""
+    expected = {
+        ("champion", 1, registered.reads(1, REVIEW["title"], REVIEW["text"])),
+        ("challenger", 3, registered.reads(3, REVIEW["title"], REVIEW["text"])),
+    }
+    registered.nominate(3)
+    stage.promote(1)
+    reviews = [REVIEW | {"prediction_id": f"order-{number}"} for number in range(1_000)]
+    with api(sharing(stage, 0.3)) as client:
+        until_version(client, 1)
+        until_challenger(client, 3)
+        found = ask(client, reviews)
+        assert ask(client, reviews[::-1]) == found[::-1]
+    assert [each["prediction_id"] for each in found] == [review["prediction_id"] for review in reviews]
+    assert {(each["arm"], each["model_version"], each["probability"]) for each in found} == expected
+    drawn = [Experiment(1, 3, 0.3).arm(review["prediction_id"]) for review in reviews]
+    assert [each["arm"] for each in found] == drawn
+    assert 220 < Counter(drawn)["challenger"] < 380  # more than five standard deviations either way
+
+
+def test_a_unit_keeps_its_arm(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """Whatever its predictions are called, in this request and in the next."""
+    registered.nominate(3)
+    stage.promote(1)
+    reviews = [REVIEW | {"unit": f"customer-{number % 20}"} for number in range(200)]
+    with api(sharing(stage, 0.5)) as client:
+        until_version(client, 1)
+        until_challenger(client, 3)
+        found = ask(client, reviews) + ask(client, reviews)
+    arms = {(review["unit"], each["arm"]) for review, each in zip(reviews * 2, found, strict=True)}
+    assert len(arms) == 20
+    assert {arm for _, arm in arms} == {"champion", "challenger"}
+
+
+def test_the_challenger_is_off_by_default(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """Nobody asks MLflow for one, and the champion answers everything."""
+    registered.nominate(3)
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+        assert experiment_of(client) is None
+        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
+
+
+def test_a_damaged_challenger_leaves_everything_to_the_champion(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """The champion's answers go on, /model says why it is alone, and the next sound challenger takes part."""
+    registered.nominate(3)
+    stage.promote(1)
+    with api(sharing(stage, 1)) as client, registered.damaged(3):
+        until_version(client, 1)
+        wait_until(lambda: bool(experiment_of(client)["problem"]))
+        assert f"{WEIGHTS} of version 3" in experiment_of(client)["problem"]
+        assert client.get("/model").json()["problem"] == ""
+        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
+        registered.nominate(2)
+        until_challenger(client, 2)
+        wait_until(lambda: experiment_of(client)["problem"] == "")
+        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("challenger", 2)}
+
+
+def test_a_challenger_that_becomes_champion_is_champion(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """After its promotion it answers everything as champion; after a rollback it answers nothing."""
+    registered.nominate(3)
+    stage.promote(1)
+    with api(sharing(stage, 0.5)) as client:
+        until_version(client, 1)
+        until_challenger(client, 3)
+        stage.promote(3)
+        until_version(client, 3)
+        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 3)}
+        wait_until(lambda: "is the champion now" in experiment_of(client)["absence"])
+        stage.promote(1, action="rollback")
+        until_version(client, 1)
+        wait_until(lambda: "withdrawn in decision 3" in experiment_of(client)["absence"])
+        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
+
+
+def test_no_request_notices_a_change_of_challenger(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """Under load the alias moves six times; every answer is 200 and has the probability of the version it names."""
+    expected = {(version, registered.reads(version, REVIEW["title"], REVIEW["text"])) for version in (1, 2, 3)}
+    registered.nominate(3)
+    stage.promote(1)
+    stop = threading.Event()
+
+    def asking(client: httpx.Client) -> set[tuple[int, float]]:
+        seen = set()
+        while not stop.is_set():
+            seen |= {(each["model_version"], each["probability"]) for each in ask(client, [REVIEW] * 20)}
+        return seen
+
+    with api(sharing(stage, 0.5)) as client, ThreadPoolExecutor(2) as callers:
+        until_version(client, 1)
+        asked = [callers.submit(asking, client) for _ in range(2)]
+        try:
+            for version in [3, 2] * 3:
+                registered.nominate(version)
+                until_challenger(client, version)
+        finally:
+            stop.set()
+        assert set.union(*(caller.result() for caller in asked)) == expected
+
+
+def test_a_challenger_of_unknown_bytes_is_refused(stage: Stage, registered: Mlflow) -> None:
+    """Without its digests among MLflow's tags, whatever lies there cannot be verified."""
+    registered.nominate(3)
+    stage.promote(1)
+    with registered.without_tag(3, f"{FILE}{WEIGHTS}"):
+        found = Challengers(sharing(stage, 0.5))
+        found.refresh()
+    assert found.current is None
+    assert f"no tag '{FILE}{WEIGHTS}'" in found.problem
+
+
+def test_an_alias_of_nothing_is_told(stage: Stage, registered: Mlflow) -> None:
+    """Before anything is registered nobody challenges; what answers in MLflow's place is not believed."""
+    other = sharing(stage, 0.5, registered_model="another-model")
+    found = Challengers(other)
+    found.refresh()
+    assert (found.current, found.problem) == (None, "")
+    assert "Nobody is challenger" in found.absence
+    found.settings = sharing(stage, 0.5, tracking=SecretStr(f"{registered.uri}/api/2.0/mlflow/experiments"))
+    found.refresh()
+    assert found.current is None
+    assert "MLflow" in found.problem
+
+
+@pytest.mark.parametrize("answer", ["[]", "null", '"up"', '{"registered_model": 3}', "<html>"])
+def test_what_answers_in_mlflows_place_is_a_problem_and_no_more(stage: Stage, answer: str) -> None:
+    """A portal or a proxy may say anything; whoever challenges or serves is not touched by it."""
+
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: object) -> None:
+            """The test looks at what the API makes of it."""
+
+    stage.promote(1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
+        threading.Thread(target=portal.serve_forever).start()
+        tracking = SecretStr(f"http://127.0.0.1:{portal.server_address[1]}")
+        found = Challengers(sharing(stage, 0.5, tracking=tracking))
+        try:
+            found.refresh()
+        finally:
+            portal.shutdown()
+    assert found.current is None
+    assert "MLflow did not answer" in found.problem
+
+
+def test_a_challenger_that_was_judged_on_other_bytes_is_refused(stage: Stage, registered: Mlflow) -> None:
+    """The ledger's word about a version is kept to, as for a champion."""
+    registered.nominate(3)
+    stage.promote(1)
+    ledger = Ledger(stage.settings.ledger_url, stage.settings.registered_model)
+    judged = {"evidence": {"model_digest": "another"}}
+    kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], evidence=judged)
+    ledger.record(kept, ledger.champion())
+    found = Challengers(sharing(stage, 0.5))
+    found.refresh()
+    assert found.current is None
+    assert "not the model that was judged" in found.problem
+
+
+def test_a_challenger_stays_while_nobody_can_be_asked(stage: Stage, registered: Mlflow) -> None:
+    """MLflow away: the experiment goes on; but what the ledger withdraws stops at once."""
+    registered.nominate(3)
+    stage.promote(1)
+    found = Challengers(sharing(stage, 0.5))
+    found.refresh()
+    assert found.current is not None
+    found.settings = sharing(stage, 0.5, tracking=stage.without_services().tracking)
+    found.refresh()
+    assert found.current is not None
+    assert "did not answer" in found.problem
+    stage.promote(3)
+    stage.promote(1, action="rollback")
+    found.refresh()
+    assert found.current is None
+    assert "withdrawn" in found.absence
+
+
+def test_the_challenger_has_a_cache_of_its_own(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """It is downloaded once, whatever the champions' cache forgets; what was damaged there is fetched again."""
+    registered.nominate(3)
+    stage.promote(1)
+    with api(sharing(stage, 0.5)) as client:
+        until_version(client, 1)
+        until_challenger(client, 3)
+        stage.promote(2)
+        until_version(client, 2)
+    with registered.damaged(3):
+        found = Challengers(sharing(stage, 0.5))
+        found.refresh()
+        assert found.current is not None
+    (folder,) = (stage.settings.serving_cache / "challenger").iterdir()
+    (folder / WEIGHTS).write_bytes(b"nothing")
+    again = Challengers(sharing(stage, 0.5))
+    again.refresh()
+    assert (again.problem, again.current and again.current.nominee.version) == ("", 3)
+    registered.nominate(2)
+    again.refresh()
+    assert (again.current, again.problem) == (None, "")
+    assert list((stage.settings.serving_cache / "challenger").iterdir()) == []
+
+
+def history(*rows: dict[str, Any]) -> list[Decision]:
+    return [Decision(id=number, subject=str(number), reasons=["so"], **row) for number, row in enumerate(rows, start=1)]
+
+
+PROMOTED = [{"action": "promote", "version": 1, "previous": None}, {"action": "promote", "version": 3, "previous": 1}]
+REJECTED = {"action": "keep", "version": 3, "previous": 1, "answer": Answer(says="reject", by="Ada")}
+APPROVED = {"action": "keep", "version": 3, "previous": 1, "answer": Answer(says="approve", by="Ada")}
+
+
+@pytest.mark.parametrize(
+    ("champion", "rows", "says"),
+    [
+        (1, [], ""),
+        (1, [{"action": "keep", "version": 3, "previous": 1}], ""),
+        (3, PROMOTED, "is the champion now"),
+        (1, [*PROMOTED, {"action": "rollback", "version": 1, "previous": 3}], "withdrawn in decision 3"),
+        (1, [REJECTED], "rejected in decision 1"),
+        (1, [REJECTED, APPROVED], ""),
+    ],
+)
+def test_what_was_taken_out_of_service_does_not_challenge(champion: int, rows: list[dict[str, Any]], says: str) -> None:
+    """A version that a rollback or a person kept back gets no review; one that the gate found no better does."""
+    found = absent(NOMINEE, champion, history(*rows))
+    assert says in found
+    assert bool(says) == bool(found)
+    assert "Nobody is challenger" in absent(None, champion, history(*rows))
+
+
+def test_a_folder_has_challengers_too(stage: Stage, registered: Mlflow) -> None:
+    """Where MLflow is a file, the same is known of the alias as where it is a server; before any training, nothing."""
+    import mlflow
+
+    empty = ServingSettings(**stage.settings.model_dump() | {"tracking": None})
+    local = ServingSettings(**stage.settings.model_dump() | {"tracking": None, "store": str(registered.bench.store)})
+    try:
+        assert versions(empty).nominee() is None
+        registered.bench.ratchet("train", "--window", "0-0", "--candidate", "linear-svc", "--force")
+        version = registered.bench.registry.register(registered.trained(1))
+        registered.nominate(1)
+        assert versions(local).nominee() == versions(stage.settings).nominee().model_copy(update={"version": version})
+    finally:
+        mlflow.set_tracking_uri(None)

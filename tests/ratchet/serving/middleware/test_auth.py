@@ -1,0 +1,163 @@
+"""Who may ask what and how often, and what every answer has."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from pydantic import SecretStr
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
+
+from harness.serving import KEY, Api, Stage, problem, until_version
+from ratchet.serving import api_keys
+from ratchet.serving.app import create_app
+from ratchet.serving.middleware.auth import OPEN, ROLE
+from ratchet.serving.middleware.body_limit import WITHOUT_BODY
+from ratchet.serving.middleware.fault_barrier import FaultBarrier
+from ratchet.serving.middleware.rate_limit import Bucket
+from ratchet.serving.middleware.security_headers import SECURITY
+
+REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
+MAY = {"reader": "predict", "labeller": "feedback", "operator": "admin"}
+
+
+def digest(key: str) -> str:
+    return sha256(key.encode()).hexdigest()
+
+
+@contextmanager
+def asking(stage: Stage, api: Api, **settings: object) -> Iterator[httpx.Client]:
+    """A client of an API that serves version 1, with other settings."""
+    stage.promote(1)
+    with api(stage.settings.model_copy(update=settings)) as client:
+        until_version(client, 1)
+        yield client
+
+
+def test_a_key_may_do_what_its_roles_say(stage: Stage, api: Api) -> None:
+    """/predict and /metrics ask for a role and say which; what has none, any key may ask."""
+    keys = [f"{name}:{role}:{digest(name)}" for name, role in MAY.items()] + [digest("plain")]
+    with asking(stage, api, serving_keys=SecretStr(",".join(keys))) as client:
+        allowed = {}
+        for key in [*MAY, "plain"]:
+            client.headers["Authorization"] = f"Bearer {key}"
+            answers = {
+                "predict": client.post("/predict", json={"reviews": [REVIEW]}),
+                "metrics": client.get("/metrics"),
+                "model": client.get("/model"),
+            }
+            allowed[key] = {name for name, answer in answers.items() if answer.status_code == 200}
+            refused = [answer for answer in answers.values() if answer.status_code != 200]
+            assert all(
+                answer.status_code == 403 and "lacks the role" in problem(answer)["detail"] for answer in refused
+            )
+    assert allowed == {
+        "reader": {"predict", "model"},
+        "labeller": {"model"},
+        "operator": {"metrics", "model"},
+        "plain": {"predict", "model"},
+    }
+
+
+def test_no_spelling_of_a_path_goes_without_its_role(stage: Stage, api: Api) -> None:
+    """What leads to a route is refused like the route, whatever else the path is made of."""
+    keys = SecretStr(f"labeller:feedback:{digest(KEY)}")
+    with asking(stage, api, serving_keys=keys) as client:
+        for path in ("/metrics", "/metrics%0A", "/%6Detrics", "/metrics?", "/metrics/"):
+            assert client.get(path).status_code in {403, 404}
+        for path in ("/predict", "/predict%0a", "/%70redict"):
+            assert client.post(path, json={"reviews": [REVIEW]}).status_code == 403
+
+
+def test_strangers_have_no_body_read(stage: Stage, api: Api) -> None:
+    """Open paths are open to those who only look; else slow bodies for them would fill the door, for everybody."""
+    with asking(stage, api, serving_requests=1) as client, ExitStack() as stack:
+        for path in sorted(OPEN):
+            connection = stack.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n\r\n{{".encode())
+            assert connection.recv(12) == b"HTTP/1.1 401"
+        assert client.post("/predict", json={"reviews": [REVIEW]}).status_code == 200
+
+
+def test_keys_are_read_with_names_and_roles() -> None:
+    """`HASH` alone may predict and give feedback; the other form says its name and what it may do."""
+    plain, named = api_keys.parse(f"{digest('a')}, ops:admin+predict:{digest('b')}")
+    assert (plain.name, plain.roles) == ("", {"predict", "feedback"})
+    assert (named.name, named.roles) == ("ops", {"admin", "predict"})
+    assert api_keys.find([plain, named], "b") is named
+    assert api_keys.find([plain, named], digest("b")) is None
+
+
+def test_every_route_is_guarded_or_meant_to_be_open(stage: Stage) -> None:
+    """Whoever adds a route that works finds its role here, and one with a body is within the limits of bodies."""
+    routes = [route for route in create_app(stage.settings).routes if isinstance(route, APIRoute)]
+    assert {route.path for route in routes} <= OPEN | set(ROLE) | {"/model"}
+    assert all(route.body_field is None for route in routes if route.methods & WITHOUT_BODY)
+
+
+def test_a_key_that_asks_too_often_waits(stage: Stage, api: Api) -> None:
+    """Three at once, then 429 with the time to wait; health checks have no limit, and another key has its own."""
+    keys = SecretStr(f"{digest(KEY)},{digest('other')}")
+    with asking(stage, api, serving_keys=keys, serving_rate=0.01, serving_burst=3) as client:
+        assert [client.get("/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+        refused = client.post("/predict", json={"reviews": [REVIEW]})
+        assert 90 < int(refused.headers["retry-after"]) <= 100
+        assert "0.01 times a second" in problem(refused)["detail"]
+        assert client.get("/health").status_code == 200
+        assert client.get("/model", headers={"Authorization": "Bearer other"}).status_code == 200
+
+
+def test_a_bucket_fills_again_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two a second, three at once: after a pause of a minute there are three again, not a hundred."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    bucket = Bucket(rate=2, burst=3)
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
+    now = 0.5
+    assert [bucket.take(), bucket.take()] == [0, 0.5]
+    now = 60
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+def test_every_answer_has_the_security_headers(stage: Stage, api: Api) -> None:
+    """Good ones, refusals and what is not there."""
+    with asking(stage, api) as client:
+        answers = [
+            client.get("/health"),
+            client.get("/model"),
+            client.get("/nothing"),
+            client.get("/model", headers={"Authorization": ""}),
+            client.post("/predict", content=b"{", headers={"Content-Type": "application/json"}),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 401, 422]
+    assert all(
+        SECURITY.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in answers
+    )
+
+
+def test_a_fault_quotes_nobody() -> None:
+    """A bug is one 500 in the one shape; its log has kind and stack, but neither has the words that raised it."""
+
+    async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("secret words of a review")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(FaultBarrier(faulty))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return await client.get("/predict")
+
+    with capture_logs() as logged:
+        answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert "log says more" in problem(answer)["detail"]
+    assert [event["kind"] for event in logged] == ["ValueError"]
+    assert any("faulty" in line for line in logged[0]["stack"])
+    assert "secret words" not in f"{answer.text}{logged}"

@@ -1,0 +1,127 @@
+"""Kill -9 of a real API under load, in fsync mode: whatever was answered is in the log when the next process is up."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from harness.prediction_log import Postgres, in_files, in_tables, postgres_server
+from harness.serving import KEY, Stage, process_of, until_version, wait_until
+from ratchet.serving.settings import ServingSettings
+
+CALLERS = 4
+MOST_ANSWERS = 200  # requests that are answered before the kill, at most
+FEW, ALL = {"tables": 3, "files": 2}, {"tables": 30, "files": 20}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+class Load:
+    """Callers that ask without a pause, each for predictions of its own, and know what they were answered."""
+
+    def __init__(self, address: str, point: int) -> None:
+        self.address, self.point = address, point
+        self.requests, self.answered, self.refused = 0, set[str](), 0
+        self._counting = threading.Lock()
+
+    def run(self, caller: int) -> None:
+        """Ask until nobody is there any more."""
+        dice = random.Random(f"{self.point}-{caller}")
+        with httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {KEY}"}) as client:
+            for request in range(100_000):
+                names = [f"{self.point}-{caller}-{request}-{number}" for number in range(dice.choice([1, 2, 50]))]
+                reviews = [{"text": "It broke after a week.", "prediction_id": name} for name in names]
+                try:
+                    answer = client.post("/predict", json={"reviews": reviews})
+                except httpx.TransportError:
+                    return
+                with self._counting:
+                    self.requests += 1
+                    if answer.status_code == httpx.codes.OK:
+                        self.answered |= {each["prediction_id"] for each in answer.json()["predictions"]}
+                    else:
+                        self.refused += 1
+
+
+def killed_under_load(
+    process: subprocess.Popen[str], client: httpx.Client, point: int, meanwhile: Callable[[], object]
+) -> Load:
+    """Kill a process at a moment that `point` decides; returns what it had answered by then."""
+    dice, load = random.Random(point), Load(str(client.base_url), point)
+    many = dice.randrange(MOST_ANSWERS)
+    with ThreadPoolExecutor(CALLERS) as callers:
+        asking = [callers.submit(load.run, caller) for caller in range(CALLERS)]
+        try:
+            wait_until(lambda: load.requests >= many // 2)
+            meanwhile()
+            wait_until(lambda: load.requests >= many)
+            time.sleep(dice.random() * 0.005)  # to fall anywhere within a request
+        finally:
+            process.kill()
+        for each in asking:
+            each.result()
+    return load
+
+
+@pytest.mark.parametrize("points", [FEW, pytest.param(ALL, marks=pytest.mark.minutes)], ids=["few", "all"])
+def test_answers_in_tables_outlast_a_kill(stage: Stage, server: Postgres, points: dict[str, int]) -> None:
+    """Each second kill falls while Postgres is away, so that some of the answers are in the spool."""
+    here = stage.settings.model_copy(update={"serving_log": server.url})
+    spool, answered, spooled = here.serving_log_spool, set[str](), 0
+    stage.promote(1)
+    for point in range(points["tables"]):
+        with process_of(here) as (process, client), ExitStack() as stack:
+            until_version(client, 1)
+            if point % 2:
+                stack.callback(server.start)
+            load = killed_under_load(process, client, point, server.stop if point % 2 else lambda: None)
+            assert load.refused == 0
+            answered |= load.answered
+            spooled += _rows_in(spool)
+    _finish(here)
+    assert spooled > 0
+    assert answered <= {row.prediction_id for row in in_tables(server.url)}
+
+
+@pytest.mark.parametrize("points", [FEW, pytest.param(ALL, marks=pytest.mark.minutes)], ids=["few", "all"])
+def test_answers_in_files_outlast_a_kill(stage: Stage, tmp_path: Path, points: dict[str, int]) -> None:
+    """Every answer is in a file, and no row is in two, however often making one was interrupted."""
+    folder = tmp_path / "log"
+    here = stage.settings.model_copy(update={"serving_log": SecretStr(str(folder)), "serving_log_flush_seconds": 0.02})
+    answered = set[str]()
+    stage.promote(1)
+    for point in range(points["files"]):
+        with process_of(here) as (process, client):
+            until_version(client, 1)
+            load = killed_under_load(process, client, point, lambda: None)
+            assert load.refused == 0
+            answered |= load.answered
+    _finish(here)
+    found = [row.prediction_id for row in in_files(folder)]
+    assert len(found) == len(set(found))
+    assert answered <= set(found)
+
+
+def _finish(settings: ServingSettings) -> None:
+    """Let one more process replay what is left."""
+    with process_of(settings) as (_, client):
+        until_version(client, 1)
+        wait_until(lambda: not list(settings.serving_log_spool.glob("*.jsonl")))
+
+
+def _rows_in(spool: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in spool.glob("*.jsonl"))

@@ -1,0 +1,77 @@
+"""What Prometheus sees."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.serving import Api, Mlflow, Stage, until_version, wait_until
+from ratchet.serving.metrics import MEDIA_TYPE
+
+REVIEWS = [{"text": "It works well and does not cost much."}, {"text": "It broke after a week. Terrible."}]
+Samples = dict[tuple[str, ...], float]
+
+
+def samples(client: httpx.Client) -> Samples:
+    """Every figure by its name and its labels, these in the order of their names."""
+    answer = client.get("/metrics").raise_for_status()
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    return {
+        (sample.name, *(text for _, text in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_answers_are_counted_by_route_and_status(client: httpx.Client) -> None:
+    """Refusals too; what the app does not know is one route, however many paths callers think of."""
+    client.post("/predict", json={"reviews": REVIEWS}).raise_for_status()
+    client.post("/predict", json={"reviews": []})
+    client.get("/model", headers={"Authorization": ""})
+    for path in ("/a", "/b", "/c"):
+        client.get(path)
+    found = samples(client)
+    assert found["ratchet_requests_total", "/predict", "200"] == 1
+    assert found["ratchet_requests_total", "/predict", "422"] == 1
+    assert found["ratchet_requests_total", "/model", "401"] == 1
+    assert found["ratchet_requests_total", "other", "404"] == 3
+    assert found["ratchet_request_seconds_count", "/predict"] == 2
+    assert found["ratchet_request_seconds_sum", "/predict"] > 0
+
+
+def test_predictions_are_counted_by_label_arm_and_version(client: httpx.Client) -> None:
+    """With the distribution of their probability in tenths."""
+    answer = client.post("/predict", json={"reviews": REVIEWS * 5}).raise_for_status().json()
+    labels = [each["label"] for each in answer["predictions"]]
+    found = samples(client)
+    for label in (0, 1):
+        assert found["ratchet_predictions_total", "champion", str(label), "1"] == labels.count(label)
+    total = sum(each["probability"] for each in answer["predictions"])
+    assert found["ratchet_probability_count",] == 10
+    assert found["ratchet_probability_sum",] == pytest.approx(total)
+
+
+def test_the_champion_has_version_age_and_alarm(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
+    """A champion that cannot be served sets the alarm; the next good one takes it back."""
+    before = samples(client)
+    assert (before["ratchet_champion_version",], before["ratchet_champion_problem",]) == (1, 0)
+    assert 0 < before["ratchet_champion_age_seconds",] < 600
+    assert 0 <= before["ratchet_ledger_seconds",] < 600
+    with registered.damaged(3):
+        stage.promote(3)
+        wait_until(lambda: samples(client)["ratchet_champion_problem",] == 1)
+        assert samples(client)["ratchet_champion_version",] == 1
+    stage.promote(2)
+    until_version(client, 2)
+    wait_until(lambda: samples(client)["ratchet_champion_problem",] == 0)
+    assert samples(client)["ratchet_champion_version",] == 2
+
+
+def test_without_a_champion_there_is_an_alarm_and_no_version(stage: Stage, api: Api) -> None:
+    """A figure that is not known is left out, not made up."""
+    with api(stage.settings) as client:
+        wait_until(lambda: ("ratchet_ledger_seconds",) in samples(client))
+        found = samples(client)
+    assert found["ratchet_champion_problem",] == 1
+    assert ("ratchet_champion_version",) not in found

@@ -1,0 +1,235 @@
+"""What the API keeps of its answers, and how true labels come to them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from harness.prediction_log import Postgres, in_files, in_tables, labels_in_tables, postgres_server
+from harness.serving import Api, Mlflow, Stage, process_of, until_version, wait_until
+from ratchet.errors import ConfigurationError
+from ratchet.model import artifact
+from ratchet.serving.app import create_app
+from ratchet.serving.settings import ServingSettings
+
+REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+def ask(client: httpx.Client, *reviews: dict[str, str]) -> list[dict[str, object]]:
+    """The answers to some reviews."""
+    return client.post("/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
+
+
+def tell(client: httpx.Client, **labels: int) -> httpx.Response:
+    """The answer to some true labels, by prediction_id."""
+    feedback = [{"prediction_id": name, "label": label} for name, label in labels.items()]
+    return client.post("/feedback", json={"feedback": feedback})
+
+
+def outcomes(answer: httpx.Response) -> list[str]:
+    return [each["outcome"] for each in answer.raise_for_status().json()["feedback"]]
+
+
+def test_every_answer_has_its_row(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
+    """What was answered, by which version, when, for how long a text of how many known terms; but not the text."""
+    other = {"text": "Zyxgh zyxgh good zyxgh."}
+    answers = ask(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
+    rows = in_tables(stage.settings.ledger_url)
+    assert [(row.prediction_id, row.label, round(row.probability, 12)) for row in rows] == [
+        (each["prediction_id"], each["label"], round(each["probability"], 12)) for each in answers
+    ]
+    model = artifact.load(registered.bench.store / registered.trained(1).room)
+    known = {column for column in model.columns.tolist() if model.table[column, 0]}
+    for row, review in zip(rows, (REVIEW, other), strict=True):
+        counts = artifact.counted([review.get("title", "")], [review["text"]])
+        assert row.terms == len(known & set(counts.columns.tolist())) > 0
+        assert (row.title_length, row.text_length) == (len(review.get("title", "")), len(review["text"]))
+        assert (row.model_version, row.arm, row.key, row.title, row.text) == (1, "champion", "tests", None, None)
+        assert datetime.now(UTC) - timedelta(seconds=30) < row.at.replace(tzinfo=UTC) < datetime.now(UTC)
+        assert 0 < row.seconds < 30
+    assert rows[1].terms < len(set(counts.columns.tolist()))
+
+
+def test_every_row_names_its_arm_and_its_experiment(stage: Stage, api: Api, registered: Mlflow) -> None:
+    """Drawn reviews have a row of their arm, those of the champion one of the shadow, too; before, none was drawn."""
+    stage.promote(1)
+    registered.nominate(1)
+    given = {"serving_challenger_share": 0.5, "serving_shadow": True}
+    reviews = [REVIEW | {"prediction_id": f"order-{number}"} for number in range(100)]
+    with api(stage.settings.model_copy(update=given)) as client:
+        until_version(client, 1)
+        ask(client, REVIEW | {"prediction_id": "before"})
+        registered.nominate(3)
+        wait_until(lambda: client.get("/model").json()["experiment"]["challenger"] is not None)
+        answers = ask(client, *reviews)
+    rows = {(row.prediction_id, row.arm): row for row in in_tables(stage.settings.ledger_url)}
+    assert rows.pop(("before", "champion")).experiment == ""
+    drawn = [("champion", 1), ("challenger", 3), ("shadow", 3)]
+    assert {(arm, row.model_version) for (_, arm), row in rows.items()} == set(drawn)
+    assert {row.experiment for row in rows.values()} == {"1/3/0.5"}
+    for each in answers:
+        identity = each["prediction_id"], each["arm"]
+        assert rows.pop(identity).model_version == each["model_version"]
+        assert (each["arm"] == "champion") == (rows.pop((each["prediction_id"], "shadow"), None) is not None)
+    assert rows == {}
+
+
+def test_text_is_kept_only_when_allowed(stage: Stage, api: Api) -> None:
+    """With the setting it is, but for a character that Postgres does not take."""
+    stage.promote(1)
+    with api(stage.settings.model_copy(update={"serving_log_text": True})) as client:
+        until_version(client, 1)
+        ask(client, {"title": "Größe", "text": "nul \0 and\n没有", "prediction_id": "a"})
+    (row,) = in_tables(stage.settings.ledger_url)
+    assert (row.title, row.text, row.text_length) == ("Größe", "nul \ufffd and\n没有", 12)
+
+
+def test_a_request_may_be_sent_again(client: httpx.Client, stage: Stage) -> None:
+    """The same answer, one row. Another review under an old id is answered, and the first one's row stays."""
+    first = {**REVIEW, "prediction_id": "order-1"}
+    assert ask(client, first) == ask(client, first)
+    ask(client, {"text": "Something else entirely, and terrible.", "prediction_id": "order-1"})
+    (row,) = in_tables(stage.settings.ledger_url)
+    assert row.text_length == len(REVIEW["text"])
+
+
+def test_labels_find_their_predictions(client: httpx.Client, stage: Stage) -> None:
+    """Told again they are known; a prediction that nobody knows may come yet, and its label is kept for it."""
+    ask(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
+    assert outcomes(tell(client, a=1, b=0)) == ["added", "added"]
+    assert outcomes(tell(client, b=0, c=1, z=1)) == ["known", "added", "unknown prediction"]
+    assert labels_in_tables(stage.settings.ledger_url) == {"a": 1, "b": 0, "c": 1, "z": 1}
+
+
+def test_another_label_is_a_conflict(client: httpx.Client, stage: Stage) -> None:
+    """409 names the labels that contradict; the others are kept, the first one of each stays."""
+    ask(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
+    assert outcomes(tell(client, b=1)) == ["added"]
+    answer = tell(client, a=1, b=0, c=0)
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert list(answer.json()["errors"]) == ["feedback.1.label"]
+    assert labels_in_tables(stage.settings.ledger_url) == {"a": 1, "b": 1, "c": 0}
+
+
+def test_a_thousand_labels_are_the_most(client: httpx.Client) -> None:
+    """1 and 1,000 are taken; none, 1,001, a prediction named twice, and what is no label are refused by place."""
+    for many in (1, 1_000):
+        assert len(outcomes(tell(client, **{f"p-{many}-{number}": 1 for number in range(many)}))) == many
+    twice = [{"prediction_id": "a", "label": label} for label in (0, 1)]
+    for feedback, place in (
+        ([], "feedback"),
+        ([{"prediction_id": f"p-{number}", "label": 1} for number in range(1_001)], "feedback"),
+        (twice, "feedback"),
+        ([{"prediction_id": "a", "label": 2}], "feedback.0.label"),
+        ([{"prediction_id": "a b", "label": 1}], "feedback.0.prediction_id"),
+        ([{"prediction_id": "a"}], "feedback.0.label"),
+    ):
+        answer = client.post("/feedback", json={"feedback": feedback})
+        assert answer.status_code == 422
+        assert place in answer.json()["errors"]
+
+
+def test_with_the_database_away_all_is_spooled(stage: Stage, api: Api) -> None:
+    """Answers are given, labels accepted, and both are there as soon as a process finds the database again."""
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+    with api(stage.without_services()) as client:
+        until_version(client, 1)
+        ask(client, {**REVIEW, "prediction_id": "a"})
+        assert outcomes(tell(client, a=0)) == ["accepted"]
+    with api(stage.settings):
+        wait_until(lambda: labels_in_tables(stage.settings.ledger_url) == {"a": 0})
+    assert [row.prediction_id for row in in_tables(stage.settings.ledger_url)] == ["a"]
+    assert list(stage.settings.serving_log_spool.iterdir()) == []
+
+
+def test_labels_that_nothing_takes_are_not_claimed_to_be_kept(stage: Stage, api: Api) -> None:
+    """Sink away and spool full: answers go on, but who tells a label is asked to tell it again."""
+    stage.promote(1)
+    with api(stage.settings) as client:
+        until_version(client, 1)
+    with api(stage.without_services().model_copy(update={"serving_log_spool_bytes": 0})) as client:
+        until_version(client, 1)
+        assert len(ask(client, REVIEW)) == 1
+        answer = tell(client, a=1)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "hunter2" not in answer.text
+
+
+def test_postgres_may_stop_and_start_under_load(stage: Stage, server: Postgres) -> None:
+    """Two processes answer; Postgres goes and comes back twice: only 200s, and in the end a row for each answer."""
+    stage.promote(1)
+    stop = threading.Event()
+
+    def answered(client: httpx.Client, caller: str) -> list[str]:
+        given: list[str] = []
+        while not stop.is_set():
+            reviews = [{**REVIEW, "prediction_id": f"{caller}-{len(given) + each}"} for each in range(3)]
+            given += [str(each["prediction_id"]) for each in ask(client, *reviews)]
+        return given
+
+    here = stage.settings.model_copy(update={"serving_log": server.url})
+    with ExitStack() as stack, ThreadPoolExecutor(4) as callers:
+        clients = [stack.enter_context(process_of(_with_cache(here, f"cache-{number}")))[1] for number in range(2)]
+        for client in clients:
+            until_version(client, 1)
+        asked = [callers.submit(answered, clients[number % 2], str(number)) for number in range(4)]
+        try:
+            for _ in range(2):
+                server.stop()
+                wait_until(lambda: any(here.serving_log_spool.iterdir()))
+                server.start()
+                wait_until(lambda: not any(here.serving_log_spool.iterdir()))
+        finally:
+            server.start()
+            stop.set()
+        given = [each for caller in asked for each in caller.result()]
+    assert len(given) == len(set(given)) > 0
+    assert sorted(row.prediction_id for row in in_tables(server.url)) == sorted(given)
+
+
+def _with_cache(settings: ServingSettings, name: str) -> ServingSettings:
+    """The settings of another process, with a cache of its own and the same spool."""
+    return settings.model_copy(update={"serving_cache": settings.serving_cache.with_name(name)})
+
+
+def test_rows_may_be_kept_as_files(stage: Stage, api: Api, tmp_path: Path) -> None:
+    """In a folder, by date; labels are accepted, and compared by whoever reads them."""
+    stage.promote(1)
+    with api(stage.settings.model_copy(update={"serving_log": SecretStr(str(tmp_path / "log"))})) as client:
+        until_version(client, 1)
+        ask(client, {**REVIEW, "prediction_id": "a"}, {**REVIEW, "prediction_id": "b"})
+        assert outcomes(tell(client, a=1)) == ["accepted"]
+    assert [row.prediction_id for row in in_files(tmp_path / "log")] == ["a", "b"]
+    assert len(list(tmp_path.glob("log/feedback/date=*/*.jsonl"))) == 1
+
+
+def test_a_spool_in_the_cache_is_refused(stage: Stage) -> None:
+    """The cache forgets what is no model, and rows with it."""
+    inside = stage.settings.serving_cache / "spool"
+    with pytest.raises(ConfigurationError, match="RATCHET_SERVING_LOG_SPOOL"):
+        create_app(stage.settings.model_copy(update={"serving_log_spool": inside}))
+
+
+def test_models_are_asked_for_what_they_know(registered: Mlflow) -> None:
+    """Also for a review without a word, between others."""
+    model = artifact.load(registered.bench.store / registered.trained(3).room)
+    known = model.known(artifact.counted(["", "", ""], ["good", "!", "good good"])).tolist()
+    assert known[1] == 0
+    assert 0 < known[0] <= known[2]

@@ -1,0 +1,118 @@
+"""A training begins where the last one ended: an input like any other, which speeds up the way and not the end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from harness.jobs import Bench
+from ratchet.candidates import CANDIDATES, FEATURIZER, GAP
+from ratchet.jobs import catalogue, keys
+from ratchet.jobs.base import Work
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import FolderStorage
+from ratchet.settings import Settings
+from ratchet.training.fit import train
+from ratchet.training.warm_start import DUALS, known
+from ratchet.windows import Window
+
+SOURCE = "synthetic:rows=1500&weeks=3&test_rows=300&drift_week=none&seed=1"
+
+Train = Callable[..., Manifest]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A store with the features of three batches, and nothing trained."""
+    bench = Bench(tmp_path_factory.mktemp("prepared"))
+    bench.prepare(SOURCE, batches=3)
+    return bench
+
+
+@pytest.fixture
+def storage(prepared: Bench, tmp_path: Path) -> FolderStorage:
+    shutil.copytree(prepared.store, tmp_path / "store")
+    return FolderStorage(tmp_path / "store")
+
+
+@pytest.fixture
+def trained(storage: FolderStorage) -> Train:
+    """The train job of a window, without MLflow."""
+
+    def run(end: int, candidate: str = "nb-svm", force: bool = False) -> Manifest:
+        job = catalogue.train(f"0-{end}", candidate)
+        make = lambda work: train(work, Window(end), candidate)  # noqa: E731
+        return job.run(make, storage, Settings(), force=force)
+
+    return run
+
+
+def features_of(*batches: int) -> set[str]:
+    return {keys.features(FEATURIZER, keys.batch_name(number)) for number in batches}
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_the_last_training_is_an_input(trained: Train, storage: FolderStorage, candidate: str) -> None:
+    """Week 0 has features alone; week 1 names the training of week 0 with its digest, and keeps duals by batch."""
+    first, second = trained(0, candidate), trained(1, candidate)
+    assert set(first.inputs) == features_of(0)
+    assert set(second.inputs) == {first.room, *features_of(0, 1)}
+    assert second.inputs[first.room] == first.digest
+    duals = load_file(storage.root / second.room / DUALS)
+    kept = {name: sum(len(duals[f"{batch}.{name}"]) for batch in ("batch_00", "batch_01")) for name in second.rows}
+    assert kept == second.rows
+    assert len(duals["batch_01.held_out"]) == len(duals["batch_01.train"])
+    assert second.metrics["duality_gap"] <= GAP
+
+
+def test_the_same_inputs_give_the_same_bytes(trained: Train) -> None:
+    """Forced again beside the same last training, every output has the digest it had."""
+    trained(0)
+    first = trained(1)
+    assert trained(1, force=True).outputs == first.outputs
+    assert trained(1).finished_at == trained(1).finished_at
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_a_cold_start_ends_at_the_same_optimum(trained: Train, storage: FolderStorage, candidate: str) -> None:
+    """Without the last training, the objective is the same within the gap."""
+    trained(0, candidate)
+    warm = trained(1, candidate)
+    shutil.rmtree(storage.root / keys.model(Window(0), candidate))
+    cold = trained(1, candidate, force=True)
+    assert set(cold.inputs) == features_of(0, 1)
+    assert cold.metrics["objective"] == pytest.approx(warm.metrics["objective"], rel=GAP)
+    assert cold.metrics["macro_f1"] == pytest.approx(warm.metrics["macro_f1"], abs=0.02)
+
+
+def test_a_week_that_was_not_trained_is_passed_over(trained: Train) -> None:
+    """The last earlier window that this candidate was trained on counts, another candidate's does not."""
+    first = trained(0)
+    trained(1, "linear-svc")
+    assert set(trained(2).inputs) == {first.room, *features_of(0, 1, 2)}
+
+
+def test_duals_of_reviews_that_changed_are_left_out(trained: Train, storage: FolderStorage, tmp_path: Path) -> None:
+    """A batch whose features are not those of then begins anew; the others begin where they were."""
+    room = trained(1).room
+    path = storage.root / keys.manifest(room)
+    manifest = json.loads(path.read_text())
+    manifest["inputs"][keys.features(FEATURIZER, "batch_00")] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    work = Work(storage, keys.model(Window(2), "nb-svm"), tmp_path)
+    made = {
+        name: work.read(keys.features(FEATURIZER, name), "nothing") for name in ("batch_00", "batch_01", "batch_02")
+    }
+    duals = known(work, Window(2), "nb-svm", made)
+    assert room in work.inputs
+    for array, parts in ((duals.whole, ("train", "validation")), (duals.held_out, ("train",))):
+        sizes = [made[name].rows[part] for part in parts for name in made]
+        pieces = np.split(np.isnan(array), np.cumsum(sizes)[:-1])
+        assert [piece.all() for piece in pieces] == [True, False, True] * len(parts)
+        assert not any(piece.any() for piece in pieces[1::3])
