@@ -87,12 +87,12 @@ class RatchetJobOperator(EcsRunTaskOperator):
         self._started_by, forced = token, str(self.force) == "True"
         self.overrides = self.overrides_for(context["ti"], token, forced=forced)
         self.launch = Launch(self.client, self.cluster, token, self.patience, self.poll)
-        room = self.launch.waiting()
+        patience = self.launch.waiting()
         while True:
             self.arn = self.launch.find()  # before the manifest: a task that ends in between has left one
             standing = job.result(storage, force=forced, launch=token)
             if standing and not self.arn:
-                self.log.info("The result of %s stands under %s; nothing to launch.", job.name, job.room)
+                self.log.info("The result of %s stands under %s; nothing to launch.", job.name, job.prefix)
                 return summary(standing)
             try:
                 task = self._see_through(context["ti"])
@@ -101,9 +101,9 @@ class RatchetJobOperator(EcsRunTaskOperator):
                 if self.launch.interruptions > SPOT_TRIES:
                     raise
                 self.log.warning("%s Launching again, time %d.", reason, self.launch.interruptions + 1)
-                room = self.launch.waiting()
+                patience = self.launch.waiting()
             except NotPlaced as reason:
-                room.spend(reason)
+                patience.spend(reason)
 
     def overrides_for(self, ti: Any, token: str, *, forced: bool) -> dict[str, Any]:
         given = {name: str(value) for name, value in self.arguments.items() if str(value)}
@@ -178,7 +178,7 @@ class RatchetJobOperator(EcsRunTaskOperator):
         if manifest is None:
             raise AirflowException(
                 f"ECS says that {self.arn} ended well ({task.get('stoppedReason')}), but {job.name} left no manifest "
-                f"under {storage.uri}/{job.room}. It was stopped from outside, or it wrote elsewhere: compare "
+                f"under {storage.uri}/{job.prefix}. It was stopped from outside, or it wrote elsewhere: compare "
                 "RATCHET_STORE here and in the task definition."
             )
         return manifest
@@ -214,4 +214,4 @@ def launch_token(context: Context) -> str:
 
 def summary(manifest: Manifest) -> dict[str, Any]:
     """What later tasks and readers of XCom want to know; small, because XCom is a database row."""
-    return manifest.model_dump(include={"job", "room", "rows", "metrics", "details", "seconds"})
+    return manifest.model_dump(include={"job", "prefix", "rows", "metrics", "details", "seconds"})

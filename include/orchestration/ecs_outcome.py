@@ -26,7 +26,7 @@ class Interrupted(Lost):
 
 
 class NotPlaced(Lost):
-    """The task was accepted, but there was no room for it."""
+    """The task was accepted, but there was no prefix for it."""
 
 
 def judge(task: dict[str, Any], container: str, last_words: Callable[[], str]) -> None:

@@ -1,4 +1,4 @@
-"""The walls between the rooms: who may import whom."""
+"""The walls between the prefixes: who may import whom."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("room", WALLS)
-def test_a_room_imports_nothing_from_behind_its_wall(room: str) -> None:
+@pytest.mark.parametrize("prefix", WALLS)
+def test_a_room_imports_nothing_from_behind_its_wall(prefix: str) -> None:
     """`ratchet` knows no Airflow; what Airflow parses knows no data library."""
     offenders = {
         f"{path.relative_to(PROJECT)} imports {', '.join(sorted(found))}"
-        for path in (PROJECT / room).rglob("*.py")
-        if (found := imports(path) & WALLS[room])
+        for path in (PROJECT / prefix).rglob("*.py")
+        if (found := imports(path) & WALLS[prefix])
     }
     assert not offenders
 
 
 def test_only_the_cli_and_the_tests_import_the_local_stand_ins() -> None:
     """Production code leans neither on the embedded default nor on the compose stack, which builds on it."""
-    local = {path for room in ("composed", "embedded") for path in (PROJECT / "include" / room).rglob("*.py")}
+    local = {path for prefix in ("composed", "embedded") for path in (PROJECT / "include" / prefix).rglob("*.py")}
     doors = {PROJECT / f"include/ratchet/commands/{name}.py" for name in ("local", "stack")}
-    users = {path for room in ("include", "dags", "plugins") for path in (PROJECT / room).rglob("*.py")}
+    users = {path for prefix in ("include", "dags", "plugins") for path in (PROJECT / prefix).rglob("*.py")}
     assert {path for path in users if imports(path) & {"composed", "embedded"}} <= local | doors
 
 

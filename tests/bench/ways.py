@@ -59,22 +59,22 @@ class Ratchet:
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
         jit.main()  # as the others import their libraries: a job finds its kernels compiled
-        self.run(catalogue.featurize(keys.TEST), lambda work: featurize(work, keys.TEST))
+        self.run(catalogue.featurize(keys.TEST), lambda context: featurize(context, keys.TEST))
 
     def run(self, job: Any, make: Any) -> None:
         job.run(make, self.storage, self.settings)
 
     def week(self, number: int) -> None:
         batch, self.window = keys.batch_name(number), Window(number)
-        self.run(catalogue.featurize(batch), lambda work: self.featurize(work, batch))
+        self.run(catalogue.featurize(batch), lambda context: self.featurize(context, batch))
         training = catalogue.train(str(self.window), self.candidate)
-        self.run(training, lambda work: self.train(work, self.window, self.candidate))
+        self.run(training, lambda context: self.train(context, self.window, self.candidate))
 
     def answers(self) -> Answers:
         from ratchet.features import featurize
         from ratchet.jobs.manifests import read
 
-        made = read(self.storage, catalogue.featurize(keys.TEST).room, "nothing")
+        made = read(self.storage, catalogue.featurize(keys.TEST).prefix, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))
         return model.probabilities(featurize.load(self.storage, made, keys.TEST).counts) >= 0.5
 

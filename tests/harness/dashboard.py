@@ -113,10 +113,10 @@ def twelve_weeks(store: Path) -> None:
         champion = ledger.champion()
         ledger.record(decided(week, champion), champion)
         if week:
-            room = keys.score(keys.batch_name(week))
+            prefix = keys.score(keys.batch_name(week))
             figures = {"metrics": {"macro_f1": 0.7 + week / 100}, "seconds": 30.0 + week, "peak_memory_mib": 512.0}
-            scored = Manifest(job="score", room=room, finished_at=f"2026-01-{week + 10}T00:00:00+00:00", **figures)
-            storage.write(keys.manifest(room), scored.model_dump_json().encode())
+            scored = Manifest(job="score", prefix=prefix, finished_at=f"2026-01-{week + 10}T00:00:00+00:00", **figures)
+            storage.write(keys.manifest(prefix), scored.model_dump_json().encode())
     champion = ledger.champion()
     back = {"action": "rollback", "version": 11, "previous": 12, "decided_by": "ada"}
     ledger.record(Decision(subject="back", reasons=["rolled back by hand"], **back), champion)

@@ -61,15 +61,15 @@ class Bench:
         return self.ledger.decision(decision)
 
     def evidence(self, window: str) -> Evidence:
-        room = self.store / keys.evaluation(Window.parse(window))
-        return Evidence.model_validate_json((room / EVIDENCE).read_text())
+        prefix = self.store / keys.evaluation(Window.parse(window))
+        return Evidence.model_validate_json((prefix / EVIDENCE).read_text())
 
-    def manifest(self, room: str) -> Manifest:
-        return manifests.read(FolderStorage(self.store), room, "nothing")
+    def manifest(self, prefix: str) -> Manifest:
+        return manifests.read(FolderStorage(self.store), prefix, "nothing")
 
-    def rewrite(self, room: str, **changes: object) -> None:
-        """Forge the manifest of a room."""
-        path = self.store / keys.manifest(room)
+    def rewrite(self, prefix: str, **changes: object) -> None:
+        """Forge the manifest of a prefix."""
+        path = self.store / keys.manifest(prefix)
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     @property

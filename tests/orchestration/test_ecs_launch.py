@@ -66,7 +66,7 @@ def test_what_passes_is_waited_out_with_the_same_token(stage: Stage, kind: Kind)
 @pytest.mark.parametrize(
     ("operation", "kind", "reason"),
     [
-        ("RunTask", Kind.NO_ROOM, r"had no room for \d+ s: Capacity is unavailable .* Add subnets in other avail"),
+        ("RunTask", Kind.NO_ROOM, r"had no prefix for \d+ s: Capacity is unavailable .* Add subnets in other avail"),
         ("RunTask", Kind.THROTTLED, r"did not answer for \d+ s: .*Rate exceeded.* Check AWS_ENDPOINT_URL"),
         ("ListTasks", Kind.UNAVAILABLE, r"ECS at http://127.0.0.1:\d+ did not answer for \d+ s: .*ServiceUnavailable"),
         ("DescribeTasks", Kind.RESET, r"did not answer for .* A task that was launched is found by the next try"),
@@ -173,7 +173,7 @@ def test_a_third_interruption_ends_the_try(stage: Stage) -> None:
 
 
 def test_a_task_that_was_accepted_but_not_placed_is_launched_again(stage: Stage) -> None:
-    """Fargate may find out only afterwards that there is no room."""
+    """Fargate may find out only afterwards that there is no prefix."""
     stage.faults.order("RunTask", Kind.NOT_PLACED, Kind.NOT_PLACED)
     stage.run("manifest")
     assert len({request["clientToken"] for request in stage.faults.launches}) == 3

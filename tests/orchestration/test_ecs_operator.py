@@ -14,7 +14,7 @@ from orchestration.settings import EcsSettings
 
 def test_a_job_is_launched_and_its_manifest_returned(stage: Stage) -> None:
     """The common case: one task, one manifest, its summary for XCom."""
-    assert stage.run("manifest")["room"].endswith(f"/{stage.batch}")
+    assert stage.run("manifest")["prefix"].endswith(f"/{stage.batch}")
     assert stage.jobs == 1
 
 

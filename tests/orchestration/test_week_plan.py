@@ -123,10 +123,10 @@ def finished(
 ) -> None:
     """Leave the manifest that a job leaves."""
     storage = open_storage(settings.store)
-    upstream = {each.room: manifests.find(storage, each.room).digest for each in inputs}
+    upstream = {each.prefix: manifests.find(storage, each.prefix).digest for each in inputs}
     files = {name: Output(sha256=made, size=0) for name in outputs}
-    manifest = Manifest(job=job.name, room=job.room, parameters=job.parameters, inputs=upstream, outputs=files)
-    storage.write(keys.manifest(job.room), manifest.model_dump_json().encode())
+    manifest = Manifest(job=job.name, prefix=job.prefix, parameters=job.parameters, inputs=upstream, outputs=files)
+    storage.write(keys.manifest(job.prefix), manifest.model_dump_json().encode())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What tests of jobs share: the work of one, and a bucket to download from."""
+"""What tests of jobs share: the context of one, and a bucket to download from."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from harness import local_s3
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.storage import FolderStorage
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
-    """The work of an ingest job on a folder store."""
+def context(tmp_path: Path) -> JobContext:
+    """The context of an ingest job on a folder store."""
     folder = tmp_path / "work"
     folder.mkdir()
-    return Work(FolderStorage(tmp_path / "store"), "raw/seed", folder)
+    return JobContext(FolderStorage(tmp_path / "store"), "raw/seed", folder)
 
 
 @pytest.fixture(scope="module")

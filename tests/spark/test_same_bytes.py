@@ -78,23 +78,24 @@ def process(store: FolderStorage, engine: str, source: str, delivery: str = keys
     """Ingest a source here; preprocess and split it with an engine."""
     cache, settings = store.root / "cache", Settings()
     job = catalogue.ingest(source, delivery)
-    job.run(lambda work: ingest(work, source, delivery, cache), store, settings)
+    job.run(lambda context: ingest(context, source, delivery, cache), store, settings)
     preprocess(store, engine, delivery)
     job = catalogue.split(delivery, str(batches))
     make = engines.job("split", engine)
-    job.run(lambda work: make(work, delivery, job.parameters["batches"]), store, settings)
+    job.run(lambda context: make(context, delivery, job.parameters["batches"]), store, settings)
 
 
 def preprocess(store: FolderStorage, engine: str, delivery: str = keys.SEED) -> Manifest:
     make = engines.job("preprocess", engine)
-    return catalogue.preprocess(delivery).run(lambda work: make(work, delivery), store, Settings())
+    return catalogue.preprocess(delivery).run(lambda context: make(context, delivery), store, Settings())
 
 
 def said(store: FolderStorage) -> dict[str, tuple]:
     """What every manifest says, the order of its counts included, but for time, memory and launch."""
     manifests = [Manifest.model_validate_json(store.read(key)) for key in store.list("") if key.endswith(keys.MANIFEST)]
     return {
-        each.room: (each.digest, each.inputs, each.outputs, list(each.rows.items()), each.details) for each in manifests
+        each.prefix: (each.digest, each.inputs, each.outputs, list(each.rows.items()), each.details)
+        for each in manifests
     }
 
 
@@ -221,7 +222,7 @@ def _ordered(manifest: Manifest, order: str) -> bytes:
 def _split(store: FolderStorage, engine: str, batches: int) -> Manifest:
     make = engines.job("split", engine)
     job = Job("split", keys.split(keys.SEED), {"batches": batches})
-    return job.run(lambda work: make(work, keys.SEED, batches), store, Settings(), force=True)
+    return job.run(lambda context: make(context, keys.SEED, batches), store, Settings(), force=True)
 
 
 @pytest.mark.usefixtures("spark")

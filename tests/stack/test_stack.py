@@ -66,7 +66,7 @@ def test_three_weeks_leave_three_decisions_that_all_parts_agree_on(weeks: Stage)
         assert read.rows["read"] == 140_152
     for manifest in (read, *(manifests.find(weeks.storage, keys.decision(row.window)) for row in history)):
         for name, output in manifest.outputs.items():
-            assert weeks.sha256(f"{manifest.room}/{name}") == output.sha256
+            assert weeks.sha256(f"{manifest.prefix}/{name}") == output.sha256
     assert (weeks.output / "report.html").stat().st_size > 10_000
 
 
@@ -141,8 +141,8 @@ def test_the_api_serves_the_champion(weeks: Stage) -> None:
 
 def test_a_released_dag_appears_and_a_deleted_one_disappears(weeks: Stage, tmp_path: Path) -> None:
     """Airflow follows the bucket, without a restart."""
-    for room in ("dags", "plugins", "include"):
-        shutil.copytree(PROJECT / room, tmp_path / room)
+    for prefix in ("dags", "plugins", "include"):
+        shutil.copytree(PROJECT / prefix, tmp_path / prefix)
     (tmp_path / "dags" / "hello.py").write_text(
         "from airflow.sdk import dag\n\n\n@dag(schedule=None)\ndef hello() -> None: ...\n\n\nhello()\n"
     )
@@ -159,8 +159,8 @@ def test_a_person_rejects_and_the_run_keeps_its_release(weeks: Stage, tmp_path: 
     asked = f"/api/v2/dags/review_sentiment/dagRuns/{run_id}/taskInstances/retraining.approve/-1/hitlDetails"
     until(lambda: weeks.airflow.http.get(asked).status_code == 200)
     release = weeks.airflow.run(run_id)["bundle_version"]
-    for room in ("dags", "plugins", "include"):
-        shutil.copytree(PROJECT / room, tmp_path / room)
+    for prefix in ("dags", "plugins", "include"):
+        shutil.copytree(PROJECT / prefix, tmp_path / prefix)
     with (tmp_path / "dags" / "review_sentiment.py").open("a") as file:
         file.write("# Another release.\n")
     assert deploy(weeks.compose.env, tmp_path).sha != release

@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
 
 
 def listen(path: Path) -> socket.socket:
-    """Open to this user only: who may connect may run programs. A path has room for about 100 bytes."""
+    """Open to this user only: who may connect may run programs. A path has prefix for about 100 bytes."""
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(str(path)) == 0:
             raise SystemExit(f"another engine serves {path}: stop it, or choose another --socket")

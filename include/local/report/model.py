@@ -45,7 +45,7 @@ class JobFigures(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     job: str
-    room: str
+    prefix: str
     seconds: float
     peak_memory_mib: float
     rows: dict[str, int]
@@ -144,8 +144,8 @@ def collect(storage: Storage, ledger: Ledger, runs: Iterable[Run]) -> list[WeekR
 
 def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> WeekReport:
     window = Window(run.week)
-    made = {room: found for room in _rooms(window) if (found := manifests.find(storage, room))}
-    trained = [made[room] for name in CANDIDATES if (room := keys.model(window, name)) in made]
+    made = {prefix: found for prefix in _prefixes(window) if (found := manifests.find(storage, prefix))}
+    trained = [made[prefix] for name in CANDIDATES if (prefix := keys.model(window, name)) in made]
     scored = made.get(keys.score(keys.batch_name(window.end)))
     decided = made.get(keys.decision(window))
     figures: dict[str, Any] = {"champion": champion}
@@ -166,11 +166,11 @@ def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> W
     )
 
 
-def _rooms(window: Window) -> list[str]:
-    """Every room that a week may have filled; whether it did, its manifest says."""
+def _prefixes(window: Window) -> list[str]:
+    """Every prefix that a week may have filled; whether it did, its manifest says."""
     batch = keys.batch_name(window.end)
     return [
-        *(room(delivery) for delivery in (keys.SEED, batch) for room in (keys.raw, keys.processed, keys.split)),
+        *(prefix(delivery) for delivery in (keys.SEED, batch) for prefix in (keys.raw, keys.processed, keys.split)),
         *(keys.features(FEATURIZER, name) for name in (keys.TEST, *map(keys.batch_name, window.batches))),
         keys.score(batch),
         *(keys.model(window, name) for name in CANDIDATES),

@@ -13,7 +13,7 @@ import typer
 from ratchet.cli import commands
 from ratchet.errors import ConfigurationError, RatchetError
 from ratchet.jobs import catalogue, engines
-from ratchet.jobs.base import Job, Work
+from ratchet.jobs.base import Job, JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import open_storage
 from ratchet.logs import configure
@@ -70,7 +70,7 @@ def ingest(
         raise ConfigurationError("A SQL table is extracted by Airflow's Postgres hook: run it through the DAG.")
     run(
         catalogue.ingest(origin, delivery),
-        lambda work: make(work, origin, delivery, settings.cache.expanduser()),
+        lambda context: make(context, origin, delivery, settings.cache.expanduser()),
         settings,
         force=force,
     )
@@ -82,7 +82,7 @@ def preprocess(
 ) -> None:
     """Read reviews, refuse what is broken into the quarantine, and drop duplicates."""
     make = engines.job("preprocess", engine)
-    run(catalogue.preprocess(delivery), lambda work: make(work, delivery), settings_for(store), force=force)
+    run(catalogue.preprocess(delivery), lambda context: make(context, delivery), settings_for(store), force=force)
 
 
 @app.command(**jobs_panel)
@@ -97,7 +97,7 @@ def split(
     make = engines.job("split", engine)
     settings = settings_for(store)
     job = catalogue.split(delivery, str(batches or settings.seed_batches))
-    run(job, lambda work: make(work, delivery, job.parameters["batches"]), settings, force=force)
+    run(job, lambda context: make(context, delivery, job.parameters["batches"]), settings, force=force)
 
 
 @app.command(**jobs_panel)
@@ -105,7 +105,7 @@ def featurize(batch: Batch, store: Store = None, force: Force = False) -> None:
     """Count the n-grams of one batch, once, for every later window."""
     from ratchet.features.featurize import featurize as make
 
-    run(catalogue.featurize(batch), lambda work: make(work, batch), settings_for(store), force=force)
+    run(catalogue.featurize(batch), lambda context: make(context, batch), settings_for(store), force=force)
 
 
 @app.command(**jobs_panel)
@@ -115,8 +115,8 @@ def score(batch: Batch, store: Store = None, force: Force = False) -> None:
 
     settings = settings_for(store)
 
-    def scored(work: Work) -> None:
-        make(work, batch, commands.registry(settings), commands.ledger(settings))
+    def scored(context: JobContext) -> None:
+        make(context, batch, commands.registry(settings), commands.ledger(settings))
 
     run(catalogue.score(batch), scored, settings, force=force)
 
@@ -133,7 +133,7 @@ def train(
 
     settings = settings_for(store)
     job = catalogue.train(window, candidate)
-    run(job, lambda work: train_and_log(work, job, commands.registry(settings), settings), settings, force=force)
+    run(job, lambda context: train_and_log(context, job, commands.registry(settings), settings), settings, force=force)
 
 
 @app.command(**jobs_panel)
@@ -151,9 +151,9 @@ def evaluate(
 
     settings = settings_for(store)
 
-    def evaluated(work: Work) -> None:
+    def evaluated(context: JobContext) -> None:
         names = [name.strip() for name in candidates.split(",")]
-        make(work, Window.parse(window), names, commands.registry(settings), commands.ledger(settings))
+        make(context, Window.parse(window), names, commands.registry(settings), commands.ledger(settings))
 
     run(catalogue.evaluate(window, candidates), evaluated, settings, force=force)
 
@@ -176,8 +176,8 @@ def promote(
 
     given = answered(answer, by, at)
 
-    def promoted(work: Work) -> None:
-        make(work, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings, given)
+    def promoted(context: JobContext) -> None:
+        make(context, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings, given)
 
     run(catalogue.promote(window, answer, by, at), promoted, settings, force=force)
 

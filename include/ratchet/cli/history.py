@@ -144,11 +144,11 @@ def _trained_on(row: Decision, storage: Storage) -> list[str]:
     if trained is None or trained.digest != row.evidence["evidence"]["model_digest"]:
         return ["the store no longer has this training"]
     lines = []
-    for room, digest in trained.inputs.items():
-        made = manifests.find(storage, room)
+    for prefix, digest in trained.inputs.items():
+        made = manifests.find(storage, prefix)
         known = made is not None and made.digest == digest
         rows = f"{sum(made.rows.values()):,} reviews" if known else "the store no longer has these bytes"
-        lines.append(f"{room.rpartition('/')[2]} {digest[:16]}, {rows}")
+        lines.append(f"{prefix.rpartition('/')[2]} {digest[:16]}, {rows}")
     return [*lines, ", ".join(f"{part}: {count:,}" for part, count in trained.rows.items())]
 
 

@@ -18,7 +18,7 @@ from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
 from ratchet.data.split import review_ids, standing
 from ratchet.errors import InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import verified
 
@@ -75,32 +75,32 @@ class Tally:
         }
 
 
-def preprocess(work: Work, delivery: str) -> None:
+def preprocess(context: JobContext, delivery: str) -> None:
     """Write `train.parquet`, `test.parquet` (if the source has a test file) and `quarantine.parquet` of a delivery.
 
     Test comes first, so of a review in both files the test row stays. A later delivery is held against the test
     set and the batches before it as well. Raises InputError for a source that cannot be trained on and its
     TooManyRefused above 5 %; then `refused.parquet` holds the quarantine and earlier outputs stay as they are.
     """
-    raw = delivered(work, delivery)
-    known = _known(work, delivery)
+    raw = delivered(context, delivery)
+    known = _known(context, delivery)
     tally = Tally()
-    with create(work.folder / keys.QUARANTINE, QUARANTINE) as refusals:
+    with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
         for role, file in sorted(raw.details["files"].items()):  # test, train
             name = file["name"]
             with (
-                verified(work.storage, f"{raw.room}/{name}", raw.output(name).sha256) as path,
-                create(work.folder / f"{role}.parquet", REVIEW) as reviews,
+                verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path,
+                create(context.folder / f"{role}.parquet", REVIEW) as reviews,
             ):
                 _sift(records.read(path, name, file["form"]), name, known, tally, reviews, refusals)
             if role == "test":
                 known = dict.fromkeys(known, DUPLICATE_OF_TEST)
-    publish(work, tally, raw)
+    publish(context, tally, raw)
 
 
-def delivered(work: Work, delivery: str) -> Manifest:
+def delivered(context: JobContext, delivery: str) -> Manifest:
     """The manifest of a delivery's raw files. Raises InputError if a later one brings a test file."""
-    raw = work.read(keys.raw(delivery), f"ratchet ingest --delivery {delivery}")
+    raw = context.read(keys.raw(delivery), f"ratchet ingest --delivery {delivery}")
     if delivery != keys.SEED and "test" in raw.details["files"]:
         raise InputError(
             f"{delivery} brings a test file, but the test set is frozen. Bring its rows as a training file."
@@ -108,21 +108,21 @@ def delivered(work: Work, delivery: str) -> Manifest:
     return raw
 
 
-def publish(work: Work, tally: Tally, raw: Manifest) -> None:
-    """Publish the files of the work's folder, or the quarantine alone and raise what `preprocess` raises for it."""
-    paths = sorted(work.folder.glob("*.parquet"))
+def publish(context: JobContext, tally: Tally, raw: Manifest) -> None:
+    """Publish the files of the job's folder, or the quarantine alone and raise what `preprocess` raises for it."""
+    paths = sorted(context.folder.glob("*.parquet"))
     written = sum(pq.read_metadata(path).num_rows for path in paths)
     if written != tally.read:
         raise IntegrityError(f"{tally.read} rows read, but {written} written: a fault in ratchet, please report it.")
     try:
-        _judge(tally, f"{work.storage.uri}/{work.room}")
+        _judge(tally, f"{context.storage.uri}/{context.prefix}")
     except InputError:
-        work.publish(work.folder / keys.QUARANTINE, "refused.parquet")
+        context.publish(context.folder / keys.QUARANTINE, "refused.parquet")
         raise
     for path in paths:
-        work.publish(path, path.name)
-    work.rows = tally.rows()
-    work.details = {"order": raw.details["order"]}
+        context.publish(path, path.name)
+    context.rows = tally.rows()
+    context.details = {"order": raw.details["order"]}
 
 
 def _sift(
@@ -198,19 +198,19 @@ def write(writer: pq.ParquetWriter, schema: pa.Schema, rows: list[tuple[Any, ...
         writer.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=schema))
 
 
-def _known(work: Work, delivery: str) -> dict[str, str]:
+def _known(context: JobContext, delivery: str) -> dict[str, str]:
     """The reviews that a live delivery must not bring again, by id, each with the reason it would be refused for."""
     known: dict[str, str] = {}
-    for batch, output in standing(work, delivery).items():
+    for batch, output in standing(context, delivery).items():
         reason = DUPLICATE_OF_TEST if batch == keys.TEST else DUPLICATE_OF_EARLIER
-        for ids in review_ids(work.storage, batch, output):
+        for ids in review_ids(context.storage, batch, output):
             known |= dict.fromkeys(ids.to_pylist(), reason)
     return known
 
 
-def _judge(tally: Tally, room: str) -> None:
+def _judge(tally: Tally, prefix: str) -> None:
     """Whether a delivery can be trained on. Raises InputError or TooManyRefused, saying what was wrong with it."""
-    where = f"Every refused row is in {room}/refused.parquet with its reason"
+    where = f"Every refused row is in {prefix}/refused.parquet with its reason"
     names = ", ".join(tally.accepted)
     if not tally.read:
         raise InputError(f"{names}: no row at all. Check the source, then run `ratchet ingest` again.")

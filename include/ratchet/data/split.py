@@ -22,7 +22,7 @@ from ratchet.data.external_sort import Rows, Share, arrange
 from ratchet.data.parquet import chunks
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Output
 from ratchet.jobs.storage import Storage, verified
 
@@ -71,21 +71,21 @@ def falls(dice: Dice, die: str, share: float) -> np.ndarray[Any, np.dtype[np.boo
     return dice[die] < share * 2**32
 
 
-def split(work: Work, delivery: str, batches: int) -> None:
+def split(context: JobContext, delivery: str, batches: int) -> None:
     """Write every batch of a delivery, and the test set of the seed; the text passes in chunks of 50,000 rows.
 
     The seed makes `batches` batches whose sizes differ by at most 1, a live delivery makes its own. Raises
     InputError for a batch without both classes and IntegrityError if one shares a review with the test set; then
     nothing is published.
     """
-    before = standing(work, delivery)
-    room = keys.processed(delivery)
-    processed = work.read(room, f"ratchet preprocess --delivery {delivery}")
+    before = standing(context, delivery)
+    prefix = keys.processed(delivery)
+    processed = context.read(prefix, f"ratchet preprocess --delivery {delivery}")
     order = processed.details["order"]
     names = names_of(delivery, batches)
     with ExitStack() as files:
         sources = {
-            name: Reviews.scan(files.enter_context(verified(work.storage, f"{room}/{name}", output.sha256)))
+            name: Reviews.scan(files.enter_context(verified(context.storage, f"{prefix}/{name}", output.sha256)))
             for name, output in processed.outputs.items()
             if name != keys.QUARANTINE
         }
@@ -105,25 +105,25 @@ def split(work: Work, delivery: str, batches: int) -> None:
             arrange(
                 reviews.path,
                 [
-                    Share(work.folder / f"{name}.parquet", share, parts(name, reviews.dice[share]))
+                    Share(context.folder / f"{name}.parquet", share, parts(name, reviews.dice[share]))
                     for name, (source, share) in shares.items()
                     if source is reviews
                 ],
             )
-    _require_disjoint(work, names, before)
+    _require_disjoint(context, names, before)
     for name, (_, share) in shares.items():
-        work.publish(work.folder / f"{name}.parquet", f"{name}.parquet", keys.reviews(name))
-        work.rows[name] = len(share)
+        context.publish(context.folder / f"{name}.parquet", f"{name}.parquet", keys.reviews(name))
+        context.rows[name] = len(share)
 
 
-def standing(work: Work, delivery: str) -> dict[str, Output]:
+def standing(context: JobContext, delivery: str) -> dict[str, Output]:
     """The test set and the batches that stand before a live delivery, by name; nothing stands before the seed.
 
     Each split read is noted as an input. Raises ConfigurationError for a delivery that is no new batch.
     """
     if delivery == keys.SEED:
         return {}
-    outputs = dict(work.read(keys.split(keys.SEED), "ratchet split").outputs)
+    outputs = dict(context.read(keys.split(keys.SEED), "ratchet split").outputs)
     number = delivery.removeprefix("batch_")
     if not number.isdecimal() or keys.batch_name(int(number)) != delivery or f"{delivery}.parquet" in outputs:
         raise ConfigurationError(
@@ -131,8 +131,8 @@ def standing(work: Work, delivery: str) -> dict[str, Output]:
             f"Name the delivery {keys.batch_name(len(outputs) - 1)} or later."
         )
     for earlier in map(keys.batch_name, range(len(outputs) - 1, int(number))):
-        if work.storage.exists(keys.manifest(keys.split(earlier))):  # a week without a new batch left none
-            outputs |= work.read(keys.split(earlier), f"ratchet split --delivery {earlier}").outputs
+        if context.storage.exists(keys.manifest(keys.split(earlier))):  # a week without a new batch left none
+            outputs |= context.read(keys.split(earlier), f"ratchet split --delivery {earlier}").outputs
     return {name.removesuffix(".parquet"): output for name, output in outputs.items()}
 
 
@@ -169,14 +169,14 @@ def require_both_classes(name: str, negative: int, positive: int) -> None:
         )
 
 
-def _require_disjoint(work: Work, batches: list[str], before: dict[str, Output]) -> None:
-    path = work.folder / "test.parquet"
+def _require_disjoint(context: JobContext, batches: list[str], before: dict[str, Output]) -> None:
+    path = context.folder / "test.parquet"
     if before:
-        test = pa.concat_arrays(review_ids(work.storage, keys.TEST, before[keys.TEST]))
+        test = pa.concat_arrays(review_ids(context.storage, keys.TEST, before[keys.TEST]))
     else:
         test = pq.read_table(path, columns=["review_id"])["review_id"].combine_chunks()
     for batch in batches:
-        for chunk in chunks(work.folder / f"{batch}.parquet", columns=["review_id"]):
+        for chunk in chunks(context.folder / f"{batch}.parquet", columns=["review_id"]):
             require_none_shared(batch, pc.sum(pc.is_in(chunk["review_id"], value_set=test)).as_py())
 
 

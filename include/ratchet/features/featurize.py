@@ -25,7 +25,7 @@ from ratchet.features import hashing
 from ratchet.features.ngram_counts import DIMENSIONS, Counts, Frequencies
 from ratchet.features.tensors import mapped
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import delivery_of
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage, verified
@@ -107,30 +107,30 @@ class Features:
         return features
 
 
-def featurize(work: Work, batch: str) -> None:
+def featurize(context: JobContext, batch: str) -> None:
     """Count the n-grams of one batch, or of the test set, each part into a file of its own.
 
     Raises MissingInput if the batch has not been split off yet, IntegrityError if its bytes were altered.
     """
-    made_by = work.read(keys.split(delivery_of(work.storage, batch)), "ratchet split")
+    made_by = context.read(keys.split(delivery_of(context.storage, batch)), "ratchet split")
     name = f"{batch}.parquet"
     found: dict[str, list[Features]] = {}
     ids = []
-    with verified(work.storage, keys.reviews(batch), made_by.output(name).sha256) as path:
+    with verified(context.storage, keys.reviews(batch), made_by.output(name).sha256) as path:
         for reviews in _telling(chunks(path, CHUNK), made_by.rows[batch]):
             ids.append(dice_of(reviews["review_id"]).view(np.uint8).reshape(-1, ID))
             for part in sorted(reviews["part"].unique().to_pylist()):
                 found.setdefault(part, []).append(_counted(reviews.filter(pc.equal(reviews["part"], part))))
     with ThreadPoolExecutor() as pool:
         parts = dict(zip(found, pool.map(Features.stack, found.values()), strict=True))
-        paths = {part: work.folder / f"{part}.safetensors" for part in parts}
+        paths = {part: context.folder / f"{part}.safetensors" for part in parts}
         list(pool.map(Features.save, parts.values(), paths.values()))
-    paths["ids"] = work.folder / IDS
+    paths["ids"] = context.folder / IDS
     save_file({"ids": np.concatenate(ids)}, paths["ids"])
     for path in paths.values():
-        work.publish(path, path.name)
-    work.rows = {part: len(each.labels) for part, each in parts.items()}
-    work.metrics["terms"] = float(sum(len(each.counts.terms) for each in parts.values()))
+        context.publish(path, path.name)
+    context.rows = {part: len(each.labels) for part, each in parts.items()}
+    context.metrics["terms"] = float(sum(len(each.counts.terms) for each in parts.values()))
 
 
 def _counted(reviews: pa.RecordBatch) -> Features:
@@ -148,12 +148,12 @@ def load_all(storage: Storage, made_by: Iterable[Manifest], part: str) -> list[F
 def load(storage: Storage, made_by: Manifest, part: str) -> Features:
     """One part of a batch's features, verified against its manifest, mapped into memory."""
     name = f"{part}.safetensors"
-    with verified(storage, f"{made_by.room}/{name}", made_by.output(name).sha256) as path:
+    with verified(storage, f"{made_by.prefix}/{name}", made_by.output(name).sha256) as path:
         return Features.load(path)  # a file that is taken away stays readable for who has mapped it
 
 
 def review_ids(storage: Storage, made_by: Manifest) -> pa.FixedSizeBinaryArray:
     """The ids of the reviews that a batch's features were made of, 16 bytes each: a tenth of the reviews themselves."""
-    with verified(storage, f"{made_by.room}/{IDS}", made_by.output(IDS).sha256) as path:
+    with verified(storage, f"{made_by.prefix}/{IDS}", made_by.output(IDS).sha256) as path:
         found = mapped(path)["ids"]
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(ID), len(found), [None, pa.py_buffer(found)])

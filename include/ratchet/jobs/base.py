@@ -23,11 +23,11 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Work:
+class JobContext:
     """What one job has read and made so far. It becomes the manifest."""
 
     storage: Storage
-    room: str
+    prefix: str
     folder: Path
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Output] = field(default_factory=dict)
@@ -35,63 +35,63 @@ class Work:
     metrics: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
-    def read(self, room: str, remedy: str) -> Manifest:
+    def read(self, prefix: str, remedy: str) -> Manifest:
         """The manifest of an input, noted as such. Raises MissingInput, naming the command that makes it."""
-        manifest = manifests.read(self.storage, room, remedy)
-        self.inputs[room] = manifest.digest
+        manifest = manifests.read(self.storage, prefix, remedy)
+        self.inputs[prefix] = manifest.digest
         return manifest
 
     def publish(self, path: Path, name: str, key: str | None = None) -> None:
-        """Put a finished file into the store as the output `name`, under the room unless a key is given.
+        """Put a finished file into the store as the output `name`, under the prefix unless a key is given.
 
         The first one takes an older manifest away: from then on it would speak of outputs that are being replaced.
         """
         if not self.outputs:
-            self.storage.delete(keys.manifest(self.room))
+            self.storage.delete(keys.manifest(self.prefix))
         self.outputs[name] = Output(sha256=sha256_of(path), size=path.stat().st_size)
-        self.storage.upload(path, key or f"{self.room}/{name}")
+        self.storage.upload(path, key or f"{self.prefix}/{name}")
 
 
 @dataclass(frozen=True)
 class Job:
     """One command of the CLI with its arguments: the unit that an ECS task runs.
 
-    `parameters` are all that the result depends on besides its inputs; with the room they say whether a result stands.
+    `parameters` are all that the result depends on besides its inputs; with the prefix they tell whether it stands.
     """
 
     name: str
-    room: str
+    prefix: str
     parameters: dict[str, Any]
 
     def result(self, storage: Storage, *, force: bool = False, launch: str = "") -> Manifest | None:
         """The standing result, if any. `force` accepts only what this very launch has made, so it runs once even so."""
-        manifest = manifests.stands(storage, self.room, self.parameters)
+        manifest = manifests.stands(storage, self.prefix, self.parameters)
         if manifest and force and not (launch and manifest.launch == launch):
             return None
         return manifest
 
     def run(
-        self, make: Callable[[Work], None], storage: Storage, settings: Settings, *, force: bool = False
+        self, make: Callable[[JobContext], None], storage: Storage, settings: Settings, *, force: bool = False
     ) -> Manifest:
         """Run `make` unless the result stands, and return the manifest. Killed at any point, it can be run again."""
         standing = self.result(storage, force=force, launch=settings.launch)
         if standing:
-            log.info("result stands, nothing to do", job=self.name, room=self.room, digest=standing.digest[:12])
+            log.info("result stands, nothing to do", job=self.name, prefix=self.prefix, digest=standing.digest[:12])
             return standing
-        log.info("job starts", job=self.name, room=self.room, **self.parameters)
+        log.info("job starts", job=self.name, prefix=self.prefix, **self.parameters)
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix=f"ratchet-{self.name}-") as folder:
-            work = Work(storage, self.room, Path(folder))
-            make(work)
+            context = JobContext(storage, self.prefix, Path(folder))
+            make(context)
         manifest = Manifest(
             job=self.name,
-            room=self.room,
+            prefix=self.prefix,
             parameters=self.parameters,
-            inputs=work.inputs,
-            outputs=work.outputs,
-            rows=work.rows,
-            metrics=work.metrics,
-            details=work.details,
+            inputs=context.inputs,
+            outputs=context.outputs,
+            rows=context.rows,
+            metrics=context.metrics,
+            details=context.details,
             seconds=round(time.perf_counter() - began, 3),
             peak_memory_mib=round(peak_memory_mib(), 1),
             code_version=settings.code_version,
@@ -99,8 +99,8 @@ class Job:
             dag_run=settings.dag_run,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        storage.write(keys.manifest(self.room), manifest.model_dump_json(indent=2).encode())
-        log.info("job done", job=self.name, room=self.room, seconds=manifest.seconds, rows=manifest.rows)
+        storage.write(keys.manifest(self.prefix), manifest.model_dump_json(indent=2).encode())
+        log.info("job done", job=self.name, prefix=self.prefix, seconds=manifest.seconds, rows=manifest.rows)
         return manifest
 
 

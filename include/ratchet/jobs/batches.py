@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ratchet.errors import MissingInput
 from ratchet.jobs import catalogue, keys, manifests
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage
 from ratchet.windows import Window
@@ -31,10 +31,10 @@ def present(storage: Storage, window: Window) -> list[str]:
     return found
 
 
-def features_of(work: Work, batch: str) -> Manifest:
+def features_of(context: JobContext, batch: str) -> Manifest:
     """The manifest of a batch's features, noted as an input. Raises MissingInput where they are missing or stale."""
     job = catalogue.featurize(batch)
     remedy = f"ratchet featurize --batch {batch}"
-    if job.result(work.storage) is None:
-        raise MissingInput(f"{job.room} is missing, or was made from other reviews. Run `{remedy}` first.")
-    return work.read(job.room, remedy)
+    if job.result(context.storage) is None:
+        raise MissingInput(f"{job.prefix} is missing, or was made from other reviews. Run `{remedy}` first.")
+    return context.read(job.prefix, remedy)

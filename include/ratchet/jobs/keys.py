@@ -75,11 +75,11 @@ def logged(kind: str, date: str, name: str) -> str:
     return f"{kind}/date={date}/{name}.jsonl"
 
 
-def scratch(room: str, name: str = "") -> str:
+def scratch(prefix: str, name: str = "") -> str:
     """What the tasks of a distributed job hand to each other; gone when it ends."""
-    return f"{room}/scratch/{name}"
+    return f"{prefix}/scratch/{name}"
 
 
-def manifest(room: str) -> str:
-    """The manifest of the job whose outputs lie under `room`."""
-    return f"{room}/{MANIFEST}"
+def manifest(prefix: str) -> str:
+    """The manifest of the job whose outputs lie under `prefix`."""
+    return f"{prefix}/{MANIFEST}"

@@ -28,7 +28,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     job: str
-    room: str = Field(description="The key under which the outputs lie.")
+    prefix: str = Field(description="The key under which the outputs lie.")
     parameters: dict[str, Any] = {}
     inputs: dict[str, str] = {}
     outputs: dict[str, Output] = {}
@@ -53,36 +53,36 @@ class Manifest(BaseModel):
         return hashlib.sha256(json.dumps(result, sort_keys=True, default=str).encode()).hexdigest()
 
     def output(self, name: str) -> Output:
-        """The output `name` (the part of its key behind the room). Raises IntegrityError if there is none."""
+        """The output `name` (the part of its key behind the prefix). Raises IntegrityError if there is none."""
         try:
             return self.outputs[name]
         except KeyError:
-            raise IntegrityError(f"The manifest of {self.job} under {self.room} names no output {name!r}.") from None
+            raise IntegrityError(f"The manifest of {self.job} under {self.prefix} names no output {name!r}.") from None
 
 
-def find(storage: Storage, room: str) -> Manifest | None:
-    """The manifest of a room, or None where its job has not finished. Raises IntegrityError if it was altered."""
+def find(storage: Storage, prefix: str) -> Manifest | None:
+    """The manifest of a prefix, or None where its job has not finished. Raises IntegrityError if it was altered."""
     try:
-        return Manifest.model_validate_json(storage.read(keys.manifest(room)))
+        return Manifest.model_validate_json(storage.read(keys.manifest(prefix)))
     except MissingInput:
         return None
     except ValidationError as error:
         raise IntegrityError(
-            f"{keys.manifest(room)} in {storage.uri} is no manifest. Delete it and run its job again."
+            f"{keys.manifest(prefix)} in {storage.uri} is no manifest. Delete it and run its job again."
         ) from error
 
 
-def read(storage: Storage, room: str, remedy: str) -> Manifest:
-    """The manifest of a room. Raises MissingInput, naming the command that makes it."""
-    manifest = find(storage, room)
+def read(storage: Storage, prefix: str, remedy: str) -> Manifest:
+    """The manifest of a prefix. Raises MissingInput, naming the command that makes it."""
+    manifest = find(storage, prefix)
     if manifest is None:
-        raise MissingInput(f"{room} is not in the store {storage.uri}. Run `{remedy}` first.")
+        raise MissingInput(f"{prefix} is not in the store {storage.uri}. Run `{remedy}` first.")
     return manifest
 
 
-def stands(storage: Storage, room: str, parameters: dict[str, Any]) -> Manifest | None:
-    """The manifest of a room if its job need not run again: same parameters, and every input still what it was."""
-    manifest = find(storage, room)
+def stands(storage: Storage, prefix: str, parameters: dict[str, Any]) -> Manifest | None:
+    """The manifest of a prefix if its job need not run again: same parameters, and every input still what it was."""
+    manifest = find(storage, prefix)
     if manifest is None or manifest.parameters != parameters:
         return None
     for upstream, digest in manifest.inputs.items():

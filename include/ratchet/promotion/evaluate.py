@@ -15,7 +15,7 @@ from ratchet.errors import ArtifactError, IntegrityError
 from ratchet.features import featurize
 from ratchet.features.featurize import Features
 from ratchet.jobs import catalogue, keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage, verified
@@ -34,14 +34,16 @@ PROBES = 20
 TOLERANCE = 1e-5
 
 
-def evaluate(work: Work, window: Window, candidates: list[str], registry: Registry, ledger: Ledger) -> Evidence:
+def evaluate(
+    context: JobContext, window: Window, candidates: list[str], registry: Registry, ledger: Ledger
+) -> Evidence:
     """Register the candidate that is best on validation as challenger and measure it beside the champion."""
     trained = {
-        name: work.read(keys.model(window, name), f"ratchet train --window {window} --candidate {name}")
+        name: context.read(keys.model(window, name), f"ratchet train --window {window} --candidate {name}")
         for name in candidates
     }
     best = trained[max(candidates, key=lambda name: trained[name].metrics["macro_f1"])]
-    test_made = features_of(work, keys.TEST)
+    test_made = features_of(context, keys.TEST)
     champion = ledger.champion()
     unmeasured = Evidence(
         window=str(window),
@@ -55,47 +57,47 @@ def evaluate(work: Work, window: Window, candidates: list[str], registry: Regist
         compared={name: manifest.metrics["macro_f1"] for name, manifest in trained.items()},
         validation=best.metrics,
         validation_rows=best.rows["validation"],
-        lineage_problem=lineage_problem(work.storage, best, window, test_made),
+        lineage_problem=lineage_problem(context.storage, best, window, test_made),
     )
     with ThreadPoolExecutor(max_workers=1) as aside:  # a fresh process takes seconds to import, so it works meanwhile
-        probed = aside.submit(_probe, work, best)
-        test, opponent = featurize.load(work.storage, test_made, "test"), _champion(champion, registry)
-    pictures = work.folder / "plots"
+        probed = aside.submit(_probe, context, best)
+        test, opponent = featurize.load(context.storage, test_made, "test"), _champion(champion, registry)
+    pictures = context.folder / "plots"
     try:
         measured = _compare(unmeasured, probed.result(), opponent, test, pictures)
     except IntegrityError as error:
-        says = str(error).replace(f"{work.folder}/challenger", best.room)  # the same evidence on every machine
+        says = str(error).replace(f"{context.folder}/challenger", best.prefix)  # the same evidence on every machine
         evidence = unmeasured.model_copy(update={"artifact_problem": says})
     else:
         evidence = measured.model_copy(update={"version": registry.register(best)})
-    _publish(work, evidence, registry, pictures)
-    work.rows["test"] = len(test.labels)
+    _publish(context, evidence, registry, pictures)
+    context.rows["test"] = len(test.labels)
     return evidence
 
 
-def _publish(work: Work, evidence: Evidence, registry: Registry, pictures: Path) -> None:
+def _publish(context: JobContext, evidence: Evidence, registry: Registry, pictures: Path) -> None:
     """The evidence goes into the store and, where there is a version, to the MLflow run that trained it."""
-    path = work.folder / EVIDENCE
+    path = context.folder / EVIDENCE
     path.write_text(evidence.model_dump_json(indent=2) + "\n")
-    work.publish(path, EVIDENCE)
-    work.metrics.update(evidence.metrics)
-    work.details.update(version=evidence.version, champion=evidence.champion_version)
+    context.publish(path, EVIDENCE)
+    context.metrics.update(evidence.metrics)
+    context.details.update(version=evidence.version, champion=evidence.champion_version)
     if evidence.version is not None:
         figures = {f"test_{name}": value for name, value in evidence.metrics.items()}
         registry.note(evidence.version, {}, figures, {"evidence": path, "plots/test": pictures})
 
 
-def _probe(work: Work, trained: Manifest) -> Model:
+def _probe(context: JobContext, trained: Manifest) -> Model:
     """The challenger as its files say, once a fresh process has given the same answers from them.
 
     Raises IntegrityError if the files are not what was trained, or the fresh process cannot load them or disagrees.
     """
-    folder = work.folder / "challenger"
+    folder = context.folder / "challenger"
     folder.mkdir()
     for name in (WEIGHTS, CARD):
-        with verified(work.storage, f"{trained.room}/{name}", trained.output(name).sha256) as path:
+        with verified(context.storage, f"{trained.prefix}/{name}", trained.output(name).sha256) as path:
             shutil.copyfile(path, folder / name)
-    titles, texts = _probes(work.storage)
+    titles, texts = _probes(context.storage)
     answered = probe.answers(folder, titles, texts)
     if isinstance(answered, str):
         raise ArtifactError(answered)
@@ -155,13 +157,13 @@ def slices(test: Features) -> dict[str, np.ndarray]:
 def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: Manifest) -> str:
     """Why the training data are not the window's batches as they are, free of test reviews; empty when all is well."""
     batches = present(storage, window)
-    wanted = {job.room: job.result(storage) for job in map(catalogue.featurize, batches)}
+    wanted = {job.prefix: job.result(storage) for job in map(catalogue.featurize, batches)}
     before = {keys.model(Window(end), trained.parameters["candidate"]) for end in range(window.end)}  # warm starts
     if odd := set(trained.inputs) - before ^ set(wanted):
         return f"it was not trained on batches {window} alone: {', '.join(sorted(odd))} differ"
-    for room, current in wanted.items():
-        if current is None or current.digest != trained.inputs[room]:
-            return f"it was trained on {room} as it was before its reviews changed"
+    for prefix, current in wanted.items():
+        if current is None or current.digest != trained.inputs[prefix]:
+            return f"it was trained on {prefix} as it was before its reviews changed"
     tested = featurize.review_ids(storage, test)
     for batch, made_by in zip(batches, wanted.values(), strict=True):
         shared = pc.sum(pc.is_in(featurize.review_ids(storage, made_by), value_set=tested)).as_py()
@@ -170,19 +172,19 @@ def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: M
     return ""
 
 
-def score(work: Work, batch: str, registry: Registry, ledger: Ledger) -> None:
+def score(context: JobContext, batch: str, registry: Registry, ledger: Ledger) -> None:
     """The prequential score: the champion on a batch that it has not trained on."""
-    made = features_of(work, batch)
+    made = features_of(context, batch)
     champion = ledger.champion()
     if champion.version is None:
         raise IntegrityError("There is no champion to score yet. Train and promote window 0-0 first.")
     with registry.artifact(champion.version) as folder:
         model = artifact.load(folder)
-    work.details["champion"] = champion.version
+    context.details["champion"] = champion.version
     if batch in model.card.trained_on:
-        work.details["not_scored"] = f"version {champion.version} was trained on {batch}"
+        context.details["not_scored"] = f"version {champion.version} was trained on {batch}"
         return
-    parts = Features.stack([featurize.load(work.storage, made, part) for part in featurize.PARTS])
-    work.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))
-    work.rows["scored"] = len(parts.labels)
-    registry.note(champion.version, {}, {f"prequential_f1_{batch}": work.metrics["macro_f1"]})
+    parts = Features.stack([featurize.load(context.storage, made, part) for part in featurize.PARTS])
+    context.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))
+    context.rows["scored"] = len(parts.labels)
+    registry.note(champion.version, {}, {f"prequential_f1_{batch}": context.metrics["macro_f1"]})

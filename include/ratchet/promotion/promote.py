@@ -8,7 +8,7 @@ import structlog
 
 from ratchet.errors import LedgerError
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.storage import verified
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Champion, Decision, Ledger, rejected_in, withdrawn_in
@@ -21,16 +21,21 @@ log = structlog.get_logger()
 
 
 def promote(
-    work: Work, window: Window, registry: Registry, ledger: Ledger, settings: Settings, answer: Answer | None = None
+    context: JobContext,
+    window: Window,
+    registry: Registry,
+    ledger: Ledger,
+    settings: Settings,
+    answer: Answer | None = None,
 ) -> Decision:
     """Decide on a window's challenger and carry it out. Killed at any point, a second run ends in the same state.
 
     A person's answer is recorded, too, and once: a rejection keeps the champion, an approval leaves it to the gate.
     Raises LedgerError for a rejection that comes too late, after it is recorded.
     """
-    evaluated = work.read(keys.evaluation(window), f"ratchet evaluate --window {window}")
-    key = f"{evaluated.room}/{EVIDENCE}"
-    with verified(work.storage, key, evaluated.output(EVIDENCE).sha256) as path:
+    evaluated = context.read(keys.evaluation(window), f"ratchet evaluate --window {window}")
+    key = f"{evaluated.prefix}/{EVIDENCE}"
+    with verified(context.storage, key, evaluated.output(EVIDENCE).sha256) as path:
         evidence = Evidence.model_validate_json(path.read_text())
     policy = Policy()
     verdict = decide(evidence, policy)
@@ -41,8 +46,8 @@ def promote(
         tags = {"decision": decision.action, "reasons": "; ".join(decision.reasons)}
         registry.note(evidence.version, tags, {"f1_difference": verdict.f1_difference})
     log.info("decided", action=decision.action, version=decision.version, reasons=decision.reasons, moved=moved)
-    work.metrics.update(f1_difference=verdict.f1_difference, p_value=verdict.p_value)
-    work.details.update(
+    context.metrics.update(f1_difference=verdict.f1_difference, p_value=verdict.p_value)
+    context.details.update(
         decision=decision.id, action=decision.action, version=decision.version, champion=decision.champion,
         reasons=decision.reasons, checks=[check.model_dump() for check in verdict.checks],
         answer=answer.words if answer else "",

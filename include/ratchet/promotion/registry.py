@@ -30,7 +30,7 @@ from ratchet.settings import Settings
 
 log = structlog.get_logger()
 
-DIGEST, FILE, ROOM = "ratchet.model_digest", "ratchet.sha256.", "ratchet.room"
+DIGEST, FILE, PREFIX = "ratchet.model_digest", "ratchet.sha256.", "ratchet.prefix"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 SIDE_BY_SIDE = 10  # trainings that may log the same datasets at once
 
@@ -72,7 +72,7 @@ class Registry:
 
     @_answering()
     def log_training(
-        self, *, room: str, digest: str, artifact: Path, pictures: Path, parameters: dict[str, Any],
+        self, *, prefix: str, digest: str, artifact: Path, pictures: Path, parameters: dict[str, Any],
         metrics: dict[str, float], trained_on: dict[str, str], tags: dict[str, str],
     ) -> dict[str, str]:  # fmt: skip
         """One finished MLflow run with the model, its figures, plots and inputs. Returns its `run` and `model_uri`.
@@ -81,13 +81,13 @@ class Registry:
         """
         from ratchet.model import pyfunc  # pandas and mlflow.pyfunc take a second to import, and only training logs
 
-        for run in self._runs(f"tags.`{ROOM}` = '{room}'"):
+        for run in self._runs(f"tags.`{PREFIX}` = '{prefix}'"):
             if run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == digest:
                 return {"run": run.info.run_id, "model_uri": run.data.tags["ratchet.model_uri"]}
             if run.info.status == "RUNNING":
                 self.client.set_terminated(run.info.run_id, "KILLED")
-        with mlflow.start_run(experiment_id=self.experiment, run_name=room.removeprefix("models/")) as run:
-            mlflow.set_tags({ROOM: room, DIGEST: digest, **tags})
+        with mlflow.start_run(experiment_id=self.experiment, run_name=prefix.removeprefix("models/")) as run:
+            mlflow.set_tags({PREFIX: prefix, DIGEST: digest, **tags})
             mlflow.log_params(parameters)
             mlflow.log_metrics(metrics)
             mlflow.log_artifacts(str(pictures), "plots")
@@ -112,7 +112,7 @@ class Registry:
             run_id=run,
             tags={
                     DIGEST: digest,
-                    ROOM: trained.room,
+                    PREFIX: trained.prefix,
                     "window": trained.parameters["window"],
                     **{f"{FILE}{name}": output.sha256 for name, output in trained.outputs.items()},
                 },

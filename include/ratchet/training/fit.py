@@ -12,7 +12,7 @@ import structlog
 from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.features import featurize, ngram_counts
 from ratchet.features.featurize import Features
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic
 from ratchet.model.metrics import metrics
@@ -143,23 +143,25 @@ def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def train(work: Work, window: Window, candidate: str) -> Fit:
+def train(context: JobContext, window: Window, candidate: str) -> Fit:
     """Train on the batches of a window and publish the artifact. Its figures are those of the validation parts.
 
     Both descents begin where the last window's ended. Raises MissingInput if a batch of the window has no features
     yet, or only those of other reviews.
     """
-    made = {name: features_of(work, name) for name in present(work.storage, window)}
-    training, validation = (featurize.load_all(work.storage, made.values(), part) for part in featurize.PARTS)
-    begin = warm_start.known(work, window, candidate, made)
-    work.rows = {part: sum(each.rows[part] for each in made.values()) for part in featurize.PARTS}
-    log.info("fit starts", window=str(window), candidate=candidate, **work.rows)
+    made = {name: features_of(context, name) for name in present(context.storage, window)}
+    training, validation = (featurize.load_all(context.storage, made.values(), part) for part in featurize.PARTS)
+    begin = warm_start.known(context, window, candidate, made)
+    context.rows = {part: sum(each.rows[part] for each in made.values()) for part in featurize.PARTS}
+    log.info("fit starts", window=str(window), candidate=candidate, **context.rows)
     found = fit(CANDIDATES[candidate], training, validation, str(window), begin)
     found = replace(found, model=found.model.with_card(trained_on={name: each.digest for name, each in made.items()}))
-    found.model.save(work.folder / "model")
-    warm_start.save(Duals(found.whole.duals, found.held_out.duals), made, work.folder / "model" / DUALS)
+    found.model.save(context.folder / "model")
+    warm_start.save(Duals(found.whole.duals, found.held_out.duals), made, context.folder / "model" / DUALS)
     for name in (WEIGHTS, CARD, DUALS):
-        work.publish(work.folder / "model" / name, name)
-    work.metrics = metrics(found.labels, found.probabilities)
-    work.metrics.update(objective=found.whole.objective, duality_gap=found.whole.gap, passes=float(found.whole.passes))
+        context.publish(context.folder / "model" / name, name)
+    context.metrics = metrics(found.labels, found.probabilities)
+    context.metrics.update(
+        objective=found.whole.objective, duality_gap=found.whole.gap, passes=float(found.whole.passes)
+    )
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratchet.jobs.base import Job, Work
+from ratchet.jobs.base import Job, JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.model import plots
 from ratchet.promotion.registry import Registry
@@ -11,23 +11,23 @@ from ratchet.training.fit import train
 from ratchet.windows import Window
 
 
-def train_and_log(work: Work, job: Job, registry: Registry, settings: Settings) -> None:
+def train_and_log(context: JobContext, job: Job, registry: Registry, settings: Settings) -> None:
     """The train job: the artifact goes into the store, the run into MLflow, its id into the manifest.
 
     Figures and plots here are of the validation parts, as a fit without them sees them; Platt's sigmoid was fitted on
     the same, so calibration looks its best. `evaluate` adds those of the test set to the same run.
     """
     window = Window.parse(job.parameters["window"])
-    found = train(work, window, job.parameters["candidate"])
-    plots.draw(found.labels, found.probabilities, work.folder / "plots" / "validation")
-    unsealed = Manifest(job=job.name, room=job.room, parameters=job.parameters, outputs=work.outputs)
-    work.details["mlflow"] = registry.log_training(
-        room=job.room,
+    found = train(context, window, job.parameters["candidate"])
+    plots.draw(found.labels, found.probabilities, context.folder / "plots" / "validation")
+    unsealed = Manifest(job=job.name, prefix=job.prefix, parameters=job.parameters, outputs=context.outputs)
+    context.details["mlflow"] = registry.log_training(
+        prefix=job.prefix,
         digest=unsealed.digest,
-        artifact=work.folder / "model",
-        pictures=work.folder / "plots",
+        artifact=context.folder / "model",
+        pictures=context.folder / "plots",
         parameters={**job.parameters, "terms": len(found.model.columns)},
-        metrics=work.metrics,
+        metrics=context.metrics,
         trained_on=found.model.card.trained_on,
         tags={
             "ratchet.window": str(window),

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from ratchet.features.featurize import PARTS
 from ratchet.features.tensors import mapped
 from ratchet.jobs import keys, manifests
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import verified
 from ratchet.windows import Window
@@ -52,20 +52,20 @@ def save(duals: Duals, made: Made, path: Path) -> None:
     save_file(tensors, path)
 
 
-def known(work: Work, window: Window, candidate: str, made: Made) -> Duals | None:
+def known(context: JobContext, window: Window, candidate: str, made: Made) -> Duals | None:
     """The dual variables of the last earlier window on which this candidate was trained, noted as an input.
 
     Those of a batch whose features are no longer those of then are left out. See docs/decisions/0012-warm-start.md.
     """
     for end in range(window.end - 1, -1, -1):
-        room = keys.model(Window(end), candidate)
-        earlier = manifests.find(work.storage, room)
+        prefix = keys.model(Window(end), candidate)
+        earlier = manifests.find(context.storage, prefix)
         if earlier is None or DUALS not in earlier.outputs:
             continue
-        work.inputs[room] = earlier.digest
-        with verified(work.storage, f"{room}/{DUALS}", earlier.output(DUALS).sha256) as path:
+        context.inputs[prefix] = earlier.digest
+        with verified(context.storage, f"{prefix}/{DUALS}", earlier.output(DUALS).sha256) as path:
             found = mapped(path)
-        same = {batch for batch, features in made.items() if earlier.inputs.get(features.room) == features.digest}
+        same = {batch for batch, features in made.items() if earlier.inputs.get(features.prefix) == features.digest}
 
         def of(names: Iterator[tuple[str, str, int]], found=found, same=same) -> Array:
             pieces = [found[name] if batch in same else np.full(rows, np.nan) for batch, name, rows in names]

@@ -39,7 +39,7 @@ IMAGES = {"python:local": Image([sys.executable, "-c"], {"FROM_IMAGE": "image", 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder with a short name, because a socket's path has room for about 100 bytes."""
+    """A folder with a short name, because a socket's path has prefix for about 100 bytes."""
     with TemporaryDirectory(prefix="eng-") as path:
         yield Path(path)
 

@@ -48,11 +48,11 @@ class FakeWeeks:
         self.storage = FolderStorage(folder)
         self.ledger = Ledger(SecretStr(f"sqlite:///{folder}/ledger.db"), "review-sentiment")
 
-    def finish(self, job: str, room: str, week: int, **facts: object) -> None:
+    def finish(self, job: str, prefix: str, week: int, **facts: object) -> None:
         manifest = Manifest(
-            job=job, room=room, seconds=2.5, peak_memory_mib=100.0 + week, dag_run=f"run-{week}", **facts
+            job=job, prefix=prefix, seconds=2.5, peak_memory_mib=100.0 + week, dag_run=f"run-{week}", **facts
         )
-        self.storage.write(keys.manifest(room), manifest.model_dump_json().encode())
+        self.storage.write(keys.manifest(prefix), manifest.model_dump_json().encode())
 
     def decide(self, week: int, outcomes: list[list[list[int]]]) -> Decision:
         """Leave all that a week leaves which judged version week + 1."""
@@ -103,7 +103,7 @@ def weeks(tmp_path: Path) -> FakeWeeks:
 
 def a_week(number: int = 1, **facts: object) -> WeekReport:
     jobs = [
-        JobFigures(job=job, room=job, seconds=3.2, peak_memory_mib=321.0, rows={})
+        JobFigures(job=job, prefix=job, seconds=3.2, peak_memory_mib=321.0, rows={})
         for job in ("featurize", "score", "train", "evaluate", "promote")
     ]
     usual = {

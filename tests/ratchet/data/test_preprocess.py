@@ -31,19 +31,19 @@ def good(start: int, stop: int) -> bytes:
 
 def deliver(store: FolderStorage, delivery: str = keys.SEED, **files: bytes) -> None:
     """What ingest leaves: files by role (`train`, `test`; `train_gz` is compressed) and their manifest."""
-    room, outputs, details = keys.raw(delivery), {}, {}
+    prefix, outputs, details = keys.raw(delivery), {}, {}
     for role, data in files.items():
         name = role.replace("_", ".csv.") if "_" in role else f"{role}.csv"
-        store.write(f"{room}/{name}", data)
-        outputs[name] = Output(sha256=sha256_of(store.root / room / name), size=len(data))
+        store.write(f"{prefix}/{name}", data)
+        outputs[name] = Output(sha256=sha256_of(store.root / prefix / name), size=len(data))
         details[role.partition("_")[0]] = {"name": name, "form": "csv"}
-    manifest = Manifest(job="ingest", room=room, outputs=outputs, details={"order": "shuffled", "files": details})
-    store.write(keys.manifest(room), manifest.model_dump_json().encode())
+    manifest = Manifest(job="ingest", prefix=prefix, outputs=outputs, details={"order": "shuffled", "files": details})
+    store.write(keys.manifest(prefix), manifest.model_dump_json().encode())
 
 
 def run(store: FolderStorage, delivery: str = keys.SEED) -> Manifest:
     job = Job("preprocess", keys.processed(delivery), {})
-    return job.run(lambda work: preprocess(work, delivery), store, Settings(), force=True)
+    return job.run(lambda context: preprocess(context, delivery), store, Settings(), force=True)
 
 
 def quarantined(store: FolderStorage, name: str = "quarantine", delivery: str = keys.SEED) -> list[tuple]:
@@ -208,7 +208,7 @@ def ten_weeks(store: FolderStorage) -> FolderStorage:
 
 
 def cut(store: FolderStorage, delivery: str) -> None:
-    Job("split", keys.split(delivery), {}).run(lambda work: split(work, delivery, 2), store, Settings())
+    Job("split", keys.split(delivery), {}).run(lambda context: split(context, delivery, 2), store, Settings())
 
 
 def test_a_live_delivery_brings_only_what_is_new(ten_weeks: FolderStorage) -> None:
@@ -247,7 +247,7 @@ pieces = st.sampled_from([b'"', b",", b"\n", b"\0", b"\xff", b"junk", *good(0, 9
 def test_whatever_is_read_is_accepted_or_quarantined(train: bytes, test: bytes) -> None:
     """For any bytes the two files together hold every row that was read, and so does the manifest."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_judge", lambda tally, room: None)
+        patch.setattr(module, "_judge", lambda tally, prefix: None)
         store = FolderStorage(Path(folder))
         deliver(store, train=train, test=test)
         rows = run(store).rows

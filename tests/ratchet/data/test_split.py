@@ -29,20 +29,20 @@ def reviews(start: int, stop: int) -> Rows:
 
 def deliver(store: FolderStorage, order: str, delivery: str = keys.SEED, **files: Rows) -> None:
     """What preprocess leaves: reviews by role and their manifest."""
-    room, outputs = keys.processed(delivery), {}
+    prefix, outputs = keys.processed(delivery), {}
     for role, rows in files.items():
-        path = store.root / room / f"{role}.parquet"
+        path = store.root / prefix / f"{role}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = zip(*rows, strict=True)
         pq.write_table(pa.table([list(column) for column in columns], schema=REVIEW), path, row_group_size=300)
         outputs[path.name] = Output(sha256=sha256_of(path), size=path.stat().st_size)
-    manifest = Manifest(job="preprocess", room=room, outputs=outputs, details={"order": order})
-    store.write(keys.manifest(room), manifest.model_dump_json().encode())
+    manifest = Manifest(job="preprocess", prefix=prefix, outputs=outputs, details={"order": order})
+    store.write(keys.manifest(prefix), manifest.model_dump_json().encode())
 
 
 def run(store: FolderStorage, batches: int = 10, delivery: str = keys.SEED) -> Manifest:
     job = Job("split", keys.split(delivery), {"batches": batches})
-    return job.run(lambda work: split(work, delivery, batches), store, Settings(), force=True)
+    return job.run(lambda context: split(context, delivery, batches), store, Settings(), force=True)
 
 
 def rows_of(store: FolderStorage, batch: str) -> list[dict]:

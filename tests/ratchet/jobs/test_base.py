@@ -9,7 +9,7 @@ import pytest
 
 from ratchet.errors import ConfigurationError, IntegrityError, MissingInput
 from ratchet.jobs import catalogue, keys, manifests
-from ratchet.jobs.base import Job, Work
+from ratchet.jobs.base import Job, JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
@@ -27,27 +27,27 @@ class Kitchen:
         self.store, self.done = store, {"flour": 0, "bread": 0}
 
     def flour(self, kind: str = "rye", **options: object) -> Manifest:
-        return self._run(Job("flour", "flour", {"kind": kind}), lambda work: write(work, kind), **options)
+        return self._run(Job("flour", "flour", {"kind": kind}), lambda context: write(context, kind), **options)
 
     def bread(self, **options: object) -> Manifest:
-        def bake(work: Work) -> None:
-            work.read("flour", "ratchet flour")
-            write(work, f"bread of {self.store.read('flour/it').decode()}")
+        def bake(context: JobContext) -> None:
+            context.read("flour", "ratchet flour")
+            write(context, f"bread of {self.store.read('flour/it').decode()}")
 
         return self._run(Job("bread", "bread", {}), bake, **options)
 
-    def _run(self, job: Job, make: Callable[[Work], None], *, force: bool = False, launch: str = "") -> Manifest:
-        def counted(work: Work) -> None:
+    def _run(self, job: Job, make: Callable[[JobContext], None], *, force: bool = False, launch: str = "") -> Manifest:
+        def counted(context: JobContext) -> None:
             self.done[job.name] += 1
-            make(work)
+            make(context)
 
         return job.run(counted, self.store, Settings(launch=launch, dag_run="a run"), force=force)
 
 
-def write(work: Work, text: str) -> None:
-    path = work.folder / "it"
+def write(context: JobContext, text: str) -> None:
+    path = context.folder / "it"
     path.write_text(text)
-    work.publish(path, "it")
+    context.publish(path, "it")
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def test_force_runs_once_in_a_launch(kitchen: Kitchen) -> None:
 def test_a_job_that_fails_leaves_no_manifest(kitchen: Kitchen, store: FolderStorage) -> None:
     """What it had published may lie there, but does not count; the next run makes it good."""
 
-    def fail(work: Work) -> None:
-        write(work, "half")
+    def fail(context: JobContext) -> None:
+        write(context, "half")
         raise RuntimeError("the oven is out")
 
     job = Job("flour", "flour", {"kind": "rye"})
@@ -139,7 +139,7 @@ def test_a_forced_run_that_fails_leaves_the_old_result_standing(kitchen: Kitchen
     """Nothing was published before the failure, so the manifest of before is still true."""
     before = kitchen.flour()
 
-    def fail(work: Work) -> None:
+    def fail(context: JobContext) -> None:
         raise RuntimeError("the oven is out")
 
     job = Job("flour", "flour", {"kind": "rye"})
@@ -152,8 +152,8 @@ def test_a_forced_run_that_fails_after_it_published_leaves_no_manifest(kitchen: 
     """The old manifest would speak of bytes that are no longer there, so it went before the first of them."""
     kitchen.flour()
 
-    def fail(work: Work) -> None:
-        write(work, "half")
+    def fail(context: JobContext) -> None:
+        write(context, "half")
         raise RuntimeError("the oven is out")
 
     job = Job("flour", "flour", {"kind": "rye"})
@@ -166,8 +166,8 @@ def test_the_work_folder_is_gone_afterwards(store: FolderStorage) -> None:
     """A job cleans up after itself, whether it succeeds or fails."""
     folders = []
 
-    def keep(work: Work) -> None:
-        folders.append(work.folder)
+    def keep(context: JobContext) -> None:
+        folders.append(context.folder)
         if len(folders) > 1:
             raise RuntimeError
 
@@ -180,7 +180,7 @@ def test_the_work_folder_is_gone_afterwards(store: FolderStorage) -> None:
 def test_the_digest_is_of_the_result_alone(kitchen: Kitchen) -> None:
     """Time, memory, launch and place do not enter it; job, parameters and outputs do."""
     manifest = kitchen.flour()
-    same = {"seconds": 9.0, "launch": "x", "finished_at": "later", "room": "elsewhere", "code_version": "abc"}
+    same = {"seconds": 9.0, "launch": "x", "finished_at": "later", "prefix": "elsewhere", "code_version": "abc"}
     assert manifest.model_copy(update=same).digest == manifest.digest
     for change in ({"job": "bread"}, {"parameters": {"kind": "wheat"}}, {"outputs": {}}):
         assert manifest.model_copy(update=change).digest != manifest.digest
@@ -196,20 +196,20 @@ def test_an_altered_manifest_is_an_error_that_says_what_to_do(kitchen: Kitchen, 
 
 
 def test_an_output_that_is_not_there_is_named(kitchen: Kitchen) -> None:
-    """Asking a manifest for an output it does not have names job, room and output."""
+    """Asking a manifest for an output it does not have names job, prefix and output."""
     with pytest.raises(IntegrityError, match="flour under flour names no output 'sugar'"):
         kitchen.flour().output("sugar")
 
 
 def test_every_job_of_the_catalogue_has_a_room_of_its_own() -> None:
-    """Two jobs never share a manifest, and one job's rooms differ by what it is about."""
+    """Two jobs never share a manifest, and one job's prefixes differ by what it is about."""
     jobs = [
         catalogue.ingest("synthetic:"), catalogue.preprocess(), catalogue.split(), catalogue.featurize("batch_00"),
         catalogue.featurize("test"), catalogue.score("batch_00"), catalogue.train("0-0", "linear-svc"),
         catalogue.train("0-0", "logistic-regression"), catalogue.train("0-1", "linear-svc"),
         catalogue.evaluate("0-1", "linear-svc"), catalogue.promote("0-1"), catalogue.ingest("x", "batch_10"),
     ]  # fmt: skip
-    assert len({job.room for job in jobs}) == len(jobs)
+    assert len({job.prefix for job in jobs}) == len(jobs)
     assert {job.name for job in jobs} == set(catalogue.JOBS)
 
 

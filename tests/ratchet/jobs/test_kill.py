@@ -29,7 +29,7 @@ from ratchet.windows import Window
 
 POINTS = 20
 SOURCE = "synthetic:rows=2000&weeks=2&test_rows=1500&noise=0&drift_week=none&seed=1"
-ROOM = keys.model(Window(1), "linear-svc")
+PREFIX = keys.model(Window(1), "linear-svc")
 TRAIN = ("train", "--window", "0-1")
 PROMOTE = ("promote", "--window", "0-1")
 
@@ -71,7 +71,7 @@ class World:
 
     def runs(self) -> list[str]:
         """How each MLflow run of the training ended."""
-        tagged = f"SELECT status FROM runs JOIN tags USING (run_uuid) WHERE value = '{ROOM}' ORDER BY status"
+        tagged = f"SELECT status FROM runs JOIN tags USING (run_uuid) WHERE value = '{PREFIX}' ORDER BY status"
         return [status for (status,) in self.mlflow(tagged)]
 
     def versions(self) -> list[tuple[int, str]]:
@@ -117,8 +117,8 @@ def test_a_killed_training_leaves_the_champion_and_converges(world: World) -> No
     """After each kill version 1 loads; run again, the artifact is the same to the byte, of one finished MLflow run."""
     world.restore("train")
     whole = world.run(*TRAIN)
-    expected = {name: sha256_of(world.bench.store / ROOM / name) for name in (WEIGHTS, CARD)}
-    digest = world.bench.manifest(ROOM).digest
+    expected = {name: sha256_of(world.bench.store / PREFIX / name) for name in (WEIGHTS, CARD)}
+    digest = world.bench.manifest(PREFIX).digest
     killed = 0
     for moment in moments(1, whole["seconds"]):
         world.restore("train")
@@ -127,8 +127,8 @@ def test_a_killed_training_leaves_the_champion_and_converges(world: World) -> No
         assert world.bench.ledger.champion().version == 1
         again = world.run(*TRAIN)
         assert again["status"] == 0, again["said"]
-        assert {name: sha256_of(world.bench.store / ROOM / name) for name in (WEIGHTS, CARD)} == expected
-        assert world.bench.manifest(ROOM).digest == digest
+        assert {name: sha256_of(world.bench.store / PREFIX / name) for name in (WEIGHTS, CARD)} == expected
+        assert world.bench.manifest(PREFIX).digest == digest
         assert world.runs() in (["FINISHED"], ["FINISHED", "KILLED"]), moment
         assert len(world.versions()) == 1
     assert killed >= POINTS // 2

@@ -19,7 +19,7 @@ from pathlib import Path
 from ratchet.storage import FolderStorage
 
 store = FolderStorage(Path(sys.argv[1]))
-with store._publish("room/key") as aside:
+with store._publish("prefix/key") as aside:
     aside.write_bytes(b"new, but only ha")
     print("half is written", flush=True)
     signal.pause()
@@ -34,16 +34,16 @@ def store(tmp_path: Path) -> FolderStorage:
 def test_what_is_written_is_read(store: FolderStorage, tmp_path: Path) -> None:
     """Bytes and files come back as they went in, by every way out."""
     (tmp_path / "file").write_bytes(b"file")
-    store.write("room/bytes", b"bytes")
-    store.upload(tmp_path / "file", "room/deep/file")
-    store.download("room/deep/file", tmp_path / "copy")
-    with store.local("room/bytes") as path:
-        assert path.read_bytes() == store.read("room/bytes") == b"bytes"
+    store.write("prefix/bytes", b"bytes")
+    store.upload(tmp_path / "file", "prefix/deep/file")
+    store.download("prefix/deep/file", tmp_path / "copy")
+    with store.local("prefix/bytes") as path:
+        assert path.read_bytes() == store.read("prefix/bytes") == b"bytes"
     assert (tmp_path / "copy").read_bytes() == b"file"
-    assert store.exists("room/bytes")
-    assert not store.exists("room")
-    assert store.list("room/") == ["room/bytes", "room/deep/file"]
-    assert store.list("room/d") == ["room/deep/file"]
+    assert store.exists("prefix/bytes")
+    assert not store.exists("prefix")
+    assert store.list("prefix/") == ["prefix/bytes", "prefix/deep/file"]
+    assert store.list("prefix/d") == ["prefix/deep/file"]
 
 
 def test_writing_again_replaces_and_leaves_nothing_aside(store: FolderStorage) -> None:
@@ -57,19 +57,19 @@ def test_writing_again_replaces_and_leaves_nothing_aside(store: FolderStorage) -
 
 def test_what_is_deleted_is_gone(store: FolderStorage) -> None:
     """Alone, and as often as one likes."""
-    store.write("room/key", b"1")
-    store.write("room/other", b"2")
-    store.delete("room/key")
-    store.delete("room/key")
-    assert store.list("") == ["room/other"]
+    store.write("prefix/key", b"1")
+    store.write("prefix/other", b"2")
+    store.delete("prefix/key")
+    store.delete("prefix/key")
+    assert store.list("") == ["prefix/other"]
 
 
 def test_a_missing_key_is_named(store: FolderStorage, tmp_path: Path) -> None:
     """Whatever reads it raises MissingInput with the key and the store."""
     reads = (store.read, lambda key: store.download(key, tmp_path / "out"), lambda key: store.local(key).__enter__())
     for read in reads:
-        with pytest.raises(MissingInput, match=r"room/nothing is not in the store .*/store"):
-            read("room/nothing")
+        with pytest.raises(MissingInput, match=r"prefix/nothing is not in the store .*/store"):
+            read("prefix/nothing")
 
 
 def test_a_writer_that_fails_leaves_the_old_bytes(store: FolderStorage, tmp_path: Path) -> None:
@@ -83,17 +83,17 @@ def test_a_writer_that_fails_leaves_the_old_bytes(store: FolderStorage, tmp_path
 
 def test_a_writer_killed_half_way_leaves_the_old_bytes(store: FolderStorage) -> None:
     """Kill -9 in the middle of a write: the key holds the old bytes, and no list shows the half."""
-    store.write("room/key", b"old")
+    store.write("prefix/key", b"old")
     command = [sys.executable, "-c", KILLED_WRITING, str(store.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout.readline() == "half is written\n"
         writer.kill()
     assert writer.returncode == -signal.SIGKILL
-    assert store.read("room/key") == b"old"
-    assert store.list("") == ["room/key"]
+    assert store.read("prefix/key") == b"old"
+    assert store.list("") == ["prefix/key"]
 
 
-@pytest.mark.parametrize("key", ["../out", "room/../../out", "/etc/passwd", "link/out"])
+@pytest.mark.parametrize("key", ["../out", "prefix/../../out", "/etc/passwd", "link/out"])
 def test_no_key_leads_out(store: FolderStorage, tmp_path: Path, key: str) -> None:
     """Dots, absolute paths and links to elsewhere are refused, for reading and for writing."""
     store.write("inside", b"")

@@ -83,7 +83,7 @@ def pickle_the_weights(folder: Path) -> None:
 
 
 def grow(folder: Path) -> None:
-    os.truncate(folder / WEIGHTS, artifact.MAX_BYTES + 1)  # sparse: it takes no room on the disk
+    os.truncate(folder / WEIGHTS, artifact.MAX_BYTES + 1)  # sparse: it takes no prefix on the disk
 
 
 def claim_a_huge_header(folder: Path) -> None:

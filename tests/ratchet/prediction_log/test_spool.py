@@ -79,7 +79,7 @@ def test_rows_come_back_in_their_order(tmp_path: Path) -> None:
 
 
 def test_it_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
-    """Nothing of what does not fit is kept; after a replay there is room again."""
+    """Nothing of what does not fit is kept; after a replay there is prefix again."""
     spool = Spool(tmp_path, 1_000)
     for name in ("a", "b", "c"):
         spool.append([prediction(name)])
@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_takes_nothing_by_halves(tmp_path: Path) -> None:
-    """Where the kernel writes no further, the row is refused as a whole; with room again, the next one follows."""
+    """Where the kernel writes no further, the row is refused as a whole; with prefix again, the next one follows."""
     process = started(LIMITED, tmp_path)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0

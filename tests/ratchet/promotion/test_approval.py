@@ -90,11 +90,11 @@ def test_a_rejection_keeps_the_champion_and_the_verdict_is_stored(
 
 def test_an_approval_does_not_override_the_gate(bench: Bench, promoted: Callable[..., Decision]) -> None:
     """A challenger that the gate refuses is kept back, whoever approves of it."""
-    room = keys.evaluation(Window(1))
+    prefix = keys.evaluation(Window(1))
     evidence = bench.evidence("0-1").model_copy(update={"lineage_problem": "it was trained on something else"})
-    (bench.store / room / "evidence.json").write_text(evidence.model_dump_json())
-    outputs = {"evidence.json": {"sha256": sha256_of(bench.store / room / "evidence.json"), "size": 9}}
-    bench.rewrite(room, outputs=outputs)
+    (bench.store / prefix / "evidence.json").write_text(evidence.model_dump_json())
+    outputs = {"evidence.json": {"sha256": sha256_of(bench.store / prefix / "evidence.json"), "size": 9}}
+    bench.rewrite(prefix, outputs=outputs)
     decision = promoted("approve", "jane", MONDAY)
     assert (decision.action, decision.decided_by) == ("keep", "the gate")
     assert decision.reasons == ["it was trained on something else", "approved by jane"]

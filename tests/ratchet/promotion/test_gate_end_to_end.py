@@ -32,7 +32,7 @@ from ratchet.training.fit import Fit
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=3000&weeks=3&test_rows=1500&noise=0&drift_week=none&seed=1"
-ROOM = keys.model(Window(1), "linear-svc")
+PREFIX = keys.model(Window(1), "linear-svc")
 FORCE = "--force"
 
 Parts = list[Features]
@@ -196,7 +196,7 @@ def test_not_calibrated(bench: Bench, planted: Planted) -> None:
 def test_tampered(bench: Bench) -> None:
     """Weights that were altered after their manifest are never registered, and the reason says so."""
     bench.ratchet("train", "--window", "0-1", FORCE)
-    weights = bench.store / ROOM / WEIGHTS
+    weights = bench.store / PREFIX / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     before = bench.versions
     decision = bench.judge("0-1", FORCE)
@@ -208,12 +208,12 @@ def test_tampered(bench: Bench) -> None:
 def test_not_loading(bench: Bench) -> None:
     """Weights that are no safetensors file are refused by a fresh process, though every digest agrees."""
     bench.ratchet("train", "--window", "0-1", FORCE)
-    folder = bench.store / ROOM
+    folder = bench.store / PREFIX
     (folder / WEIGHTS).write_bytes(b"import os")
     card = Card.model_validate_json((folder / CARD).read_text())
     (folder / CARD).write_text(card.model_copy(update={"sha256": card.seal(folder / WEIGHTS)}).model_dump_json())
     outputs = {name: {"sha256": sha256_of(folder / name), "size": 9} for name in (WEIGHTS, CARD)}
-    bench.rewrite(ROOM, outputs=outputs)
+    bench.rewrite(PREFIX, outputs=outputs)
     reasons = refused(bench, bench.judge("0-1", FORCE))
     assert "does not load in a fresh process" in reasons
     assert "no safetensors file" in reasons
@@ -222,24 +222,24 @@ def test_not_loading(bench: Bench) -> None:
 def test_trained_on_other_batches(bench: Bench) -> None:
     """A model whose manifest names other batches than 0..k is refused."""
     bench.ratchet("train", "--window", "0-1", FORCE)
-    inputs = bench.manifest(ROOM).inputs
-    bench.rewrite(ROOM, inputs={**inputs, keys.features(FEATURIZER, "batch_02"): "0" * 64})
+    inputs = bench.manifest(PREFIX).inputs
+    bench.rewrite(PREFIX, inputs={**inputs, keys.features(FEATURIZER, "batch_02"): "0" * 64})
     assert "it was not trained on batches 0-1 alone" in refused(bench, bench.judge("0-1", FORCE))
 
 
 def test_trained_on_test_reviews(bench: Bench, tmp_path: Path) -> None:
     """A batch that shares reviews with the test set is found out by their ids."""
-    room, test = (keys.features(FEATURIZER, batch) for batch in ("batch_01", keys.TEST))
-    ids = bench.store / room / featurize.IDS
+    prefix, test = (keys.features(FEATURIZER, batch) for batch in ("batch_01", keys.TEST))
+    ids = bench.store / prefix / featurize.IDS
     shutil.copy(ids, tmp_path)
-    honest = bench.manifest(room).model_dump()["outputs"]
+    honest = bench.manifest(prefix).model_dump()["outputs"]
     shutil.copy(bench.store / test / featurize.IDS, ids)
-    bench.rewrite(room, outputs=honest | {ids.name: bench.manifest(test).model_dump()["outputs"][ids.name]})
+    bench.rewrite(prefix, outputs=honest | {ids.name: bench.manifest(test).model_dump()["outputs"][ids.name]})
     try:
         decision = bench.week("0-1", FORCE)
     finally:
         shutil.copy(tmp_path / ids.name, ids)
-        bench.rewrite(room, outputs=honest)
+        bench.rewrite(prefix, outputs=honest)
     assert "1500 test reviews are also in batch_01" in refused(bench, decision)
 
 
@@ -269,7 +269,7 @@ def test_a_good_one_is_promoted(moving: Bench) -> None:
     aliases = moving.registry.aliases()
     assert aliases["challenger"] == 2
     with moving.registry.artifact(2) as folder:
-        assert sha256_of(folder / WEIGHTS) == sha256_of(moving.store / ROOM / WEIGHTS)
+        assert sha256_of(folder / WEIGHTS) == sha256_of(moving.store / PREFIX / WEIGHTS)
 
 
 def test_running_a_week_again_changes_nothing(moving: Bench) -> None:
@@ -284,11 +284,11 @@ def test_running_a_week_again_changes_nothing(moving: Bench) -> None:
 
 def test_a_forced_week_gives_the_same_bytes_and_no_second_version(moving: Bench) -> None:
     """Forced, the jobs run again: the artifact is the same to the byte, and its version is found, not made anew."""
-    digests = {name: sha256_of(moving.store / ROOM / name) for name in (WEIGHTS, CARD)}
-    champion, versions, run = moving.ledger.champion(), moving.versions, moving.manifest(ROOM).details["mlflow"]
+    digests = {name: sha256_of(moving.store / PREFIX / name) for name in (WEIGHTS, CARD)}
+    champion, versions, run = moving.ledger.champion(), moving.versions, moving.manifest(PREFIX).details["mlflow"]
     decision = moving.week("0-1", FORCE)
-    assert {name: sha256_of(moving.store / ROOM / name) for name in (WEIGHTS, CARD)} == digests
-    assert moving.manifest(ROOM).details["mlflow"] == run
+    assert {name: sha256_of(moving.store / PREFIX / name) for name in (WEIGHTS, CARD)} == digests
+    assert moving.manifest(PREFIX).details["mlflow"] == run
     assert decision.version == 2
     assert (moving.versions, moving.ledger.champion()) == (versions, champion)
 
@@ -413,7 +413,7 @@ def test_an_outage_of_mlflow_is_no_tampering(moving: Bench, monkeypatch: pytest.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     registry = moving.registry
     registry.client = MlflowClient("http://me:hunter2@127.0.0.1:9")
-    trained = moving.manifest(ROOM)
+    trained = moving.manifest(PREFIX)
     asked = (
         registry.aliases, lambda: registry.register(trained), lambda: registry.artifact(1).__enter__(),
         lambda: registry.version_of(f"models:/{registry.name}@champion"), lambda: registry.note(1, {}, {}),
@@ -428,7 +428,7 @@ def test_export_writes_the_artifact_or_a_pipeline(moving: Bench, tmp_path: Path)
     """The folder holds the bytes of the champion; with --sklearn it is a file that scikit-learn alone reads."""
     moving.ratchet("export", "--model", "models:/review-sentiment/2", "--output", str(tmp_path / "model"))
     moving.ratchet("export", "--sklearn", "--model", str(tmp_path / "model"), "--output", str(tmp_path / "it.joblib"))
-    assert sha256_of(tmp_path / "model" / WEIGHTS) == sha256_of(moving.store / ROOM / WEIGHTS)
+    assert sha256_of(tmp_path / "model" / WEIGHTS) == sha256_of(moving.store / PREFIX / WEIGHTS)
     assert joblib.load(tmp_path / "it.joblib").predict(["a b"]).shape == (1,)
 
 

@@ -52,7 +52,7 @@ def test_every_answer_has_its_row(client: httpx.Client, stage: Stage, registered
     assert [(row.prediction_id, row.label, round(row.probability, 12)) for row in rows] == [
         (each["prediction_id"], each["label"], round(each["probability"], 12)) for each in answers
     ]
-    model = artifact.load(registered.bench.store / registered.trained(1).room)
+    model = artifact.load(registered.bench.store / registered.trained(1).prefix)
     known = {column for column in model.columns.tolist() if model.table[column, 0]}
     for row, review in zip(rows, (REVIEW, other), strict=True):
         counts = artifact.counted([review.get("title", "")], [review["text"]])
@@ -229,7 +229,7 @@ def test_a_spool_in_the_cache_is_refused(stage: Stage) -> None:
 
 def test_models_are_asked_for_what_they_know(registered: Mlflow) -> None:
     """Also for a review without a word, between others."""
-    model = artifact.load(registered.bench.store / registered.trained(3).room)
+    model = artifact.load(registered.bench.store / registered.trained(3).prefix)
     known = model.known(artifact.counted(["", "", ""], ["good", "!", "good good"])).tolist()
     assert known[1] == 0
     assert 0 < known[0] <= known[2]

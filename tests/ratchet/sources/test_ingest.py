@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.sources import kaggle
 from ratchet.sources.ingest import ingest
 
@@ -30,10 +30,10 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def ingested(work: Work, source: object, delivery: str = "seed") -> dict[str, bytes]:
+def ingested(context: JobContext, source: object, delivery: str = "seed") -> dict[str, bytes]:
     """What a source becomes in the store: name → bytes."""
-    ingest(work, str(source), delivery, work.folder.parent / "cache")
-    return {name: work.storage.read(f"{work.room}/{name}") for name in sorted(work.outputs)}
+    ingest(context, str(source), delivery, context.folder.parent / "cache")
+    return {name: context.storage.read(f"{context.prefix}/{name}") for name in sorted(context.outputs)}
 
 
 def archive(source: Path, files: dict[str, bytes]) -> Path:
@@ -47,113 +47,113 @@ def archive(source: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_kaggles_archive(work: Work, source: Path) -> None:
+def test_kaggles_archive(context: JobContext, source: Path) -> None:
     """Its two files are unpacked, and the manifest says what they are and which archive they came from."""
     path = archive(source, {"train.csv": TRAIN, "test.csv": TEST})
-    assert ingested(work, path) == {"train.csv": TRAIN, "test.csv": TEST}
-    assert work.details == {
+    assert ingested(context, path) == {"train.csv": TRAIN, "test.csv": TEST}
+    assert context.details == {
         "order": "shuffled",
         "files": {"train": {"name": "train.csv", "form": "csv"}, "test": {"name": "test.csv", "form": "csv"}},
         "source_sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
     }
 
 
-def test_a_zip(work: Work, source: Path) -> None:
+def test_a_zip(context: JobContext, source: Path) -> None:
     """A zip is unpacked likewise."""
     with zipfile.ZipFile(source / "reviews.zip", "w") as opened:
         opened.writestr("train.csv", TRAIN)
-    assert ingested(work, source / "reviews.zip") == {"train.csv": TRAIN}
+    assert ingested(context, source / "reviews.zip") == {"train.csv": TRAIN}
 
 
 @pytest.mark.parametrize("below", ["", "amazon_review_polarity_csv"])
-def test_a_folder(work: Work, source: Path, below: str) -> None:
+def test_a_folder(context: JobContext, source: Path, below: str) -> None:
     """Its files are found at the top or one folder down; compressed ones stay compressed."""
     (source / below).mkdir(exist_ok=True)
     (source / below / "train.csv.gz").write_bytes(gzip.compress(TRAIN, mtime=0))
     (source / below / "test.csv").write_bytes(TEST)
-    assert ingested(work, source) == {"train.csv.gz": gzip.compress(TRAIN, mtime=0), "test.csv": TEST}
+    assert ingested(context, source) == {"train.csv.gz": gzip.compress(TRAIN, mtime=0), "test.csv": TEST}
 
 
-def test_a_training_file_brings_its_test_file(work: Work, source: Path) -> None:
+def test_a_training_file_brings_its_test_file(context: JobContext, source: Path) -> None:
     """Beside train.csv, test.csv is taken as well."""
     (source / "train.csv").write_bytes(TRAIN)
     (source / "test.csv").write_bytes(TEST)
-    assert ingested(work, source / "train.csv") == {"train.csv": TRAIN, "test.csv": TEST}
+    assert ingested(context, source / "train.csv") == {"train.csv": TRAIN, "test.csv": TEST}
 
 
-def test_a_single_file_is_the_training_file(work: Work, source: Path) -> None:
+def test_a_single_file_is_the_training_file(context: JobContext, source: Path) -> None:
     """Under any name; only its suffix counts."""
     (source / "export-2026.csv.gz").write_bytes(gzip.compress(TRAIN, mtime=0))
-    assert list(ingested(work, source / "export-2026.csv.gz")) == ["train.csv.gz"]
-    assert work.details["files"] == {"train": {"name": "train.csv.gz", "form": "csv"}}
+    assert list(ingested(context, source / "export-2026.csv.gz")) == ["train.csv.gz"]
+    assert context.details["files"] == {"train": {"name": "train.csv.gz", "form": "csv"}}
 
 
-def test_the_fasttext_form(work: Work, source: Path) -> None:
+def test_the_fasttext_form(context: JobContext, source: Path) -> None:
     """train.ft.txt.bz2 and its test file keep their form."""
     (source / "train.ft.txt.bz2").write_bytes(bz2.compress(FASTTEXT))
     (source / "test.ft.txt.bz2").write_bytes(bz2.compress(FASTTEXT[:27]))
-    assert list(ingested(work, source / "train.ft.txt.bz2")) == ["test.ft.txt.bz2", "train.ft.txt.bz2"]
-    assert work.details["files"]["train"] == {"name": "train.ft.txt.bz2", "form": "fasttext"}
+    assert list(ingested(context, source / "train.ft.txt.bz2")) == ["test.ft.txt.bz2", "train.ft.txt.bz2"]
+    assert context.details["files"]["train"] == {"name": "train.ft.txt.bz2", "form": "fasttext"}
 
 
-def test_a_later_delivery_has_no_test_file(work: Work, source: Path) -> None:
+def test_a_later_delivery_has_no_test_file(context: JobContext, source: Path) -> None:
     """The test set is frozen with the seed: in batch_10 only the training file is taken."""
     path = archive(source, {"train.csv": TRAIN, "test.csv": TEST})
-    assert list(ingested(work, path, "batch_10")) == ["train.csv"]
-    work.outputs.clear()
+    assert list(ingested(context, path, "batch_10")) == ["train.csv"]
+    context.outputs.clear()
     with tarfile.open(path) as tar:
         tar.extractall(source, filter="data")
-    assert list(ingested(work, source, "batch_10")) == ["train.csv"]
+    assert list(ingested(context, source, "batch_10")) == ["train.csv"]
 
 
-def test_synthetic_reviews(work: Work) -> None:
+def test_synthetic_reviews(context: JobContext) -> None:
     """They are in the order of their weeks, and the manifest says so."""
-    made = ingested(work, "synthetic:rows=500&test_rows=40")
+    made = ingested(context, "synthetic:rows=500&test_rows=40")
     assert [data.count(b"\n") for data in made.values()] == [40, 500]
-    assert work.details["order"] == "archive"
+    assert context.details["order"] == "archive"
 
 
-def test_an_object_in_s3(work: Work, bucket: str) -> None:
+def test_an_object_in_s3(context: JobContext, bucket: str) -> None:
     """A key is downloaded with the test file beside it, and the cache keeps both."""
     client = boto3.client("s3")
     client.put_object(Bucket=bucket, Key="in/train.csv.gz", Body=gzip.compress(TRAIN, mtime=0))
     client.put_object(Bucket=bucket, Key="in/test.csv.gz", Body=gzip.compress(TEST, mtime=0))
-    assert list(ingested(work, f"s3://{bucket}/in/train.csv.gz")) == ["test.csv.gz", "train.csv.gz"]
-    assert len(list(work.folder.parent.glob("cache/s3/*/*/*.csv.gz"))) == 2
+    assert list(ingested(context, f"s3://{bucket}/in/train.csv.gz")) == ["test.csv.gz", "train.csv.gz"]
+    assert len(list(context.folder.parent.glob("cache/s3/*/*/*.csv.gz"))) == 2
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_prefix_in_s3(work: Work, bucket: str, slash: str) -> None:
+def test_a_prefix_in_s3(context: JobContext, bucket: str, slash: str) -> None:
     """A prefix is a folder: its files are found one level down, and no other object is downloaded."""
     for name, data in {"train.csv": TRAIN, "test.csv": TEST, "readme.txt": b"hello"}.items():
         boto3.client("s3").put_object(Bucket=bucket, Key=f"in/polarity/{name}", Body=data)
-    assert ingested(work, f"s3://{bucket}/in{slash}") == {"train.csv": TRAIN, "test.csv": TEST}
-    assert not list(work.folder.parent.glob("cache/**/readme.txt"))
+    assert ingested(context, f"s3://{bucket}/in{slash}") == {"train.csv": TRAIN, "test.csv": TEST}
+    assert not list(context.folder.parent.glob("cache/**/readme.txt"))
 
 
-def test_an_archive_in_s3(work: Work, bucket: str, source: Path) -> None:
+def test_an_archive_in_s3(context: JobContext, bucket: str, source: Path) -> None:
     """It is downloaded, and unpacked from the cache."""
     path = archive(source, {"train.csv": TRAIN})
     boto3.client("s3").upload_file(str(path), bucket, "polarity.tgz")
-    assert ingested(work, f"s3://{bucket}/polarity.tgz") == {"train.csv": TRAIN}
+    assert ingested(context, f"s3://{bucket}/polarity.tgz") == {"train.csv": TRAIN}
 
 
-def test_an_empty_prefix_in_s3_is_refused(work: Work, bucket: str) -> None:
+def test_an_empty_prefix_in_s3_is_refused(context: JobContext, bucket: str) -> None:
     """Nothing there means no training file, and the message repeats the URI."""
     with pytest.raises(InputError, match=f"s3://{bucket}/nothing has no training file"):
-        ingested(work, f"s3://{bucket}/nothing")
+        ingested(context, f"s3://{bucket}/nothing")
 
 
-def test_a_damaged_download_is_fetched_again(work: Work, bucket: str) -> None:
+def test_a_damaged_download_is_fetched_again(context: JobContext, bucket: str) -> None:
     """A truncated object is refused and leaves the cache, so that the next run asks S3 again."""
     whole = gzip.compress(TRAIN, mtime=0)
     boto3.client("s3").put_object(Bucket=bucket, Key="train.csv.gz", Body=whole[:-5])
     with pytest.raises(InputError, match="Download it again"):
-        ingested(work, f"s3://{bucket}/train.csv.gz")
-    assert not list(work.folder.parent.glob("cache/**/*.gz"))
+        ingested(context, f"s3://{bucket}/train.csv.gz")
+    assert not list(context.folder.parent.glob("cache/**/*.gz"))
 
 
-def test_a_kaggle_dataset(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kaggle_dataset(context: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The zip that Kaggle's client leaves in the cache is unpacked."""
 
     def fetch(dataset: str, cache: Path) -> Path:
@@ -163,34 +163,34 @@ def test_a_kaggle_dataset(work: Work, tmp_path: Path, monkeypatch: pytest.Monkey
         return path
 
     monkeypatch.setattr(kaggle, "fetch", fetch)
-    assert ingested(work, "kaggle:someone/reviews") == {"train.csv": TRAIN}
-    assert list(work.details["source_sha256"]) == ["someone-reviews.zip"]
+    assert ingested(context, "kaggle:someone/reviews") == {"train.csv": TRAIN}
+    assert list(context.details["source_sha256"]) == ["someone-reviews.zip"]
 
 
-def test_a_pin_that_holds(work: Work, source: Path) -> None:
+def test_a_pin_that_holds(context: JobContext, source: Path) -> None:
     """A source pinned to its own digest is taken."""
     path = archive(source, {"train.csv": TRAIN})
     pin = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert ingested(work, f"{path}#sha256={pin}") == {"train.csv": TRAIN}
+    assert ingested(context, f"{path}#sha256={pin}") == {"train.csv": TRAIN}
 
 
-def test_a_pin_that_does_not_hold_spares_the_users_file(work: Work, source: Path) -> None:
+def test_a_pin_that_does_not_hold_spares_the_users_file(context: JobContext, source: Path) -> None:
     """Other bytes are refused, nothing enters the store, and a local file stays where it is."""
     (source / "train.csv").write_bytes(TRAIN)
     with pytest.raises(IntegrityError, match="is pinned to 0000"):
-        ingested(work, f"{source / 'train.csv'}#sha256={'0' * 64}")
-    assert not work.outputs
+        ingested(context, f"{source / 'train.csv'}#sha256={'0' * 64}")
+    assert not context.outputs
     assert (source / "train.csv").exists()
 
 
-def test_a_pin_that_does_not_hold_removes_the_download(work: Work, bucket: str) -> None:
+def test_a_pin_that_does_not_hold_removes_the_download(context: JobContext, bucket: str) -> None:
     """The bad file leaves the cache, so the next run fetches it anew."""
     boto3.client("s3").put_object(Bucket=bucket, Key="train.csv", Body=TRAIN)
     with pytest.raises(IntegrityError, match="is pinned to 0000"):
-        ingested(work, f"s3://{bucket}/train.csv#sha256={'0' * 64}")
-    assert not list(work.folder.parent.glob("cache/**/*.csv"))
+        ingested(context, f"s3://{bucket}/train.csv#sha256={'0' * 64}")
+    assert not list(context.folder.parent.glob("cache/**/*.csv"))
     pin = hashlib.sha256(TRAIN).hexdigest()
-    assert ingested(work, f"s3://{bucket}/train.csv#sha256={pin}") == {"train.csv": TRAIN}
+    assert ingested(context, f"s3://{bucket}/train.csv#sha256={pin}") == {"train.csv": TRAIN}
 
 
 @pytest.mark.parametrize(
@@ -206,17 +206,17 @@ def test_a_pin_that_does_not_hold_removes_the_download(work: Work, bucket: str) 
         ("train.csv#sha256=abc", "is no SHA-256"),
     ],
 )
-def test_what_is_no_source_is_refused(work: Work, text: str, complaint: str) -> None:
+def test_what_is_no_source_is_refused(context: JobContext, text: str, complaint: str) -> None:
     """The message says which forms there are, or what is wrong with this one; a password is never repeated."""
     with pytest.raises(ConfigurationError, match=complaint) as refusal:
-        ingested(work, text)
+        ingested(context, text)
     assert "secret" not in str(refusal.value)
 
 
-def test_a_pin_on_a_folder_is_refused(work: Work, source: Path) -> None:
+def test_a_pin_on_a_folder_is_refused(context: JobContext, source: Path) -> None:
     """A folder has no digest."""
     with pytest.raises(ConfigurationError, match="pins one file"):
-        ingested(work, f"{source}#sha256={'0' * 64}")
+        ingested(context, f"{source}#sha256={'0' * 64}")
 
 
 @pytest.mark.parametrize(
@@ -231,17 +231,17 @@ def test_a_pin_on_a_folder_is_refused(work: Work, source: Path) -> None:
         ({"train.ft.txt.bz2": bz2.compress(FASTTEXT)[:-5]}, "train.ft.txt.bz2 ends in the middle"),
     ],
 )
-def test_bad_folders_are_refused(work: Work, source: Path, files: dict[str, bytes], complaint: str) -> None:
+def test_bad_folders_are_refused(context: JobContext, source: Path, files: dict[str, bytes], complaint: str) -> None:
     """Each is named with what is wrong, and nothing enters the store."""
     for name, data in files.items():
         (source / name).write_bytes(data)
     with pytest.raises(InputError, match=complaint):
-        ingested(work, source)
-    assert not work.outputs
+        ingested(context, source)
+    assert not context.outputs
 
 
-def test_a_file_of_another_kind_is_refused(work: Work, source: Path) -> None:
+def test_a_file_of_another_kind_is_refused(context: JobContext, source: Path) -> None:
     """A suffix that promises no reviews is answered with those that do."""
     (source / "train.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"Use \.csv or \.ft\.txt"):
-        ingested(work, source / "train.parquet")
+        ingested(context, source / "train.parquet")

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from harness.jobs import Bench
 from ratchet.candidates import CANDIDATES, FEATURIZER, GAP
 from ratchet.jobs import catalogue, keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.settings import Settings
@@ -47,7 +47,7 @@ def trained(storage: FolderStorage) -> Train:
 
     def run(end: int, candidate: str = "nb-svm", force: bool = False) -> Manifest:
         job = catalogue.train(f"0-{end}", candidate)
-        make = lambda work: train(work, Window(end), candidate)  # noqa: E731
+        make = lambda context: train(context, Window(end), candidate)  # noqa: E731
         return job.run(make, storage, Settings(), force=force)
 
     return run
@@ -62,9 +62,9 @@ def test_the_last_training_is_an_input(trained: Train, storage: FolderStorage, c
     """Week 0 has features alone; week 1 names the training of week 0 with its digest, and keeps duals by batch."""
     first, second = trained(0, candidate), trained(1, candidate)
     assert set(first.inputs) == features_of(0)
-    assert set(second.inputs) == {first.room, *features_of(0, 1)}
-    assert second.inputs[first.room] == first.digest
-    duals = load_file(storage.root / second.room / DUALS)
+    assert set(second.inputs) == {first.prefix, *features_of(0, 1)}
+    assert second.inputs[first.prefix] == first.digest
+    duals = load_file(storage.root / second.prefix / DUALS)
     kept = {name: sum(len(duals[f"{batch}.{name}"]) for batch in ("batch_00", "batch_01")) for name in second.rows}
     assert kept == second.rows
     assert len(duals["batch_01.held_out"]) == len(duals["batch_01.train"])
@@ -95,22 +95,22 @@ def test_a_week_that_was_not_trained_is_passed_over(trained: Train) -> None:
     """The last earlier window that this candidate was trained on counts, another candidate's does not."""
     first = trained(0)
     trained(1, "linear-svc")
-    assert set(trained(2).inputs) == {first.room, *features_of(0, 1, 2)}
+    assert set(trained(2).inputs) == {first.prefix, *features_of(0, 1, 2)}
 
 
 def test_duals_of_reviews_that_changed_are_left_out(trained: Train, storage: FolderStorage, tmp_path: Path) -> None:
     """A batch whose features are not those of then begins anew; the others begin where they were."""
-    room = trained(1).room
-    path = storage.root / keys.manifest(room)
+    prefix = trained(1).prefix
+    path = storage.root / keys.manifest(prefix)
     manifest = json.loads(path.read_text())
     manifest["inputs"][keys.features(FEATURIZER, "batch_00")] = "0" * 64
     path.write_text(json.dumps(manifest))
-    work = Work(storage, keys.model(Window(2), "nb-svm"), tmp_path)
+    context = JobContext(storage, keys.model(Window(2), "nb-svm"), tmp_path)
     made = {
-        name: work.read(keys.features(FEATURIZER, name), "nothing") for name in ("batch_00", "batch_01", "batch_02")
+        name: context.read(keys.features(FEATURIZER, name), "nothing") for name in ("batch_00", "batch_01", "batch_02")
     }
-    duals = known(work, Window(2), "nb-svm", made)
-    assert room in work.inputs
+    duals = known(context, Window(2), "nb-svm", made)
+    assert prefix in context.inputs
     for array, parts in ((duals.whole, ("train", "validation")), (duals.held_out, ("train",))):
         sizes = [made[name].rows[part] for part in parts for name in made]
         pieces = np.split(np.isnan(array), np.cumsum(sizes)[:-1])

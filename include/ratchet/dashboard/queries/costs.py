@@ -15,19 +15,20 @@ ORDER = ("ingest", "preprocess", "split", "featurize", "score", "train", "evalua
 
 
 def jobs(made: list[Manifest]) -> pd.DataFrame:
-    """A row per job: `week` ("seed" or k as text), `job`, `room`, `seconds`, `gib`, `finished`."""
-    columns = ["week", "job", "room", "seconds", "gib", "finished"]
+    """A row per job: `week` ("seed" or k as text), `job`, `prefix`, `seconds`, `gib`, `finished`."""
+    columns = ["week", "job", "prefix", "seconds", "gib", "finished"]
     found = [
-        (_week(each), each.job, each.room, each.seconds, each.peak_memory_mib / 1024, each.finished_at) for each in made
+        (_week(each), each.job, each.prefix, each.seconds, each.peak_memory_mib / 1024, each.finished_at)
+        for each in made
     ]
     return pd.DataFrame(found, columns=columns)
 
 
 def _week(made: Manifest) -> str:
     """The week that a job was for: that of its batch or of its window's end. The test set came with week 0."""
-    if made.room.endswith(f"/{keys.SEED}"):
+    if made.prefix.endswith(f"/{keys.SEED}"):
         return SEED
-    if found := re.search(r"/batch_(\d+)(?:/|$)|/0-(\d+)(?:/|$)", made.room):
+    if found := re.search(r"/batch_(\d+)(?:/|$)|/0-(\d+)(?:/|$)", made.prefix):
         return str(int(found[1] or found[2]))
     return "0"
 

@@ -19,8 +19,8 @@ AT_ONCE = 16  # a year of weeks has some 400 manifests, each of which S3 takes a
 
 def prequential(settings: Settings, windows: list[str]) -> dict[str, float]:
     """By window 0-k, the champion's macro-F1 on batch k before anything trained on it; none where it was not scored."""
-    rooms = {window: keys.score(keys.batch_name(Window.parse(window).end)) for window in windows}
-    found = dict(zip(rooms, _read(settings, list(rooms.values())), strict=True))
+    prefixes = {window: keys.score(keys.batch_name(Window.parse(window).end)) for window in windows}
+    found = dict(zip(prefixes, _read(settings, list(prefixes.values())), strict=True))
     return {window: made.metrics["macro_f1"] for window, made in found.items() if made and "macro_f1" in made.metrics}
 
 
@@ -28,14 +28,14 @@ def jobs(settings: Settings) -> list[Manifest]:
     """The manifest of every job that finished, in the order in which they did."""
     with _answering(settings):
         ending = f"/{keys.MANIFEST}"
-        rooms = [key.removesuffix(ending) for key in open_storage(settings.store).list("") if key.endswith(ending)]
-    return sorted(filter(None, _read(settings, rooms)), key=lambda made: made.finished_at)
+        prefixes = [key.removesuffix(ending) for key in open_storage(settings.store).list("") if key.endswith(ending)]
+    return sorted(filter(None, _read(settings, prefixes)), key=lambda made: made.finished_at)
 
 
-def _read(settings: Settings, rooms: list[str]) -> list[Manifest | None]:
-    """The manifests of these rooms, several at once."""
+def _read(settings: Settings, prefixes: list[str]) -> list[Manifest | None]:
+    """The manifests of these prefixes, several at once."""
     with _answering(settings), ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(partial(manifests.find, open_storage(settings.store)), rooms))
+        return list(pool.map(partial(manifests.find, open_storage(settings.store)), prefixes))
 
 
 @contextmanager

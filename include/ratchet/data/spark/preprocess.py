@@ -28,7 +28,7 @@ from ratchet.data.spark.pieces import cut
 from ratchet.data.spark.session import scratch, session, spread
 from ratchet.data.split import review_ids, standing
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest, Output
 from ratchet.jobs.storage import Storage, open_storage, verified
 
@@ -67,22 +67,22 @@ class Part:
         return f"{self.key}.judged"
 
 
-def preprocess(work: Work, delivery: str) -> None:
+def preprocess(context: JobContext, delivery: str) -> None:
     """As `ratchet.data.preprocess.preprocess`, to the byte. Raises what it raises; without Spark ConfigurationError."""
-    with session(f"preprocess {delivery}") as spark, scratch(work):
-        raw = local.delivered(work, delivery)
-        before = standing(work, delivery)
+    with session(f"preprocess {delivery}") as spark, scratch(context):
+        raw = local.delivered(context, delivery)
+        before = standing(context, delivery)
         files = sorted(raw.details["files"].items())  # test, train
-        parts = [part for number in range(len(files)) for part in _deal(work, raw, number, files[number][1])]
-        uri = work.storage.uri
+        parts = [part for number in range(len(files)) for part in _deal(context, raw, number, files[number][1])]
+        uri = context.storage.uri
         spread(spark, parts, partial(_judge, uri), pa.schema([("rows", pa.int64())])).collect()
         duplicates = _Duplicates(_duplicates(spark, uri, parts, before))
         tally = Tally()
-        with create(work.folder / keys.QUARANTINE, QUARANTINE) as refusals:
+        with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
             for number, (role, file) in enumerate(files):
                 tally.add(file["name"], 0, [], [])
-                with create(work.folder / f"{role}.parquet", REVIEW) as reviews:
-                    for chunk in _chunks(work.storage, [part for part in parts if part.file == number], duplicates):
+                with create(context.folder / f"{role}.parquet", REVIEW) as reviews:
+                    for chunk in _chunks(context.storage, [part for part in parts if part.file == number], duplicates):
                         accepted = chunk.filter(pc.is_null(chunk["reason"]))
                         refused = chunk.filter(pc.is_valid(chunk["reason"]))
                         if len(accepted):
@@ -91,16 +91,16 @@ def preprocess(work: Work, delivery: str) -> None:
                         rows = [records.Refusal(*row) for row in zip(*columns, strict=True)]
                         local.write(refusals, QUARANTINE, [(file["name"], *row) for row in rows])
                         tally.add(file["name"], len(chunk), accepted["label"].to_pylist(), rows)
-        local.publish(work, tally, raw)
+        local.publish(context, tally, raw)
 
 
-def _deal(work: Work, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
+def _deal(context: JobContext, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
     """Put the pieces of a raw file into the store."""
     name, form = file["name"], file["form"]
-    with verified(work.storage, f"{raw.room}/{name}", raw.output(name).sha256) as path:
-        for place, piece in enumerate(cut(path, name, form, work.folder)):
-            part = Part(number, name, form, piece.first, keys.scratch(work.room, f"{name}.{place:06d}"))
-            work.storage.upload(piece.path, part.key)
+    with verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path:
+        for place, piece in enumerate(cut(path, name, form, context.folder)):
+            part = Part(number, name, form, piece.first, keys.scratch(context.prefix, f"{name}.{place:06d}"))
+            context.storage.upload(piece.path, part.key)
             yield part
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from ratchet import errors
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.storage import Storage
 
 if TYPE_CHECKING:
@@ -113,15 +113,15 @@ def spread(
 
 
 @contextmanager
-def scratch(work: Work) -> Iterator[None]:
+def scratch(context: JobContext) -> Iterator[None]:
     """Room in the store for what tasks hand to each other, empty before and after."""
-    sweep(work.storage, work.room)
+    sweep(context.storage, context.prefix)
     try:
         yield
     finally:
-        sweep(work.storage, work.room)
+        sweep(context.storage, context.prefix)
 
 
-def sweep(storage: Storage, room: str) -> None:
-    for key in storage.list(keys.scratch(room)):
+def sweep(storage: Storage, prefix: str) -> None:
+    for key in storage.list(keys.scratch(prefix)):
         storage.delete(key)

@@ -26,7 +26,7 @@ from ratchet.data import split as local
 from ratchet.data.schemas import BATCH, REVIEW, create
 from ratchet.data.spark.session import scratch, session, spread
 from ratchet.jobs import keys
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Output
 from ratchet.jobs.storage import open_storage, verified
 
@@ -91,11 +91,11 @@ class Group:
         return [pa.array(target, pa.string()), pc.utf8_slice_codeunits(sequence, 0, width), sequence]
 
 
-def split(work: Work, delivery: str, batches: int) -> None:
+def split(context: JobContext, delivery: str, batches: int) -> None:
     """As `ratchet.data.split.split`, to the byte. Raises what it raises; without Spark ConfigurationError."""
-    with session(f"split {delivery}") as spark, scratch(work):
-        before = local.standing(work, delivery)
-        groups = _groups(work, delivery)
+    with session(f"split {delivery}") as spark, scratch(context):
+        before = local.standing(context, delivery)
+        groups = _groups(context, delivery)
         names = local.names_of(delivery, batches)
         cuts = Cuts(names, _begins(spread(spark, groups, partial(_places, Cuts([BATCHES], [])), PLACES), len(names)))
         places = spread(spark, groups, partial(_places, cuts), PLACES)
@@ -103,27 +103,27 @@ def split(work: Work, delivery: str, batches: int) -> None:
         targets = [keys.TEST, *names] if delivery == keys.SEED else names
         for name in targets:
             local.require_both_classes(name, labels.get((name, 0), 0), labels.get((name, 1), 0))
-        _require_disjoint(spark, work, places, names, before)
-        _write(spark, work, groups, cuts, targets)
+        _require_disjoint(spark, context, places, names, before)
+        _write(spark, context, groups, cuts, targets)
         for name in targets:
-            with work.storage.local(keys.scratch(work.room, f"{name}.parquet")) as path:
-                work.publish(path, f"{name}.parquet", keys.reviews(name))
-            work.rows[name] = labels[name, 0] + labels[name, 1]
+            with context.storage.local(keys.scratch(context.prefix, f"{name}.parquet")) as path:
+                context.publish(path, f"{name}.parquet", keys.reviews(name))
+            context.rows[name] = labels[name, 0] + labels[name, 1]
 
 
-def _groups(work: Work, delivery: str) -> list[Group]:
+def _groups(context: JobContext, delivery: str) -> list[Group]:
     """Every row group of a delivery's reviews, once their bytes are found to be what preprocess wrote."""
-    room = keys.processed(delivery)
-    processed = work.read(room, f"ratchet preprocess --delivery {delivery}")
+    prefix = keys.processed(delivery)
+    processed = context.read(prefix, f"ratchet preprocess --delivery {delivery}")
     names = [name for name in processed.outputs if name != keys.QUARANTINE]
     groups = []
     for name in names:
-        with verified(work.storage, f"{room}/{name}", processed.outputs[name].sha256) as path:
+        with verified(context.storage, f"{prefix}/{name}", processed.outputs[name].sha256) as path:
             metadata = pq.read_metadata(path)
         sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         groups += [
             Group(
-                f"{work.storage.uri}/{room}/{name}",
+                f"{context.storage.uri}/{prefix}/{name}",
                 number,
                 start,
                 test=name == "test.parquet",
@@ -164,13 +164,13 @@ def _labels(places: DataFrame) -> dict[tuple[str, int], int]:
 
 
 def _require_disjoint(
-    spark: SparkSession, work: Work, places: DataFrame, names: list[str], before: dict[str, Output]
+    spark: SparkSession, context: JobContext, places: DataFrame, names: list[str], before: dict[str, Output]
 ) -> None:
     from pyspark.sql import functions as sql
 
     ids = pa.schema([PLACES.field("review_id")])
     if before:
-        test = spread(spark, [before[keys.TEST]], partial(_test_ids, work.storage.uri), ids)
+        test = spread(spark, [before[keys.TEST]], partial(_test_ids, context.storage.uri), ids)
     else:
         test = places.where(sql.col("target") == keys.TEST).select("review_id")
     shared = places.where(sql.col("target") != keys.TEST).join(test, "review_id", "left_semi")
@@ -184,8 +184,8 @@ def _test_ids(uri: str, output: Output) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([ids], names=["review_id"])
 
 
-def _write(spark: SparkSession, work: Work, groups: list[Group], cuts: Cuts, targets: list[str]) -> None:
-    """Write every target into the scratch room, each by one task."""
+def _write(spark: SparkSession, context: JobContext, groups: list[Group], cuts: Cuts, targets: list[str]) -> None:
+    """Write every target into the scratch prefix, each by one task."""
     from pyspark.sql import functions as sql
 
     # Spark partitions by hash, which would give one task two targets: for each, a number that falls into its own.
@@ -195,7 +195,7 @@ def _write(spark: SparkSession, work: Work, groups: list[Group], cuts: Cuts, tar
     places = {targets[row.partition]: row.number for row in numbers}
     reviews = spread(spark, groups, partial(_reviews, cuts, places), ARRANGED)
     arranged = reviews.repartition(count, "place").sortWithinPartitions("sequence")
-    write = partial(_write_target, work.storage.uri, work.room, arrange.CHUNK_ROWS)
+    write = partial(_write_target, context.storage.uri, context.prefix, arrange.CHUNK_ROWS)
     arranged.mapInArrow(write, "target string").collect()
 
 
@@ -206,7 +206,9 @@ def _reviews(cuts: Cuts, places: dict[str, int], group: Group) -> Iterator[pa.Re
     yield from pa.Table.from_arrays([place, target, sequence, *reviews.columns], ARRANGED.names).to_batches(1000)
 
 
-def _write_target(uri: str, room: str, chunk_rows: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _write_target(
+    uri: str, prefix: str, chunk_rows: int, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     """The rows of one target, in order, as the file that the local engine writes."""
     target = ""
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
@@ -220,7 +222,7 @@ def _write_target(uri: str, room: str, chunk_rows: int, batches: Iterable[pa.Rec
             arrange.write(writer, reviews, local.parts(target, local.dice_of(ids)))
         if target:
             writer.close()
-            open_storage(uri).upload(path, keys.scratch(room, f"{target}.parquet"))
+            open_storage(uri).upload(path, keys.scratch(prefix, f"{target}.parquet"))
             yield pa.record_batch({"target": pa.array([target])})
 
 

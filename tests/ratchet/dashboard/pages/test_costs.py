@@ -17,8 +17,8 @@ from ratchet.jobs.storage import FolderStorage
 HOUR = prices.VCPUS * prices.VCPU_HOUR + 4 * prices.GIB_HOUR
 
 
-def job(name: str, room: str, seconds: float = 60.0, mib: float = 1024.0) -> Manifest:
-    return Manifest(job=name, room=room, seconds=seconds, peak_memory_mib=mib)
+def job(name: str, prefix: str, seconds: float = 60.0, mib: float = 1024.0) -> Manifest:
+    return Manifest(job=name, prefix=prefix, seconds=seconds, peak_memory_mib=mib)
 
 
 def test_a_job_belongs_to_the_week_that_it_was_for() -> None:
@@ -49,7 +49,7 @@ def test_manifests_are_found_wherever_jobs_leave_them(weeks: Path) -> None:
     """Eleven scores, in the order in which they finished; other files are none."""
     (weeks / "scores" / "notes.json").write_text("{}")
     found = store.jobs(DashboardSettings())
-    assert [made.room for made in found] == [keys.score(keys.batch_name(week)) for week in range(1, 12)]
+    assert [made.prefix for made in found] == [keys.score(keys.batch_name(week)) for week in range(1, 12)]
 
 
 def test_the_page_tells_what_was_spent(weeks: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_page_tells_what_was_spent(weeks: Path) -> None:
 def test_a_job_that_no_task_holds_is_told_without_a_price(store: Path) -> None:
     """The seconds stay."""
     huge = job("train", "models/0-0/linear-svc", 60, 17 * 1024)
-    FolderStorage(store).write(keys.manifest(huge.room), huge.model_dump_json().encode())
+    FolderStorage(store).write(keys.manifest(huge.prefix), huge.model_dump_json().encode())
     found = drawn("costs")
     assert "the largest has 16" in found.error[0].value
     assert found.dataframe[0].value["gib"].tolist() == [17.0]

@@ -16,7 +16,7 @@ from harness.project import PROJECT
 from ratchet.dashboard import app
 from ratchet.dashboard.settings import DashboardSettings
 
-ROOM = PROJECT / "include/ratchet/dashboard"
+PREFIX = PROJECT / "include/ratchet/dashboard"
 GONE = f"postgresql+psycopg://me:hunter2@{AWAY}/ratchet"
 BREAKS = {
     "ledger": {"RATCHET_LEDGER": GONE, "RATCHET_SERVING_LOG": "sqlite://"},
@@ -102,7 +102,7 @@ def test_every_setting_of_the_dashboard_is_documented() -> None:
 def test_the_dashboard_has_no_query_that_writes() -> None:
     """Read-only by construction: nothing here calls what records, writes or deletes, and databases are opened in one
     place only, so that they themselves keep the connection from writing."""
-    sources = {path.name: path.read_text() for path in ROOM.rglob("*.py")}
+    sources = {path.name: path.read_text() for path in PREFIX.rglob("*.py")}
     writing = re.compile(r"\.(?:record|write|upload|delete|insert|update|put|rollback)\(")
     assert [name for name, source in sources.items() if writing.search(source)] == []
     assert [name for name, source in sources.items() if "create_engine(" in source] == ["log.py"]
@@ -110,4 +110,4 @@ def test_the_dashboard_has_no_query_that_writes() -> None:
 
 def test_only_pages_draw() -> None:
     """Queries can be asked without Streamlit, and are."""
-    assert [path.name for path in (ROOM / "queries").glob("*.py") if "streamlit" in path.read_text()] == []
+    assert [path.name for path in (PREFIX / "queries").glob("*.py") if "streamlit" in path.read_text()] == []
