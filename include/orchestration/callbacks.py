@@ -124,7 +124,7 @@ def _task_states(dag_id: str, run_id: str) -> dict[str, str | None]:
 def failure_reason(error: BaseException | str | None) -> str:
     """Why a task failed: the job's own last error message if there is one, else that of Airflow or AWS."""
     if error is None:
-        return "It left no message: it was killed, ran out of memory, or its worker was lost."
+        return "It left no message: killed, out of memory, or its worker was lost."
     text = str(error).strip() or type(error).__name__
     messages: list[str] = re.findall(r"\bratchet: (.+)", text)
     return (messages[-1] if messages else text)[:MAX_REASON]
