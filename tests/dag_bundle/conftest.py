@@ -98,7 +98,8 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> BucketStore:
 
 @pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest) -> ObjectStore:
-    return request.getfixturevalue(request.param)
+    chosen: ObjectStore = request.getfixturevalue(request.param)
+    return chosen
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ IN_THE_NETWORK = (FaultKind.RESET, FaultKind.RESPONSE_LOST, FaultKind.RESPONSE_T
 
 def launched(ecs: Any, token: str, **changes: Any) -> str:
     ecs.register_task_definition(family="job", containerDefinitions=[{"name": "job", "image": "job"}])
-    return ecs.run_task(taskDefinition="job", clientToken=token, **changes)["tasks"][0]["taskArn"]
+    arn: str = ecs.run_task(taskDefinition="job", clientToken=token, **changes)["tasks"][0]["taskArn"]
+    return arn
 
 
 @pytest.mark.parametrize("size", [0, 10, 20 << 20])

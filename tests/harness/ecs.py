@@ -37,7 +37,7 @@ class EcsHarness:
             map_index=-1,
             xcom_push=lambda key, value: self.xcom.update({key: value}),
         )
-        self.context: dict[str, Any] = {"ti": ti}
+        self.context: Any = {"ti": ti}
         self.faults.reset()
         for record in ("go", "launches"):
             (self.folder / record).unlink(missing_ok=True)
@@ -72,7 +72,8 @@ class EcsHarness:
         overrides = self.operator().overrides_for(self.context["ti"], token, forced=False)
         request = {"cluster": provision.CLUSTER, "taskDefinition": provision.FAMILY, "overrides": overrides}
         request |= {"startedBy": token, "clientToken": Launch(client, provision.CLUSTER, token, 0, 0).client_token}
-        return client.run_task(**request, **changes)["tasks"][0]["taskArn"]
+        arn: str = client.run_task(**request, **changes)["tasks"][0]["taskArn"]
+        return arn
 
     @property
     def started_processes(self) -> int:

@@ -96,7 +96,8 @@ def with_stop_details(response: Response, faults: dict[str, FaultKind]) -> Respo
     """A DescribeTasks response with the stop reasons of the tasks' faults, by ARN, which the emulator does not know."""
     content = json.loads(response.body)
     for task in content.get("tasks", []):
-        task.update(STOP_DETAILS.get(faults.get(task["taskArn"]), {}))
+        kind = faults.get(task["taskArn"])
+        task.update(STOP_DETAILS[kind] if kind else {})
     return _json(response.status, content)
 
 

@@ -90,9 +90,11 @@ class Proxy(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
+    handler: type[Handler]
 
     def __init__(self, upstream: str, faults: Faults, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), self.handler)
+        self.host = host
         self.upstream, self.faults = urlsplit(upstream).netloc, faults
         self.tokens: dict[str, tuple[dict[str, Any], Response]] = {}
         self.task_faults: dict[str, FaultKind] = {}
@@ -100,7 +102,7 @@ class Proxy(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://{self.server_address[0]}:{self.server_port}"
+        return f"http://{self.host}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore clients that disconnect: tests kill some of them."""

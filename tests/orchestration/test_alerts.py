@@ -86,7 +86,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of each kind of ledger, without any alerts."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    url = request.getfixturevalue("database")
+    url: str = request.getfixturevalue("database")
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         alerts.published_alerts.drop(connection, checkfirst=True)
@@ -114,10 +114,15 @@ def notifying(stop: str) -> subprocess.Popen[str]:
     """A process that publishes the alert and stops at one point: `before`, `after`, `slow`, or `never`."""
     fields = [ALERT.attempt, ALERT.cause, ALERT.subject, ALERT.body]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", NOTIFY, stop, *fields], env=env, **pipes)
-    assert process.stdout.readline() == "ready\n"
+    command = [sys.executable, "-c", NOTIFY, stop, *fields]
+    process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert next_line(process) == "ready\n"
     return process
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
 
 
 def test_a_cause_is_published_once(inbox: Inbox) -> None:
@@ -144,7 +149,7 @@ def test_an_alert_only_if_first_is_published_only_if_no_other_was(inbox: Inbox) 
 def test_two_concurrent_processes_publish_once(inbox: Inbox) -> None:
     """The second process waits until the first has committed, and then finds the row."""
     with notifying("slow") as first:
-        assert first.stdout.readline() == "published\n"
+        assert next_line(first) == "published\n"
         with notifying("never") as second:
             first.communicate("go on\n")
             second.communicate()
@@ -156,7 +161,7 @@ def test_two_concurrent_processes_publish_once(inbox: Inbox) -> None:
 def test_no_message_is_lost_to_kill_9(inbox: Inbox, stop: str, messages: int) -> None:
     """Killed before SNS, the next process publishes the alert; killed after SNS, the alert is published twice."""
     with notifying(stop) as killed:
-        assert killed.stdout.readline()
+        assert next_line(killed)
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
     notify(ALERT)

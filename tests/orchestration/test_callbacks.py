@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DeadlineReference
+from airflow.sdk import DeadlineReference  # type: ignore[attr-defined]  # the stub of 3.3.2 lacks it
 
 from orchestration import callbacks
 from orchestration.alerts import Alert
@@ -76,7 +76,7 @@ def test_mapped_tasks_that_fail_for_the_same_reason_are_one_cause(sent: list[Ale
 
 
 def test_a_failure_after_a_clearing_is_reported_again(sent: list[Alert]) -> None:
-    """Whoever cleared the task believed the cause fixed and must learn that it is not."""
+    """A user who cleared the task believed the cause fixed and must learn that it is not."""
     notify_task_failed(failure(RuntimeError("no space left on device")))
     notify_task_failed(failure(RuntimeError("no space left on device"), cleared=1))
     assert len(causes(sent)) == 2
@@ -96,7 +96,9 @@ def test_a_run_that_failed_by_a_task_is_reported_only_if_first_and_one_that_time
     """Both alerts have the same attempt, so the second is recognised as a consequence of the first."""
     notify_task_failed(failure(RuntimeError("no space left on device")))
     for code in ("task_failure", "timed_out"):
-        notify_run_failed({**failure(None), "reason": code})
+        context = failure(None)
+        context["reason"] = code
+        notify_run_failed(context)
     assert len({alert.attempt for alert in sent}) == 1
     assert [alert.only_if_first for alert in sent] == [False, True, False]
     assert "data_engineering.featurize failed without a message" in sent[1].body
@@ -149,6 +151,7 @@ def test_the_deadline_is_a_day_and_its_callback_is_one_for_the_triggerer(monkeyp
     """The triggerer finds the callback by its path; it has not parsed the DAG."""
     monkeypatch.setenv("RATCHET_ALERTS_TOPIC", "arn:aws:sns:us-east-1:000000000000:alerts")
     alert = deadline()
+    assert alert is not None
     assert alert.reference == DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=1)
     assert alert.interval.total_seconds() == 24 * 3600
     assert alert.callback.path == "orchestration.callbacks.notify_run_late"

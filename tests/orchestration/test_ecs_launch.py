@@ -151,7 +151,7 @@ def test_the_log_is_requested_again_after_an_outage(
     ):
         time.sleep(0.05)
     assert fetcher.is_alive()
-    fetcher.stop()
+    fetcher.stop()  # type: ignore[no-untyped-call]  # the provider has no annotation there
     fetcher.join()
 
 
@@ -210,7 +210,7 @@ def test_killing_the_airflow_task_stops_its_ecs_task(ecs: EcsHarness) -> None:
     """StopTask is retried after a lost request."""
 
     class Killed(RatchetJobOperator):
-        def _get_task_log_fetcher(self):
+        def _get_task_log_fetcher(self) -> JobLogFetcher:
             self.on_kill()
             return super()._get_task_log_fetcher()
 
@@ -225,7 +225,7 @@ def test_a_client_token_depends_on_the_stopped_tasks_and_is_never_used_again() -
     """ECS remembers a token for an hour after its task has stopped, and lists the task for as long."""
 
     def token(*stopped: str) -> str:
-        return Launch(None, provision.CLUSTER, "a" * 32, 0, 0, dict.fromkeys(stopped)).client_token
+        return Launch(None, provision.CLUSTER, "a" * 32, 0, 0, {arn: {} for arn in stopped}).client_token
 
     history = [token(), token("first"), token("first", "second"), token("second")]
     assert len(set(history)) == 4

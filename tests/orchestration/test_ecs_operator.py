@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from harness.ecs import EcsHarness
-from orchestration.ecs_operator import RatchetJobOperator, launch_token
+from orchestration.ecs_operator import JobLogFetcher, RatchetJobOperator, launch_token
 from orchestration.settings import EcsSettings
 
 
@@ -22,7 +23,7 @@ def test_the_task_can_be_found_from_airflow_while_it_runs(ecs: EcsHarness) -> No
     """Its ARN and the link to its page are in XCom before the operator waits for its end."""
 
     class Watched(RatchetJobOperator):
-        def _get_task_log_fetcher(self):
+        def _get_task_log_fetcher(self) -> JobLogFetcher:
             seen.update(ecs.xcom)
             return super()._get_task_log_fetcher()
 
@@ -82,8 +83,9 @@ def test_the_launch_token_is_the_same_for_every_try_and_different_for_every_othe
     """ECS and the manifest identify a launch by it, and `startedBy` takes 36 characters."""
 
     def token(**changes: object) -> str:
-        identity = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1}
-        return launch_token({"ti": SimpleNamespace(**{**identity, **changes})})
+        identity: dict[str, Any] = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1}
+        context: Any = {"ti": SimpleNamespace(**{**identity, **changes})}
+        return launch_token(context)
 
     assert token() == token(try_number=2)
     assert len({token(), token(run_id="s"), token(task_id="u"), token(map_index=0), token(dag_id="e")}) == 5

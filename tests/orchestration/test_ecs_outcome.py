@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
@@ -47,7 +49,7 @@ def test_a_job_with_exit_code_0_has_succeeded_whatever_the_sidecar_returned() ->
         ({"code": 2}, AirflowFailException, "exit code 2.*no space left"),
     ],
 )
-def test_every_other_outcome_raises_with_a_reason(outcome: dict, kind: type[Exception], message: str) -> None:
+def test_every_other_outcome_raises_with_a_reason(outcome: dict[str, Any], kind: type[Exception], message: str) -> None:
     """Also with exit code 0; only an error that a retry would repeat is an AirflowFailException."""
     with pytest.raises(AirflowException, match=f"(?s){message}") as failure:
         end(**outcome)

@@ -81,4 +81,4 @@ def _bridge() -> str:
     found = psutil.net_if_addrs().get("docker0")
     if not found:
         pytest.skip("this engine has no bridge docker0, through which containers reach the tests' proxy")
-    return next(address.address for address in found if address.family == socket.AF_INET)
+    return next(str(address.address) for address in found if address.family == socket.AF_INET)

@@ -62,7 +62,7 @@ class Deployment:
 
     @property
     def ledger(self) -> Ledger:
-        given = {"ledger": self.compose.env.around["RATCHET_LEDGER"]}
+        given: dict[str, Any] = {"ledger": self.compose.env.around["RATCHET_LEDGER"]}
         settings = Settings(**given)
         return Ledger(settings.ledger_url, settings.registered_model)
 
@@ -84,7 +84,7 @@ class Deployment:
         while time.monotonic() < deadline:
             try:
                 airflow = self.airflow
-                while (state := airflow.run(run_id)["state"]) not in ENDED and time.monotonic() < deadline:
+                while (state := str(airflow.run(run_id)["state"])) not in ENDED and time.monotonic() < deadline:
                     time.sleep(1)
                 return state
             except ServiceUnavailable:
@@ -99,7 +99,8 @@ class Deployment:
     def mlflow(self, route: str, **params: str) -> dict[str, Any]:
         """The response of MLflow's REST API."""
         response = httpx.get(f"{self.compose.env.urls['mlflow']}/api/2.0/mlflow/{route}", params=params, timeout=30)
-        return response.raise_for_status().json()
+        content: dict[str, Any] = response.raise_for_status().json()
+        return content
 
     @property
     def storage(self) -> Storage:
@@ -131,7 +132,8 @@ class Deployment:
     def containers(self) -> list[dict[str, Any]]:
         """Every container of the stack as Docker knows it."""
         ids = self.compose.ask("ps", "--all", "--quiet").split()
-        return json.loads(docker("inspect", *ids))
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids))
+        return found
 
     def stop_job(self, job: str) -> None:
         """Stop a job's task, as a user does in the ECS console."""

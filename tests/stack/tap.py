@@ -14,7 +14,7 @@ from ratchet.errors import RatchetError
 Moment = Literal["accepted", "running", "finished"]
 """RunTask was granted, but Airflow has no ARN yet; ECS reports that the job runs; the job has ended, but Airflow does
 not know it yet."""
-STATUS = {"RUNNING": "running", "STOPPED": "finished"}
+STATUS: dict[str, Moment] = {"RUNNING": "running", "STOPPED": "finished"}
 
 
 class TapHandler(Handler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_a_week_with_kills_of_airflow_ends_like_any_other(
         deployment.tap.launches.clear()
         deployment.tap.acted.clear()
         for job, (name, moment) in zip(sorted(rng.sample(JOBS, len(plan)), key=JOBS.index), plan, strict=True):
-            deployment.tap.plan(job, moment, lambda name=name: deployment.kill(name))
+            deployment.tap.plan(job, moment, partial(deployment.kill, name))
             print(f"plan {number}: kill the {name} when {job} is {moment}")
         run_id = deployment.trigger(deployment.next_week)
         assert deployment.until_ended(run_id, MINUTES * 60) == "success"

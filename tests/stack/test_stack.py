@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -16,9 +17,10 @@ from ratchet.jobs import keys, manifests
 from stack.deployment import Deployment
 
 TIMEOUT = 180.0
+Result = TypeVar("Result")
 
 
-def until(condition: Callable[[], object]) -> object:
+def until(condition: Callable[[], Result]) -> Result:
     """Wait until the condition is true; returns its value."""
     deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
