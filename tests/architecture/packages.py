@@ -1,8 +1,9 @@
 """The import graph of packages: which package imports which, and on which floor each one stands.
 
-A package here is a package of `ratchet`, a loose module of it, or `orchestration`, `dag_bundle`, `local` as a whole. The floor of a
-package is 1 if it imports no other, and else one above the highest that it imports. Imports for type checkers only do not count.
-`python tests/architecture/packages.py` prints the table of docs/architecture.md.
+A package here is a package of `ratchet`, a loose module of it, or `orchestration`, `dag_bundle`, `local` as a whole.
+The floor of a package is 1 if it imports no other, and else one above the highest that it imports. Imports for type
+checkers only do not count. `PYTHONPATH=include python tests/architecture/packages.py` prints the table of
+docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def imports() -> dict[str, frozenset[str]]:
 
 
 def floors() -> dict[str, int]:
-    """The floor of each package, from 1. Raises graphlib.CycleError, which names the packages, if imports go in a circle."""
+    """The floor of each package, from 1. Raises graphlib.CycleError, with their names, if imports go in a circle."""
     found: dict[str, int] = {}
     for package in TopologicalSorter(imports()).static_order():
         found[package] = 1 + max((found[each] for each in imports()[package]), default=0)
