@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.project import REVIEWS
-from ratchet.data import external_sort as arrange
+from ratchet.data import external_sort, records
 from ratchet.data import preprocess as local
-from ratchet.data import records
 from ratchet.data.spark import pieces
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import catalogue, engines, keys
@@ -60,7 +59,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is delivered. Chunks and pieces are small, so that a small set makes many."""
     monkeypatch.setattr(local, "CHUNK_ROWS", 64)
     monkeypatch.setattr(local, "CHUNK_CHARACTERS", 100_000)
-    monkeypatch.setattr(arrange, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(external_sort, "CHUNK_ROWS", 64)
     monkeypatch.setattr(pieces, "SIZE", 5000)
     return tmp_path / "sources"
 

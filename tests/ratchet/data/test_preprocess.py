@@ -247,7 +247,7 @@ pieces = st.sampled_from([b'"', b",", b"\n", b"\0", b"\xff", b"junk", *good(0, 9
 def test_whatever_is_read_is_accepted_or_quarantined(train: bytes, test: bytes) -> None:
     """For any bytes the two files together hold every row that was read, and so does the manifest."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_judge", lambda tally, prefix: None)
+        patch.setattr(module, "_require_usable", lambda counts, prefix: None)
         store = FolderStorage(Path(folder))
         deliver(store, train=train, test=test)
         rows = run(store).rows

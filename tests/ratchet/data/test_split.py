@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet.data import external_sort as arrange
+from ratchet.data import external_sort
 from ratchet.data.schemas import BATCH, REVIEW, review_id
 from ratchet.data.split import split
 from ratchet.errors import InputError, IntegrityError, MissingInput
@@ -54,7 +54,7 @@ def rows_of(store: FolderStorage, batch: str) -> list[dict]:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStorage:
     """An empty store; chunks are small, so that a small set passes through many."""
-    monkeypatch.setattr(arrange, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(external_sort, "CHUNK_ROWS", 64)
     return FolderStorage(tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_a_batch_of_one_class_is_an_error(store: FolderStorage) -> None:
     """An archive that is sorted by class cannot be cut into weeks as it is."""
     rows = sorted(reviews(0, 500), key=lambda row: row[1])
     deliver(store, "archive", train=rows, test=reviews(500, 600))
-    with pytest.raises(InputError, match="batch_00 would hold 50 negative and 0 positive"):
+    with pytest.raises(InputError, match="batch_00 would have 50 negative and 0 positive"):
         run(store)
     assert store.list("batches/") == []
 
