@@ -101,7 +101,7 @@ def test_a_connection_that_brings_nothing_gives_up(bucket: str, tmp_path: Path, 
     """Five empty answers in a row end in an error that says how far it came, and that it can go on."""
     put(bucket, DATA)
     client = Unsteady(*[broken() for _ in range(9)], after=0)
-    with pytest.raises(ServiceUnavailable, match=r"broke off at 0 of 3000000 bytes.*goes on from there"):
+    with pytest.raises(ServiceUnavailable, match=r"broke off at 0 of 3000000 bytes.*continues from there"):
         s3.fetch(client, bucket, KEY, tmp_path)
     assert len(client.asked) == s3.TRIES
 
@@ -248,7 +248,7 @@ def test_a_kaggle_dataset_is_downloaded_by_its_own_client(kaggle: Any, tmp_path:
 def test_a_refusal_by_kaggle_is_passed_on(kaggle: Any, tmp_path: Path) -> None:
     """A 403 ends in an error that names the dataset and what to check."""
     kaggle(403, b"")
-    with pytest.raises(ServiceUnavailable, match=r"did not give someone/reviews: 403.*terms"):
+    with pytest.raises(ServiceUnavailable, match=r"did not deliver someone/reviews: 403.*terms"):
         kaggle_source.fetch("someone/reviews", tmp_path / "cache")
 
 
