@@ -8,5 +8,5 @@ uv venv --quiet /opt/kernels
 uv pip install --quiet --python /opt/kernels --link-mode copy --require-hashes -r "$1"
 packages=/opt/ratchet/lib/python3.12/site-packages
 echo "$packages" > /opt/kernels/lib/python3.12/site-packages/ratchet.pth # after its own, whose NumPy has headers
-/opt/kernels/bin/python -m ratchet.cli.ahead "$packages/ratchet"
-strip --strip-unneeded "$packages"/ratchet/_kernels*.so
+/opt/kernels/bin/python -m ratchet.cli.compile_kernels --ahead "$packages/ratchet/kernels"
+strip --strip-unneeded "$packages"/ratchet/kernels/_ahead*.so
