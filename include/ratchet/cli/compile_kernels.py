@@ -57,7 +57,7 @@ def compile_ahead(folder: str) -> None:
     module.output_dir = folder
     for kernel in entry_kernels():
         (signature,) = kernel.signatures
-        module.export(kernel.__name__, signature)(kernel.py_func)  # type: ignore[no-untyped-call]
+        module.export(kernel.py_func.__name__, signature)(kernel.py_func)  # type: ignore[no-untyped-call]
     module.compile()
 
 
@@ -71,7 +71,9 @@ def entry_kernels() -> list[Dispatcher]:
     called = {
         id(kernel.py_func.__globals__.get(name)) for kernel in compiled for name in kernel.py_func.__code__.co_names
     }
-    return sorted((kernel for kernel in compiled if id(kernel) not in called), key=lambda kernel: kernel.__name__)
+    return sorted(
+        (kernel for kernel in compiled if id(kernel) not in called), key=lambda kernel: kernel.py_func.__name__
+    )
 
 
 def main() -> None:

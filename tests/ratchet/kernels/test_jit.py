@@ -36,7 +36,7 @@ def test_the_code_of_intrinsics_is_covered_by_the_stamp() -> None:
 
 
 def test_kernels_are_made_only_with_the_decorator_that_the_stamp_searches_for() -> None:
-    """`njit` stands in one file, and `compiled` is only ever used as a decorator on a line of its own."""
+    """`njit` is used in one file only, and `compiled` only as a decorator on a line of its own."""
     for path in jit.PACKAGE.rglob("*.py"):
         text = path.read_text()
         assert "njit(" not in text or path.name == "jit.py", path
