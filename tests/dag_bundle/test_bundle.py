@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from dag_bundle.bundle import RatchetDagBundle
 from dag_bundle.errors import CorruptRelease, NoRelease, ShadowedPackage
 from dag_bundle.object_store import FolderStore, ObjectStore
 from dag_bundle.release import release
+from harness.project import PROJECT
 
 AIRFLOW_SIDE = Path(__file__).with_name("airflow_side.py")
 INCLUDE = Path(layout.__file__).parents[1]
@@ -86,6 +88,13 @@ def test_another_copy_of_the_code_is_refused(
         ShadowedPackage, match=r"orchestration would be imported from .*include.*Take it off PYTHONPATH"
     ):
         bundle().initialize()
+
+
+def test_the_image_has_the_package_under_its_own_name() -> None:
+    """The classpath of the bundle and `python -m dag_bundle` find it there."""
+    dockerfile = (PROJECT / "containers/airflow/Dockerfile").read_text()
+    copied = re.findall(r"COPY include/(\w+) \S+/site-packages/(\w+)", dockerfile)
+    assert copied == [("dag_bundle", "dag_bundle")]
 
 
 def test_airflow_keeps_each_run_in_its_release(
