@@ -22,14 +22,14 @@ class AskForApproval(HITLOperator):
 
     @property
     def answer(self) -> dict[str, str]:
-        """Templates of the arguments that hand the answer on: `answer`, `by`, `at`; empty where nobody was asked."""
-        return {name: ANSWER % (self.task_id, name) for name in ("answer", "by", "at")}
+        """Templates of the arguments that hand the answer on: `response`, `by`, `at`; empty where nobody was asked."""
+        return {name: ANSWER % (self.task_id, name) for name in ("response", "by", "at")}
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
         given = super().execute_complete(context, event)
         user = given["responded_by_user"]
         return {
-            "answer": given["chosen_options"][0].lower(),
+            "response": given["chosen_options"][0].lower(),
             "by": user["name"] or user["id"],
             "at": given["responded_at"].isoformat(timespec="seconds"),
         }

@@ -8,8 +8,9 @@ from itertools import takewhile
 from typing import Any
 
 from ratchet.candidates import CANDIDATES
-from ratchet.jobs import catalogue, keys
+from ratchet.jobs import keys
 from ratchet.jobs.batches import present
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
@@ -111,5 +112,5 @@ def unfeaturized(window: str, settings: Settings) -> list[dict[str, str]]:
     """Arguments of `featurize` for each batch whose features are missing or stale; the newest, if there are none."""
     storage = open_storage(settings.store)
     batches = [keys.TEST, *present(storage, Window.parse(window))]
-    missing = [name for name in batches if catalogue.featurize(name).result(storage) is None]
+    missing = [name for name in batches if Featurize(batch=name).result(storage) is None]
     return [{"batch": name} for name in missing or batches[-1:]]

@@ -25,7 +25,8 @@ from local.processes import services
 from orchestration.week_plan import plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.deployment import prices
-from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
 from ratchet.windows import Window
@@ -75,7 +76,7 @@ def run(settings: Settings, job: str, **arguments: str) -> Cost:
     seconds = time.perf_counter() - began
     if ended.returncode:
         sys.exit(f"{job} {arguments} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr}")
-    made = manifests.read(open_storage(settings.store), catalogue.JOBS[job](**arguments).prefix, f"ratchet {job}")
+    made = manifests.read(open_storage(settings.store), JOBS[job](**arguments).prefix, f"ratchet {job}")
     cost = Cost(job, seconds, made.seconds, made.peak_memory_mib / 1024)
     print(f"{job:10} {' '.join(arguments.values())[-40:]:40} {seconds:7.1f} s {cost.gib:6.2f} GiB", flush=True)
     return cost

@@ -9,12 +9,12 @@ import pytest
 
 from bench.copies import DROPPED, REPLACED, write
 from ratchet.data import records
-from ratchet.data.preprocess import preprocess
-from ratchet.data.split import split
-from ratchet.jobs import catalogue, keys
+from ratchet.jobs import keys
+from ratchet.jobs.ingest import Ingest
+from ratchet.jobs.preprocess import Preprocess
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import FolderStorage
 from ratchet.settings import Settings
-from ratchet.sources.ingest import ingest
 
 SENTENCE = " ".join(f"word{number}" for number in range(200))
 REAL = [(str(1 + n % 2), f'a "title", {n}', f'number{n}\nin a line "and" so on {SENTENCE}') for n in range(8)]
@@ -59,10 +59,9 @@ def test_copies_are_perturbed_as_stated(source: Path, tmp_path: Path) -> None:
 def test_no_review_is_both_trained_on_and_validated(source: Path, tmp_path: Path) -> None:
     """As the jobs themselves part them, and still a fifth validates."""
     write(str(source), tmp_path / "made", {"train": 2000, "test": 8})
-    store, settings, made = FolderStorage(tmp_path / "store"), Settings(), str(tmp_path / "made")
-    catalogue.ingest(made).run(lambda work: ingest(work, made, keys.SEED, tmp_path), store, settings)
-    catalogue.preprocess().run(lambda work: preprocess(work, keys.SEED), store, settings)
-    catalogue.split(batches="1").run(lambda work: split(work, keys.SEED, 1), store, settings)
+    store, settings, made = FolderStorage(tmp_path / "store"), Settings(cache=tmp_path), str(tmp_path / "made")
+    for job in (Ingest(source=made), Preprocess(), Split(batches=1)):
+        job.execute(store, settings)
     parts: dict[str, list[str]] = {"train": [], "validation": []}
     for row in pq.read_table(store.root / keys.reviews(keys.batch_name(0))).to_pylist():
         parts[row["part"]].append(row["title"])

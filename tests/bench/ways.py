@@ -19,10 +19,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
+from harness.substitute import substitute
 from ratchet.features.document import document
-from ratchet.jobs import catalogue, keys
-from ratchet.jobs.base import peak_memory_mib
+from ratchet.jobs import keys
+from ratchet.jobs.base import Job, peak_memory_mib
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.storage import FolderStorage
+from ratchet.jobs.train import Train
 from ratchet.kernels import jit
 from ratchet.settings import Settings
 from ratchet.windows import Window
@@ -51,30 +54,30 @@ class Ratchet:
     """The jobs of this project: the new batch is featurized, the window is trained, both published with a manifest."""
 
     def __init__(self, store: Path, folder: Path, candidate: str) -> None:
-        from ratchet.features.featurize import featurize
+        from ratchet.features import featurize  # noqa: F401 - imported before the clock starts
         from ratchet.model import artifact
         from ratchet.training.fit import train
 
-        self.featurize, self.train, self.load, self.candidate = featurize, train, artifact.load, candidate
+        self.train, self.load, self.candidate = train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
         jit.main()  # as the others import their libraries: a job finds its kernels compiled
-        self.run(catalogue.featurize(keys.TEST), lambda context: featurize(context, keys.TEST))
+        self.run(Featurize(batch=keys.TEST))
 
-    def run(self, job: Any, make: Any) -> None:
-        job.run(make, self.storage, self.settings)
+    def run(self, job: Job) -> None:
+        job.execute(self.storage, self.settings)
 
     def week(self, number: int) -> None:
         batch, self.window = keys.batch_name(number), Window(number)
-        self.run(catalogue.featurize(batch), lambda context: self.featurize(context, batch))
-        training = catalogue.train(str(self.window), self.candidate)
-        self.run(training, lambda context: self.train(context, self.window, self.candidate))
+        self.run(Featurize(batch=batch))
+        training = Train(window=self.window, candidate=self.candidate)
+        self.run(substitute(training, lambda context: self.train(context, self.window, self.candidate)))
 
     def answers(self) -> Answers:
         from ratchet.features import featurize
         from ratchet.jobs.manifests import read
 
-        made = read(self.storage, catalogue.featurize(keys.TEST).prefix, "nothing")
+        made = read(self.storage, Featurize(batch=keys.TEST).prefix, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))
         return model.probabilities(featurize.load(self.storage, made, keys.TEST).counts) >= 0.5
 

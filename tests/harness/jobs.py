@@ -9,10 +9,11 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from ratchet.cli import commands
+from ratchet.cli import connections
 from ratchet.cli.app import app
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.promotion.evaluate import EVIDENCE
@@ -57,8 +58,8 @@ class Bench:
         """Evaluate and promote what was trained on a window, and return the decision."""
         self.ratchet("evaluate", "--window", window, "--candidates", candidates, *flags)
         self.ratchet("promote", "--window", window, *flags)
-        decision = self.manifest(keys.decision(Window.parse(window))).details["decision"]
-        return self.ledger.decision(decision)
+        promoted = self.manifest(keys.decision(Window.parse(window)))
+        return self.ledger.decision(PromoteDetails.of(promoted).decision)
 
     def evidence(self, window: str) -> Evidence:
         prefix = self.store / keys.evaluation(Window.parse(window))
@@ -78,11 +79,11 @@ class Bench:
 
     @property
     def ledger(self) -> Ledger:
-        return commands.ledger(self.settings)
+        return connections.ledger(self.settings)
 
     @property
     def registry(self) -> Registry:
-        return commands.registry(self.settings)
+        return connections.registry(self.settings)
 
     @property
     def versions(self) -> list[int]:

@@ -12,8 +12,9 @@ from orchestration.week_plan import CHAMPIONS, SQL, NoNewBatch, Week, plan, unfe
 from ratchet.errors import MissingInput
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import Job
-from ratchet.jobs.catalogue import featurize, split
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import open_storage
 from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.settings import Settings
@@ -133,9 +134,9 @@ def finished(
 def seeded(settings: Settings) -> Settings:
     """A store whose seed made three batches and a test set, of which test and batch 0 have features."""
     names = ("test.parquet", *(f"batch_{number:02d}.parquet" for number in range(3)))
-    finished(settings, split(batches="3"), outputs=names)
+    finished(settings, Split(batches=3), outputs=names)
     for batch in ("test", "batch_00"):
-        finished(settings, featurize(batch), (split(batches="3"),))
+        finished(settings, Featurize(batch=batch), (Split(batches=3),))
     return settings
 
 
@@ -152,13 +153,13 @@ def test_when_all_are_featurized_the_newest_is_looked_at_again(seeded: Settings)
 def test_features_of_other_reviews_are_made_again(seeded: Settings) -> None:
     """Replacing the source makes everything behind it stale by itself."""
     names = ("test.parquet", "batch_00.parquet")
-    finished(seeded, split(batches="3"), outputs=names, made="of other reviews")
+    finished(seeded, Split(batches=3), outputs=names, made="of other reviews")
     assert unfeaturized("0-0", seeded) == [{"batch": "test"}, {"batch": "batch_00"}]
 
 
 def test_a_week_in_which_no_batch_came_blocks_no_later_week(seeded: Settings) -> None:
     """Batch 3 never arrived and batch 4 did: window 0-4 trains on what there is."""
-    finished(seeded, split(delivery="batch_04"), outputs=("batch_04.parquet",))
+    finished(seeded, Split(delivery="batch_04"), outputs=("batch_04.parquet",))
     assert [entry["batch"] for entry in unfeaturized("0-4", seeded)] == ["batch_01", "batch_02", "batch_04"]
 
 

@@ -29,7 +29,7 @@ def until(true: Callable[[], object]) -> object:
 
 def test_the_doctor_finds_everything_well(weeks: Stage) -> None:
     """Each container is healthy, and store, ledger, MLflow and ECS agree."""
-    assert [finding for finding in findings(weeks.compose.env) if not finding.well] == []
+    assert [finding for finding in findings(weeks.compose.env) if not finding.ok] == []
 
 
 def test_starting_again_changes_nothing(weeks: Stage) -> None:

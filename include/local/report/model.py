@@ -16,6 +16,7 @@ from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import Storage
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, decide
@@ -150,7 +151,7 @@ def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> W
     decided = made.get(keys.decision(window))
     figures: dict[str, Any] = {"champion": champion}
     if decided:
-        figures |= _decided(ledger.decision(decided.details["decision"]))
+        figures |= _decided(ledger.decision(PromoteDetails.of(decided).decision))
     elif run.skipped:
         figures |= _ended("skip", f"no new batch: batch {window.end} had not arrived")
     else:

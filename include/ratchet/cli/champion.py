@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ratchet.cli import commands
+from ratchet.cli import connections
 from ratchet.settings import Settings
 
 console = Console()
-panel = {"rich_help_panel": "Steer"}
+panel = {"rich_help_panel": "Champion"}
 Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
 
 
@@ -29,13 +29,13 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
 
         settings = settings_for(store)
         who = by or getpass.getuser()
-        done = back(commands.ledger(settings), commands.registry(settings), settings, to=to, by=who)
+        done = back(connections.ledger(settings), connections.registry(settings), settings, to=to, by=who)
         console.print(f"Version {done.version} is champion again, after version {done.previous} (decision {done.id}).")
 
     @app.command(**panel)
     def reconcile(store: Store = None) -> None:
         """Make MLflow's aliases say what the ledger says."""
         settings = settings_for(store)
-        moved = commands.registry(settings).reconcile(commands.ledger(settings))
+        moved = connections.registry(settings).reconcile(connections.ledger(settings))
         words = ", ".join(f"{alias} → version {version}" for alias, version in moved.items())
         console.print(f"Moved: {words}." if moved else "The aliases agree with the ledger already.")

@@ -1,4 +1,4 @@
-"""See what happened and why: `history`, `explain`, `replay`, `doctor`."""
+"""See what happened and why: `history`, `explain`, `replay`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet.cli import commands
+from ratchet.cli import connections
 from ratchet.errors import LedgerError
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import Storage, open_storage
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ratchet.promotion.gate import Check, Verdict
 
 console = Console()
-panel = {"rich_help_panel": "See what happened"}
+panel = {"rich_help_panel": "Champion"}
 Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
 
 
@@ -31,13 +31,13 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def history(store: Store = None) -> None:
         """Who was champion when, and every decision with its reasons."""
-        console.print(_told(commands.ledger(settings_for(store)).history()))
+        console.print(_told(connections.ledger(settings_for(store)).history()))
 
     @app.command(**panel)
     def explain(version: Annotated[int, typer.Argument(help="A model version.")], store: Store = None) -> None:
         """Why a version was promoted or kept back, on what data, and by which DAG run."""
         settings = settings_for(store)
-        rows = [row for row in commands.ledger(settings).history() if version in (row.version, _left(row))]
+        rows = [row for row in connections.ledger(settings).history() if version in (row.version, _left(row))]
         if not rows:
             raise LedgerError(f"No decision names version {version}. `ratchet history` lists all of them.")
         storage = open_storage(settings.store)
@@ -47,17 +47,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     @app.command(**panel)
     def replay(decision: Annotated[int, typer.Argument(help="A decision's id.")], store: Store = None) -> None:
         """Compute a verdict again from its stored evidence and compare it with what was recorded."""
-        _replay(commands.ledger(settings_for(store)).decision(decision))
-
-    @app.command(**panel)
-    def doctor(store: Store = None) -> None:
-        """What is up, what is wrong, and what to do."""
-        from ratchet.cli.doctor import diagnosed, examine
-
-        findings = list(examine(settings_for(store)))
-        console.print(diagnosed(findings))
-        if not all(finding.well for finding in findings):
-            raise typer.Exit(1)
+        _replay(connections.ledger(settings_for(store)).decision(decision))
 
 
 def _told(rows: list[Decision]) -> Table:

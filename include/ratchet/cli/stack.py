@@ -93,8 +93,8 @@ def doctor(env_file: EnvFile = HERE) -> None:
     """Which containers are up, what is wrong with what they hold, and what to do."""
     from local.compose.doctor import findings
     from local.compose.env_file import Env
-    from ratchet.cli.doctor import diagnosed
+    from ratchet.cli.doctor import table_of
 
     found = list(findings(Env.read(env_file.resolve())))
-    Console().print(diagnosed(found))
-    raise typer.Exit(int(not all(finding.well for finding in found)))
+    Console().print(table_of(found))
+    raise typer.Exit(int(not all(finding.ok for finding in found)))

@@ -19,7 +19,9 @@ from ratchet.data.split import review_ids, standing
 from ratchet.errors import InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import IngestDetails
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.preprocess import PreprocessDetails
 from ratchet.jobs.storage import verified
 
 log = structlog.get_logger()
@@ -86,13 +88,13 @@ def preprocess(context: JobContext, delivery: str) -> None:
     known = _known(context, delivery)
     tally = Tally()
     with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
-        for role, file in sorted(raw.details["files"].items()):  # test, train
-            name = file["name"]
+        for role, file in sorted(IngestDetails.of(raw).files.items()):  # test, train
+            name = file.name
             with (
                 verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path,
                 create(context.folder / f"{role}.parquet", REVIEW) as reviews,
             ):
-                _sift(records.read(path, name, file["form"]), name, known, tally, reviews, refusals)
+                _sift(records.read(path, name, file.form), name, known, tally, reviews, refusals)
             if role == "test":
                 known = dict.fromkeys(known, DUPLICATE_OF_TEST)
     publish(context, tally, raw)
@@ -101,7 +103,7 @@ def preprocess(context: JobContext, delivery: str) -> None:
 def delivered(context: JobContext, delivery: str) -> Manifest:
     """The manifest of a delivery's raw files. Raises InputError if a later one brings a test file."""
     raw = context.read(keys.raw(delivery), f"ratchet ingest --delivery {delivery}")
-    if delivery != keys.SEED and "test" in raw.details["files"]:
+    if delivery != keys.SEED and "test" in IngestDetails.of(raw).files:
         raise InputError(
             f"{delivery} brings a test file, but the test set is frozen. Bring its rows as a training file."
         )
@@ -122,7 +124,7 @@ def publish(context: JobContext, tally: Tally, raw: Manifest) -> None:
     for path in paths:
         context.publish(path, path.name)
     context.rows = tally.rows()
-    context.details = {"order": raw.details["order"]}
+    context.details = PreprocessDetails(order=IngestDetails.of(raw).order)
 
 
 def _sift(

@@ -24,6 +24,7 @@ from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Output
+from ratchet.jobs.preprocess import PreprocessDetails
 from ratchet.jobs.storage import Storage, verified
 
 VALIDATION = 0.2  # of every batch
@@ -81,7 +82,7 @@ def split(context: JobContext, delivery: str, batches: int) -> None:
     before = standing(context, delivery)
     prefix = keys.processed(delivery)
     processed = context.read(prefix, f"ratchet preprocess --delivery {delivery}")
-    order = processed.details["order"]
+    order = PreprocessDetails.of(processed).order
     names = names_of(delivery, batches)
     with ExitStack() as files:
         sources = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ratchet.errors import MissingInput
-from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage
 from ratchet.windows import Window
@@ -33,7 +34,7 @@ def present(storage: Storage, window: Window) -> list[str]:
 
 def features_of(context: JobContext, batch: str) -> Manifest:
     """The manifest of a batch's features, noted as an input. Raises MissingInput where they are missing or stale."""
-    job = catalogue.featurize(batch)
+    job = Featurize(batch=batch)
     remedy = f"ratchet featurize --batch {batch}"
     if job.result(context.storage) is None:
         raise MissingInput(f"{job.prefix} is missing, or was made from other reviews. Run `{remedy}` first.")

@@ -14,10 +14,13 @@ import structlog
 from ratchet.errors import ArtifactError, IntegrityError
 from ratchet.features import featurize
 from ratchet.features.featurize import Features
-from ratchet.jobs import catalogue, keys
+from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
+from ratchet.jobs.evaluate import EvaluateDetails
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.score import ScoreDetails
 from ratchet.jobs.storage import Storage, verified
 from ratchet.ledger.store import Champion, Ledger
 from ratchet.model import artifact
@@ -81,7 +84,7 @@ def _publish(context: JobContext, evidence: Evidence, registry: Registry, pictur
     path.write_text(evidence.model_dump_json(indent=2) + "\n")
     context.publish(path, EVIDENCE)
     context.metrics.update(evidence.metrics)
-    context.details.update(version=evidence.version, champion=evidence.champion_version)
+    context.details = EvaluateDetails(version=evidence.version, champion=evidence.champion_version)
     if evidence.version is not None:
         figures = {f"test_{name}": value for name, value in evidence.metrics.items()}
         registry.note(evidence.version, {}, figures, {"evidence": path, "plots/test": pictures})
@@ -157,7 +160,7 @@ def slices(test: Features) -> dict[str, np.ndarray]:
 def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: Manifest) -> str:
     """Why the training data are not the window's batches as they are, free of test reviews; empty when all is well."""
     batches = present(storage, window)
-    wanted = {job.prefix: job.result(storage) for job in map(catalogue.featurize, batches)}
+    wanted = {job.prefix: job.result(storage) for job in (Featurize(batch=name) for name in batches)}
     before = {keys.model(Window(end), trained.parameters["candidate"]) for end in range(window.end)}  # warm starts
     if odd := set(trained.inputs) - before ^ set(wanted):
         return f"it was not trained on batches {window} alone: {', '.join(sorted(odd))} differ"
@@ -180,9 +183,10 @@ def score(context: JobContext, batch: str, registry: Registry, ledger: Ledger) -
         raise IntegrityError("There is no champion to score yet. Train and promote window 0-0 first.")
     with registry.artifact(champion.version) as folder:
         model = artifact.load(folder)
-    context.details["champion"] = champion.version
+    context.details = ScoreDetails(champion=champion.version)
     if batch in model.card.trained_on:
-        context.details["not_scored"] = f"version {champion.version} was trained on {batch}"
+        reason = f"version {champion.version} was trained on {batch}"
+        context.details = ScoreDetails(champion=champion.version, not_scored=reason)
         return
     parts = Features.stack([featurize.load(context.storage, made, part) for part in featurize.PARTS])
     context.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))

@@ -9,6 +9,7 @@ import structlog
 from ratchet.errors import LedgerError
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import verified
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Champion, Decision, Ledger, rejected_in, withdrawn_in
@@ -47,10 +48,10 @@ def promote(
         registry.note(evidence.version, tags, {"f1_difference": verdict.f1_difference})
     log.info("decided", action=decision.action, version=decision.version, reasons=decision.reasons, moved=moved)
     context.metrics.update(f1_difference=verdict.f1_difference, p_value=verdict.p_value)
-    context.details.update(
+    context.details = PromoteDetails(
         decision=decision.id, action=decision.action, version=decision.version, champion=decision.champion,
         reasons=decision.reasons, checks=[check.model_dump() for check in verdict.checks],
-        answer=answer.words if answer else "",
+        approval=answer.words if answer else "",
     )  # fmt: skip
     if _too_late(decision):
         raise LedgerError(

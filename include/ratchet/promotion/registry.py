@@ -24,6 +24,7 @@ from mlflow.tracking import MlflowClient
 from ratchet.errors import ArtifactError, ServiceUnavailable
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import sha256_of
+from ratchet.jobs.train import TrainDetails
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.settings import Settings
@@ -99,7 +100,7 @@ class Registry:
     @_answering()
     def register(self, trained: Manifest) -> int:
         """The model version of a training, made unless it exists, and named challenger."""
-        digest, run = trained.digest, trained.details["mlflow"]["run"]
+        digest, logged = trained.digest, TrainDetails.of(trained).mlflow
         if self._model() is None:
             self.client.create_registered_model(
                 self.name, description="Positive or negative? Champion and challengers."
@@ -107,9 +108,9 @@ class Registry:
         found = [version for version in self._versions() if version.tags.get(DIGEST) == digest]
         version = found[0] if found else self.client.create_model_version(
             self.name,
-            source=trained.details["mlflow"]["model_uri"],
-                model_id=trained.details["mlflow"]["model_uri"].removeprefix("models:/"),
-            run_id=run,
+            source=logged.model_uri,
+                model_id=logged.model_uri.removeprefix("models:/"),
+            run_id=logged.run,
             tags={
                     DIGEST: digest,
                     PREFIX: trained.prefix,

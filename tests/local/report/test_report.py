@@ -16,6 +16,7 @@ from local.report import JobFigures, Report, WeekReport, collect, line, page, ta
 from ratchet.candidates import FEATURIZER
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.promotion.gate import Check, Evidence, Policy, decide
@@ -92,7 +93,11 @@ class FakeWeeks:
             evidence={"evidence": evidence.model_dump(mode="json"), "policy": Policy().model_dump(mode="json")},
         )
         recorded = self.ledger.record(decision, champion)
-        self.finish("promote", keys.decision(window), week, details={"decision": recorded.id})
+        details = PromoteDetails(
+            decision=recorded.id, action=recorded.action, version=recorded.version, champion=recorded.champion,
+            reasons=recorded.reasons, checks=[],
+        )  # fmt: skip
+        self.finish("promote", keys.decision(window), week, details=details.model_dump())
         return recorded
 
 

@@ -47,7 +47,7 @@ def promoted(bench: Bench) -> Callable[..., Decision]:
     """Runs `ratchet promote` on 0-1, with or without an answer, and gives the decision that it stands on."""
 
     def promote(answer: str = "", by: str = "", at: str = "", *flags: str) -> Decision:
-        bench.ratchet("promote", "--window", "0-1", "--answer", answer, "--by", by, "--at", at, *flags)
+        bench.ratchet("promote", "--window", "0-1", "--response", answer, "--by", by, "--at", at, *flags)
         return bench.ledger.decision(bench.manifest(keys.decision(Window(1))).details["decision"])
 
     return promote

@@ -29,6 +29,7 @@ from ratchet.data.spark.session import scratch, session, spread
 from ratchet.data.split import review_ids, standing
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import IngestDetails, SourceFile
 from ratchet.jobs.manifests import Manifest, Output
 from ratchet.jobs.storage import Storage, open_storage, verified
 
@@ -72,7 +73,7 @@ def preprocess(context: JobContext, delivery: str) -> None:
     with session(f"preprocess {delivery}") as spark, scratch(context):
         raw = local.delivered(context, delivery)
         before = standing(context, delivery)
-        files = sorted(raw.details["files"].items())  # test, train
+        files = sorted(IngestDetails.of(raw).files.items())  # test, train
         parts = [part for number in range(len(files)) for part in _deal(context, raw, number, files[number][1])]
         uri = context.storage.uri
         spread(spark, parts, partial(_judge, uri), pa.schema([("rows", pa.int64())])).collect()
@@ -80,7 +81,7 @@ def preprocess(context: JobContext, delivery: str) -> None:
         tally = Tally()
         with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
             for number, (role, file) in enumerate(files):
-                tally.add(file["name"], 0, [], [])
+                tally.add(file.name, 0, [], [])
                 with create(context.folder / f"{role}.parquet", REVIEW) as reviews:
                     for chunk in _chunks(context.storage, [part for part in parts if part.file == number], duplicates):
                         accepted = chunk.filter(pc.is_null(chunk["reason"]))
@@ -89,14 +90,14 @@ def preprocess(context: JobContext, delivery: str) -> None:
                             reviews.write_table(accepted.select(REVIEW.names).cast(REVIEW))
                         columns = (refused[name].to_pylist() for name in ("line", "reason", "sample"))
                         rows = [records.Refusal(*row) for row in zip(*columns, strict=True)]
-                        local.write(refusals, QUARANTINE, [(file["name"], *row) for row in rows])
-                        tally.add(file["name"], len(chunk), accepted["label"].to_pylist(), rows)
+                        local.write(refusals, QUARANTINE, [(file.name, *row) for row in rows])
+                        tally.add(file.name, len(chunk), accepted["label"].to_pylist(), rows)
         local.publish(context, tally, raw)
 
 
-def _deal(context: JobContext, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
+def _deal(context: JobContext, raw: Manifest, number: int, file: SourceFile) -> Iterator[Part]:
     """Put the pieces of a raw file into the store."""
-    name, form = file["name"], file["form"]
+    name, form = file.name, file.form
     with verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path:
         for place, piece in enumerate(cut(path, name, form, context.folder)):
             part = Part(number, name, form, piece.first, keys.scratch(context.prefix, f"{name}.{place:06d}"))
