@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet.candidates import CANDIDATES
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.manifests import Manifest
@@ -138,14 +138,14 @@ class Report(BaseModel):
 def collect(storage: Storage, ledger: Ledger, runs: Iterable[Run]) -> list[WeekReport]:
     """The figures of DAG runs that have ended, in their order."""
     weeks: list[WeekReport] = []
+    made = _manifests(storage)
     for run in runs:
-        weeks.append(_week(storage, ledger, run, weeks[-1].champion if weeks else None))
+        weeks.append(_week(made, ledger, run, weeks[-1].champion if weeks else None))
     return weeks
 
 
-def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> WeekReport:
+def _week(made: dict[str, Manifest], ledger: Ledger, run: Run, champion: int | None) -> WeekReport:
     window = Window(run.week)
-    made = {prefix: found for prefix in _prefixes(window) if (found := manifests.find(storage, prefix))}
     trained = [made[prefix] for name in CANDIDATES if (prefix := keys.model(window, name)) in made]
     scored = made.get(keys.score(keys.batch_name(window.end)))
     decided = made.get(keys.decision(window))
@@ -167,17 +167,11 @@ def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> W
     )
 
 
-def _prefixes(window: Window) -> list[str]:
-    """Every prefix that a week may have filled; whether it did, its manifest says."""
-    batch = keys.batch_name(window.end)
-    return [
-        *(prefix(delivery) for delivery in (keys.SEED, batch) for prefix in (keys.raw, keys.processed, keys.split)),
-        *(keys.features(FEATURIZER, name) for name in (keys.TEST, *map(keys.batch_name, window.batches))),
-        keys.score(batch),
-        *(keys.model(window, name) for name in CANDIDATES),
-        keys.evaluation(window),
-        keys.decision(window),
-    ]
+def _manifests(storage: Storage) -> dict[str, Manifest]:
+    """Every manifest in the store, by its prefix."""
+    ending = f"/{keys.MANIFEST}"
+    prefixes = [key.removesuffix(ending) for key in storage.list("") if key.endswith(ending)]
+    return {prefix: found for prefix in prefixes if (found := manifests.find(storage, prefix))}
 
 
 def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:

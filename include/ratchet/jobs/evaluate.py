@@ -29,12 +29,15 @@ class Evaluate(Job):
 
     @property
     def prefix(self) -> str:
+        """`evaluations/<window>`."""
         return keys.evaluation(self.window)
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """The window, and the candidates as they were given."""
         return {"window": str(self.window), "candidates": self.candidates}
 
     def run(self, context: JobContext) -> None:
+        """Register the challenger and publish the evidence."""
         names = [name.strip() for name in self.candidates.split(",")]
         context.call("ratchet.promotion.evaluate:evaluate", self.window, names, context.registry, context.ledger)

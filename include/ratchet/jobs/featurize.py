@@ -19,11 +19,14 @@ class Featurize(Job):
 
     @property
     def prefix(self) -> str:
+        """`features/<featurizer>/<batch>`."""
         return keys.features(FEATURIZER, self.batch)
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """The definition of the features and the layout of their files."""
         return {"featurizer": FEATURIZER, "layout": LAYOUT}
 
     def run(self, context: JobContext) -> None:
+        """Count the n-grams."""
         context.call("ratchet.features.featurize:featurize", self.batch)

@@ -53,12 +53,15 @@ class Ingest(Job):
 
     @property
     def prefix(self) -> str:
+        """`raw/<delivery>`."""
         return keys.raw(self.delivery)
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """The source alone: another cache gives the same files."""
         return {"source": self.source}
 
     def run(self, context: JobContext) -> None:
+        """Copy and verify the files."""
         cache = context.settings.cache.expanduser()
         context.call("ratchet.sources.ingest:ingest", self.source, self.delivery, cache)

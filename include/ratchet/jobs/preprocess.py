@@ -33,7 +33,9 @@ class Preprocess(Job):
 
     @property
     def prefix(self) -> str:
+        """`processed/<delivery>`."""
         return keys.processed(self.delivery)
 
     def run(self, context: JobContext) -> None:
+        """Sort the rows into reviews and quarantine, with the chosen engine."""
         context.call(IMPLEMENTATIONS[self.engine], self.delivery)

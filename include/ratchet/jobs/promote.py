@@ -47,6 +47,7 @@ class Promote(Job):
 
     @property
     def prefix(self) -> str:
+        """`decisions/<window>`."""
         return keys.decision(self.window)
 
     @property
@@ -57,6 +58,7 @@ class Promote(Job):
         return {"window": str(self.window), **approval}
 
     def run(self, context: JobContext) -> None:
+        """Decide, record the decision, and move the aliases."""
         context.call(
             "ratchet.promotion.promote:promote",
             self.window,

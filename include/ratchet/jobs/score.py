@@ -28,7 +28,9 @@ class Score(Job):
 
     @property
     def prefix(self) -> str:
+        """`scores/<batch>`."""
         return keys.score(self.batch)
 
     def run(self, context: JobContext) -> None:
+        """Score the champion."""
         context.call("ratchet.promotion.evaluate:score", self.batch, context.registry, context.ledger)

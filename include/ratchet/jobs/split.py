@@ -27,11 +27,14 @@ class Split(Job):
 
     @property
     def prefix(self) -> str:
+        """`batches/<delivery>`, where the manifest lies; the batches themselves lie in `batches/`."""
         return keys.split(self.delivery)
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """The number of batches: 1 for a delivery after the seed, whatever the option is."""
         return {"batches": self.batches if self.delivery == keys.SEED else 1}
 
     def run(self, context: JobContext) -> None:
+        """Write the batches, with the chosen engine."""
         context.call(IMPLEMENTATIONS[self.engine], self.delivery, self.parameters["batches"])

@@ -46,11 +46,14 @@ class Train(Job):
 
     @property
     def prefix(self) -> str:
+        """`models/<window>/<candidate>`."""
         return keys.model(self.window, self.candidate)
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """The window, and everything that defines the candidate."""
         return {"window": str(self.window), **CANDIDATES[self.candidate].parameters}
 
     def run(self, context: JobContext) -> None:
+        """Fit the candidate and log it."""
         context.call("ratchet.training.tracking:train_and_log", self, context.registry, context.settings)
