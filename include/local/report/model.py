@@ -175,7 +175,8 @@ def _manifests(storage: Storage) -> dict[str, Manifest]:
 
 
 def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:
-    ordered = sorted(made, key=lambda manifest: manifest.finished_at)
+    place = {name: number for number, name in enumerate(JOBS)}  # of jobs that finished within the same second
+    ordered = sorted(made, key=lambda manifest: (manifest.finished_at, place.get(manifest.job, len(place))))
     fields = set(JobFigures.model_fields)
     return [JobFigures(**manifest.model_dump(include=fields)) for manifest in ordered]
 
