@@ -1,4 +1,4 @@
-"""A small store with everything a week needs, and the real CLI to work on it from inside a test."""
+"""A small store with everything a week needs, and the real CLI to run on it from inside a test."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Bench:
         return done.output
 
     def prepare(self, source: str, batches: int) -> None:
-        """Bring a source as far as the features of every batch."""
+        """Run every job up to the features of each batch."""
         self.ratchet("ingest", "--source", source)
         self.ratchet("preprocess")
         self.ratchet("split", "--batches", str(batches))
@@ -55,7 +55,7 @@ class Bench:
         return self.judge(window, *flags, candidates=candidates)
 
     def judge(self, window: str, *flags: str, candidates: str = "linear-svc") -> Decision:
-        """Evaluate and promote what was trained on a window, and return the decision."""
+        """Evaluate and promote what was trained on a window; returns the decision."""
         self.ratchet("evaluate", "--window", window, "--candidates", candidates, *flags)
         self.ratchet("promote", "--window", window, *flags)
         promoted = self.manifest(keys.decision(Window.parse(window)))
@@ -69,7 +69,7 @@ class Bench:
         return manifests.read(FolderStorage(self.store), prefix, "nothing")
 
     def rewrite(self, prefix: str, **changes: object) -> None:
-        """Forge the manifest of a prefix."""
+        """Change fields of the manifest of a prefix."""
         path = self.store / keys.manifest(prefix)
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 

@@ -32,7 +32,7 @@ for module in (jobs, history, champion, model, serve, doctor, local, stack):
     module.add_to(app, settings_for)
 
 
-def terminated(number: int, frame: object) -> NoReturn:
+def terminated(number: int, _frame: object) -> NoReturn:
     """Stop on SIGTERM as ECS expects: temporary files are removed, the exit code is 143."""
     sys.exit(128 + number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -48,7 +48,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Check store, ledger, MLflow and, on AWS, ECS, each whatever the others gave; then what needs two of them."""
+    """Check store, ledger, MLflow and, on AWS, ECS independently; then aliases and champion, which need two of them."""
     yield _store(settings)
     champion, finding = _ledger(settings)
     yield finding
@@ -130,7 +130,7 @@ def _ecs() -> Iterator[Finding]:
     cluster = os.environ.get("RATCHET_ECS_CLUSTER", "ratchet")
     definition = os.environ.get("RATCHET_ECS_TASK_DEFINITION", "ratchet-training")
     group = os.environ.get("RATCHET_ECS_LOG_GROUP", "/ratchet/jobs")
-    requests = {
+    requests: dict[str, Callable[[], Any]] = {
         f"cluster {cluster}": lambda: boto3.client("ecs").describe_clusters(clusters=[cluster])["clusters"],
         f"task definition {definition}": lambda: boto3.client("ecs").describe_task_definition(
             taskDefinition=definition

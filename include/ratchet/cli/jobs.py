@@ -54,9 +54,10 @@ def command(job: type[Job], settings_for: Callable[[str | None], Settings]) -> C
 def option(name: str, field: FieldInfo, *, optional: bool) -> inspect.Parameter:
     """One option; `optional` is for one whose default is a setting, which is read when the command runs."""
     kind: Any = field.annotation if field.annotation in PLAIN else str
+    kind = kind | None if optional else kind
     default = None if optional else inspect.Parameter.empty if field.is_required() else field.default
     declared = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
-    annotation = Annotated[kind | None if optional else kind, declared]
+    annotation = Annotated[kind, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
@@ -66,5 +67,7 @@ def run(job: Job, settings: Settings, *, force: bool = False) -> Manifest:
     try:
         return job.execute(open_storage(settings.store), settings, force=force)
     except RatchetError as error:
-        log.error("job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error))
+        log.error(  # noqa: TRY400 - a message for people has no traceback
+            "job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error)
+        )
         raise

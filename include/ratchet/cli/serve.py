@@ -14,8 +14,8 @@ Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 in a 
 Port = Annotated[int, typer.Option(help="The port to listen on.")]
 
 
-def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
-    """Add the commands of this module. They read settings of their own, so `settings_for` is not used."""
+def add_to(app: typer.Typer, _settings_for: Callable[[str | None], Settings]) -> None:
+    """Add the commands of this module. They read settings of their own, so `_settings_for` is not used."""
 
     @app.command(rich_help_panel=panels.SERVICE)
     def serve(host: Host = "127.0.0.1", port: Port = 8000, store: panels.Store = None) -> None:

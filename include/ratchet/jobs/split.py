@@ -32,7 +32,7 @@ class Split(Job):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The number of batches: 1 for a delivery after the seed, whatever the option is."""
+        """The number of batches: always 1 for a delivery after the seed."""
         return {"batches": self.batches if self.delivery == keys.SEED else 1}
 
     def run(self, context: JobContext) -> None:
