@@ -107,7 +107,7 @@ def decide(candidates: str) -> RatchetJobOperator:
         retries=0,  # asking again would outlast the DAG run's timeout
     )
     promote = RatchetJobOperator(
-        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.answer}, force=FORCE,
+        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.approval}, force=FORCE,
         trigger_rule="none_failed_min_one_success",
     )  # fmt: skip
     asked = check_approval()

@@ -41,7 +41,7 @@ def test_without_approval_nobody_is_asked(runs: dict[str, Any]) -> None:
     """`promote` gets a window and empty text, which is no answer."""
     week = runs["nobody asked"]
     assert (week["state"], week["states"]["training.approve"]) == ("success", "skipped")
-    assert week["handed"] == [{"window": "0-0", "answer": "", "by": "", "at": ""}]
+    assert week["handed"] == [{"window": "0-0", "response": "", "by": "", "at": ""}]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_either_answer_reaches_the_promotion_with_name_and_time(
     week = runs[name]
     assert (week["state"], week["states"]["training.approve"]) == ("success", "success")
     (handed,) = week["handed"]
-    assert (handed["answer"], handed["by"]) == (answer, by)
+    assert (handed["response"], handed["by"]) == (answer, by)
     assert datetime.fromisoformat(handed["at"]).utcoffset().total_seconds() == 0
 
 

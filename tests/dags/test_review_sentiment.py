@@ -101,8 +101,8 @@ def test_promoting_survives_a_skipped_approval_but_no_failure(dag: DAG) -> None:
 def test_promoting_gets_the_answer_of_its_own_section(dag: DAG, section: str) -> None:
     """An answer is an argument of the job, so that a rejection is recorded like an approval."""
     arguments = dag.task_dict[f"{section}.promote"].arguments
-    assert set(arguments) == {"window", "answer", "by", "at"}
-    for name in ("answer", "by", "at"):
+    assert set(arguments) == {"window", "response", "by", "at"}
+    for name in ("response", "by", "at"):
         assert arguments[name] == f"{{{{ (ti.xcom_pull('{section}.approve') or {{}}).get('{name}', '') }}}}"
 
 

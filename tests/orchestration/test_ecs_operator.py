@@ -103,7 +103,9 @@ def test_the_overrides_carry_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_argument_without_a_value_is_left_out() -> None:
     """Where nobody was asked, the command says nothing of an answer."""
-    operator = RatchetJobOperator(task_id="promote", job="promote", arguments={"window": "0-1", "answer": "", "by": ""})
+    operator = RatchetJobOperator(
+        task_id="promote", job="promote", arguments={"window": "0-1", "response": "", "by": ""}
+    )
     overrides = operator.overrides_for(SimpleNamespace(run_id="r"), "token", forced=False)
     assert overrides["containerOverrides"][0]["command"] == ["promote", "--window", "0-1"]
 

@@ -15,7 +15,8 @@ from ratchet.jobs.base import Job
 from ratchet.jobs.catalogue import featurize, split
 from ratchet.jobs.manifests import Manifest, Output
 from ratchet.jobs.storage import open_storage
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.settings import Settings
 
 PARAMS = {"window_end": None, "candidate": CHAMPIONS, "force_retrain": False}

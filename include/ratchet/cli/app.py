@@ -161,25 +161,25 @@ def evaluate(
 @app.command(**jobs_panel)
 def promote(
     window: WindowOption,
-    answer: Annotated[str, typer.Option(help="What a person said: approve or reject. Empty: nobody was asked.")] = "",
-    by: Annotated[str, typer.Option(help="Who said it, for the ledger.")] = "",
-    at: Annotated[str, typer.Option(help="When it was said, ISO 8601; sets two answers of one person apart.")] = "",
+    response: Annotated[str, typer.Option(help="A person's response: approve or reject. Empty: none requested.")] = "",
+    by: Annotated[str, typer.Option(help="Name of that person, for the ledger.")] = "",
+    at: Annotated[str, typer.Option(help="Time of the response, ISO 8601; tells two of one person apart.")] = "",
     store: Store = None,
     force: Force = False,
 ) -> None:
-    """Promote the challenger, or keep the champion, by the evidence and the answer; the ledger keeps all of it."""
-    from ratchet.ledger.approval import answered
+    """Promote the challenger, or keep the champion, by the evidence and the approval; the ledger records both."""
+    from ratchet.ledger.approval import approval_from
     from ratchet.promotion.promote import promote as make
     from ratchet.windows import Window
 
     settings = settings_for(store)
 
-    given = answered(answer, by, at)
+    approval = approval_from(response, by, at)
 
     def promoted(context: JobContext) -> None:
-        make(context, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings, given)
+        make(context, Window.parse(window), commands.registry(settings), commands.ledger(settings), settings, approval)
 
-    run(catalogue.promote(window, answer, by, at), promoted, settings, force=force)
+    run(catalogue.promote(window, response, by, at), promoted, settings, force=force)
 
 
 commands.add_to(app, settings_for)

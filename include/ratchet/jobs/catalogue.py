@@ -11,7 +11,7 @@ from ratchet.candidates import CANDIDATES, FEATURIZER, LAYOUT
 from ratchet.errors import ConfigurationError
 from ratchet.jobs import keys
 from ratchet.jobs.base import Job
-from ratchet.ledger.approval import answered
+from ratchet.ledger.approval import approval_from
 from ratchet.windows import Window
 
 
@@ -46,11 +46,11 @@ def evaluate(window: str, candidates: str) -> Job:
     return Job("evaluate", keys.evaluation(Window.parse(window)), {"window": window, "candidates": candidates})
 
 
-def promote(window: str, answer: str = "", by: str = "", at: str = "") -> Job:
-    """An answer is part of what is asked for: what was decided without it, or with another, is another result."""
-    given = answered(answer, by, at)
-    said = {"answer": given.says, "by": given.by, "at": given.at} if given else {}
-    return Job("promote", keys.decision(Window.parse(window)), {"window": window, **said})
+def promote(window: str, response: str = "", by: str = "", at: str = "") -> Job:
+    """The approval is one of the job's parameters: a decision without it, or with another, is another result."""
+    given = approval_from(response, by, at)
+    approval = {"response": given.response, "by": given.by, "at": given.at} if given else {}
+    return Job("promote", keys.decision(Window.parse(window)), {"window": window, **approval})
 
 
 JOBS: dict[str, Callable[..., Job]] = {
