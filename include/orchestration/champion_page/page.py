@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from airflow.api_fastapi.app import API_ROOT_PATH
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from orchestration.links import version_page
 from ratchet.ledger.decision import Check, Decision, Verdict
@@ -124,7 +123,7 @@ def _environment(dag: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"style": Markup(STYLE), "script": Markup(SCRIPT), "version_page": version_page}
+    environment.globals |= {"style": STYLE, "script": SCRIPT, "version_page": version_page}
     environment.globals |= {"dag": dag, "dag_page": f"{API_ROOT_PATH}dags/{dag}", "root": API_ROOT_PATH}
     environment.filters |= {"f1": f1, "signed": signed, "p": p_value, "typeset": typeset}
     environment.filters["quoted"] = lambda text: quote(text, safe="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +13,7 @@ from ratchet.cli import commands
 from ratchet.settings import Settings
 
 console = Console()
-panel = {"rich_help_panel": "Steer"}
+panel: dict[str, Any] = {"rich_help_panel": "Steer"}
 Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
 
 

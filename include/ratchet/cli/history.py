@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -20,7 +20,7 @@ from ratchet.settings import Settings
 from ratchet.windows import Window
 
 console = Console()
-panel = {"rich_help_panel": "See what happened"}
+panel: dict[str, Any] = {"rich_help_panel": "See what happened"}
 Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
 
 

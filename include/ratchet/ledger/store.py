@@ -118,7 +118,7 @@ class Ledger:
                         subject=decision.subject,
                         entry=entry.model_dump(mode="json", exclude={"id"}),
                     )
-                ).inserted_primary_key[0]
+                ).inserted_primary_key[0]  # type: ignore[index]  # an insert of one row returns its key
                 self._compare_and_set(connection, expected, epoch, decision.version if moves else expected.version)
         except DuplicateRow as error:
             first = self.find(decision.subject)

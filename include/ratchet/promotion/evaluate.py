@@ -181,8 +181,8 @@ def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: M
         if current is None or current.digest != trained.inputs[prefix]:
             return f"it was trained on {prefix} as it was before its reviews changed"
     tested = featurize.review_ids(storage, test)
-    for batch, made_by in zip(batches, wanted.values(), strict=True):
-        shared = pc.sum(pc.is_in(featurize.review_ids(storage, made_by), value_set=tested)).as_py()
+    for batch, made in zip(batches, filter(None, wanted.values()), strict=True):
+        shared = pc.sum(pc.is_in(featurize.review_ids(storage, made), value_set=tested)).as_py()
         if shared:
             return f"{shared} test reviews are also in {batch}"
     return ""

@@ -133,7 +133,7 @@ def mcnemar(table: Array) -> float:
     for k in range(min(only_champion, only_challenger) + 1):
         tail += ways
         ways = ways * (discordant - k) // (k + 1)
-    return min(1.0, 2 * tail / 2**discordant)  # integers up to here: the result is the same on every machine
+    return min(1.0, float(2 * tail / 2**discordant))  # integers up to here: the result is the same on every machine
 
 
 def bootstrap(table: Array, policy: GatePolicy, *, tails: int = 2) -> tuple[float, float]:

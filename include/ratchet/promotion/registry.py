@@ -187,9 +187,9 @@ class Registry:
         self, version: int, tags: dict[str, str], metrics: dict[str, float], artifacts: dict[str, Path] | None = None
     ) -> None:
         """Add tags to the version, and metrics and files (by their folder) to the run that trained it."""
-        run = self.client.get_model_version(self.name, str(version)).run_id
-        for key, value in tags.items():
-            self.client.set_model_version_tag(self.name, str(version), key, value[:4900])
+        run = self.client.get_model_version(self.name, str(version)).run_id or ""  # `register` always gives one
+        for key, text in tags.items():
+            self.client.set_model_version_tag(self.name, str(version), key, text[:4900])
         for key, value in metrics.items():
             self.client.log_metric(run, key, value)
         for folder, path in (artifacts or {}).items():
@@ -204,7 +204,8 @@ class Registry:
         """
         for attempts_left in reversed(range(CONCURRENT_TRAININGS)):
             try:
-                return self.client.log_inputs(run, datasets)
+                self.client.log_inputs(run, datasets)
+                return
             except MlflowException as error:
                 if error.error_code != "BAD_REQUEST" or not attempts_left:
                     raise
