@@ -108,7 +108,7 @@ def decide(candidates: str) -> RatchetJobOperator:
         retries=0,  # a second wait would exceed the DAG run's timeout
     )
     promote = RatchetJobOperator(
-        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.answer}, force=FORCE,
+        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.approval}, force=FORCE,
         trigger_rule="none_failed_min_one_success",
     )  # fmt: skip
     check = check_approval()

@@ -15,9 +15,9 @@ from ratchet.jobs import keys, manifests
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import FolderStorage
-from ratchet.ledger.store import Decision, Ledger
-from ratchet.promotion.evaluate import EVIDENCE
-from ratchet.promotion.gate import Evidence
+from ratchet.ledger.decision import Decision, Evidence
+from ratchet.ledger.store import Ledger
+from ratchet.promotion.gate import EVIDENCE
 from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
 from ratchet.windows import Window

@@ -103,7 +103,7 @@ def test_each_week_trains_on_all_batches_so_far(three_weeks: Scene) -> None:
 def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(three_weeks: Scene, ledger: Ledger) -> None:
     """The first champion is the one with the higher macro-F1 on validation."""
     first = ledger.history()[0]
-    compared = first.evidence["evidence"]["compared"]
+    compared = first.evidence.compared
     assert set(compared) == set(CANDIDATES)
     assert (first.action, first.version, first.candidate) == ("promote", 1, max(compared, key=compared.get))
 

@@ -16,7 +16,8 @@ from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.manifests import Manifest, Output
 from ratchet.jobs.split import Split
 from ratchet.jobs.storage import open_storage
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.settings import Settings
 
 PARAMS = {"window_end": None, "candidate": CHAMPIONS, "force_retrain": False}

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from harness.ledger import gate_record
 from harness.project import PROJECT
 from plugins.ten_weeks import live_through
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Check, Decision, Verdict
+from ratchet.ledger.store import Champion, Ledger
 
 HOSTILE = "<script>alert(1)</script>\"' onload={{ 7 * 7 }}"
 
@@ -53,12 +55,13 @@ def answers(airflow_env: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 
 def attack(ledger: Ledger) -> None:
     """Text that somebody else wrote, wherever the page shows text."""
-    check = {"name": HOSTILE, "passed": False, "says": HOSTILE}
+    record = gate_record(1, HOSTILE)
+    verdict = Verdict(promote=False, checks=[Check(name=HOSTILE, passed=False, message=HOSTILE)])
     ledger.record(
         Decision(
             subject="0-0/x", action="promote", version=1, previous=None, window=HOSTILE, candidate=HOSTILE,
             reasons=[HOSTILE, HOSTILE], decided_by=HOSTILE, dag_run=f"../../{HOSTILE}", code_version=HOSTILE,
-            evidence={"evidence": {}, "verdict": {"checks": [check]}},
+            gate=record.model_copy(update={"verdict": verdict}),
         ),
         Champion(),
     )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ratchet.ledger.store import Decision, Ledger
-from ratchet.promotion.gate import Evidence, Policy, Verdict, decide
+from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord, Verdict
+from ratchet.ledger.store import Ledger
+from ratchet.promotion.gate import decide
 
 ROWS = 4000
 RIGHT = (3316, 3420, 3438, 3502, 3495, 3561, 3570, 3421, 3642)
@@ -17,7 +18,7 @@ def live_through(ledger: Ledger) -> None:
         champion = ledger.champion()
         right[week + 1] = found
         evidence = measured(week, found, champion.epoch, champion.version, right.get(champion.version))
-        verdict = decide(evidence, Policy())
+        verdict = decide(evidence, GatePolicy())
         ledger.record(decided(evidence, verdict), champion)
         if week == 6:
             champion = ledger.champion()
@@ -69,11 +70,7 @@ def decided(evidence: Evidence, verdict: Verdict) -> Decision:
         window=evidence.window,
         candidate=evidence.candidate,
         reasons=verdict.reasons,
-        evidence={
-            "evidence": evidence.model_dump(mode="json"),
-            "policy": Policy().model_dump(mode="json"),
-            "verdict": verdict.model_dump(mode="json"),
-        },
+        gate=GateRecord(evidence=evidence, policy=GatePolicy(), verdict=verdict),
         dag_run="scheduled__2026-01-12T00:00:00+00:00",
         code_version="3f2c1ab",
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.promotion.gate import Verdict
+from ratchet.ledger.decision import Verdict
 
 Answer = dict[str, Any]
 
@@ -128,7 +128,7 @@ def test_machines_get_the_same_with_all_evidence(pages: dict[str, Answer]) -> No
     assert (answer["status"], told["registered_model"], told["champion"]) == (200, "review-sentiment", 9)
     assert [row["id"] for row in told["decisions"]] == list(range(10, 0, -1))
     assert [row["champion"] for row in told["decisions"]] == [9, 4, 4, 6, 6, 4, 4, 2, 2, 1]
-    assert Verdict(**told["decisions"][0]["evidence"]["verdict"]).promote
+    assert Verdict(**told["decisions"][0]["gate"]["verdict"]).promote
 
 
 def test_an_empty_ledger_says_so_and_what_to_do(pages: dict[str, Answer]) -> None:

@@ -169,7 +169,7 @@ def test_a_person_rejects_and_the_run_keeps_its_release(weeks: Stage, tmp_path: 
     assert weeks.until_ended(run_id, 120) == "success"
     assert weeks.airflow.run(run_id)["bundle_version"] == release
     decision = weeks.ledger.history()[-1]
-    assert (decision.action, decision.answer.by, decision.champion) == ("keep", "admin", champion)
+    assert (decision.action, decision.approval.by, decision.champion) == ("keep", "admin", champion)
     deploy(weeks.compose.env)
 
 

@@ -13,13 +13,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ratchet.candidates import CANDIDATES
+from ratchet.errors import LedgerError
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import Storage
-from ratchet.ledger.store import Decision, Ledger
-from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, decide
+from ratchet.ledger.decision import Check, Decision, Verdict
+from ratchet.ledger.store import Ledger
 from ratchet.windows import Window
 
 TITLE = "Ratchet: weekly retraining of review sentiment"
@@ -186,9 +187,10 @@ def _ended(action: str, reason: str) -> dict[str, Any]:
 
 
 def _decided(decision: Decision) -> dict[str, Any]:
-    """The figures behind a decision, from the evidence and the policy that the ledger keeps with it."""
-    evidence = Evidence.model_validate(decision.evidence["evidence"])
-    verdict = decide(evidence, Policy.model_validate(decision.evidence["policy"]))
+    """The figures behind a decision of the gate, from its evidence and verdict in the ledger."""
+    if decision.gate is None:
+        raise LedgerError(f"Decision {decision.id} has no evidence to report. See `ratchet history`.")
+    evidence, verdict = decision.gate.evidence, decision.gate.verdict
     compared = bool(evidence.champion_metrics)
     return {
         "action": decision.action,
@@ -209,9 +211,9 @@ def _decided(decision: Decision) -> dict[str, Any]:
 
 def in_short(decision: Decision, verdict: Verdict) -> str:
     """The reasons up to their colons, the improvement as its figure."""
-    names = {check.says: check.name for check in verdict.checks}
+    names = {check.message: check.name for check in verdict.checks}
     improvement = f"{verdict.f1_difference:+.4f} {'beyond' if decision.action == 'promote' else 'not beyond'} chance"
-    short = (improvement if names.get(says) == "improvement" else says.partition(":")[0] for says in decision.reasons)
+    short = (improvement if names.get(why) == "improvement" else why.partition(":")[0] for why in decision.reasons)
     return "; ".join(short)
 
 

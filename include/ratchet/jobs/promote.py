@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from ratchet.jobs import keys
 from ratchet.jobs.base import Details, Job, JobContext
 from ratchet.jobs.options import WindowOption
-from ratchet.ledger.approval import Answer, answered
+from ratchet.ledger.approval import Approval, approval_from
+from ratchet.ledger.decision import Check
 
 
 class PromoteDetails(Details):
@@ -20,7 +21,7 @@ class PromoteDetails(Details):
     version: int | None = Field(description="The challenger.")
     champion: int | None = Field(description="The champion after the decision.")
     reasons: list[str]
-    checks: list[dict[str, Any]] = Field(description="Every check of the gate.")
+    checks: list[Check] = Field(description="Every check of the gate.")
     approval: str = Field("", description="Who approved or rejected it; empty if no person was involved.")
 
 
@@ -41,9 +42,9 @@ class Promote(Job):
         return self
 
     @property
-    def approval(self) -> Answer | None:
+    def approval(self) -> Approval | None:
         """The approval that the options spell out. Raises ConfigurationError for half of one."""
-        return answered(self.response, self.by, self.at)
+        return approval_from(self.response, self.by, self.at)
 
     @property
     def prefix(self) -> str:
@@ -52,9 +53,12 @@ class Promote(Job):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """An approval is a parameter: a decision without it, or with another one, is another result."""
+        """An approval is a parameter: a decision without it, or with another one, is another result.
+
+        Its key is `answer`, as in stores of before 0.1, whose results are still valid.
+        """
         given = self.approval
-        approval = {"answer": given.says, "by": given.by, "at": given.at} if given else {}
+        approval = {"answer": given.response, "by": given.by, "at": given.at} if given else {}
         return {"window": str(self.window), **approval}
 
     def run(self, context: JobContext) -> None:

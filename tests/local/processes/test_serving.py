@@ -15,12 +15,14 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from harness.ledger import gate_record
 from local.demo import alone
 from local.processes import postgres
 from local.processes.children import free_port, is_free
 from local.processes.serving import serve
 from ratchet.errors import ConfigurationError
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.model.artifact import Card, Model
 
 NOTHING = (np.arange(2, dtype=np.uint32), np.ones(2, np.float32), np.ones(2, np.float32))
@@ -40,7 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             window="0-3",
             candidate="linear-svc",
             reasons=["it is the first"],
-            evidence={"evidence": {"model_digest": "0" * 64}},
+            gate=gate_record(7, "0" * 64),
         )
         Ledger(SecretStr(databases["ratchet"]), "review-sentiment").record(decision, Champion())
     return root

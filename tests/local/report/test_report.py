@@ -18,8 +18,9 @@ from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import FolderStorage
-from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.promotion.gate import Check, Evidence, Policy, decide
+from ratchet.ledger.decision import Check, Decision, Evidence, GatePolicy, GateRecord
+from ratchet.ledger.store import Champion, Ledger
+from ratchet.promotion.gate import decide
 from ratchet.windows import Window
 
 STARTED = datetime(2026, 1, 12, 9, 30, tzinfo=UTC)
@@ -81,7 +82,7 @@ class FakeWeeks:
             validation={"accuracy": 0.85},
             validation_rows=20,
         )
-        verdict = decide(evidence, Policy())
+        verdict = decide(evidence, GatePolicy())
         decision = Decision(
             subject=f"{window}/x",
             action="promote" if verdict.promote else "keep",
@@ -90,7 +91,7 @@ class FakeWeeks:
             window=str(window),
             candidate="linear-svc",
             reasons=verdict.reasons,
-            evidence={"evidence": evidence.model_dump(mode="json"), "policy": Policy().model_dump(mode="json")},
+            gate=GateRecord(evidence=evidence, policy=GatePolicy(), verdict=verdict),
         )
         recorded = self.ledger.record(decision, champion)
         details = PromoteDetails(
@@ -126,7 +127,7 @@ def a_week(number: int = 1, **facts: object) -> WeekReport:
         "champion": number + 1,
         "reason": "+0.0100 beyond chance",
         "reasons": ["an improvement beyond chance: macro-F1 +0.0100"],
-        "checks": [Check(name="floor", passed=True, says="macro-F1 0.9000 is above the floor 0.7")],
+        "checks": [Check(name="floor", passed=True, message="macro-F1 0.9000 is above the floor 0.7")],
         "difference": 0.01,
         "interval": (0.004, 0.016),
         "confusion": [[430, 70], [80, 420]],
@@ -295,7 +296,9 @@ def test_the_page_stands_alone(rows: list[WeekReport]) -> None:
 def test_the_page_escapes_what_it_is_given() -> None:
     """A reason is text, whoever wrote it."""
     evil = "<script>alert('x')</script>"
-    week = a_week(reason=evil, reasons=[evil], candidate=evil, checks=[Check(name="artifact", passed=False, says=evil)])
+    week = a_week(
+        reason=evil, reasons=[evil], candidate=evil, checks=[Check(name="artifact", passed=False, message=evil)]
+    )
     text = page(a_report([week], source=f"./{evil}"))
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 4

@@ -23,7 +23,7 @@ from harness import zygote
 from harness.jobs import BOTH, Bench
 from ratchet.jobs import keys
 from ratchet.jobs.storage import sha256_of
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.windows import Window
 

@@ -18,8 +18,9 @@ from pydantic import SecretStr
 
 from local.processes import postgres
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger.approval import Answer
-from ratchet.ledger.store import Champion, Decision, Ledger, decisions
+from ratchet.ledger.approval import Approval
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger, decisions
 
 RACES, WRITERS = 20, 4
 numbers = itertools.count()
@@ -27,7 +28,8 @@ numbers = itertools.count()
 KILLED_INSIDE = """
 import signal, sys
 from pydantic import SecretStr
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 
 class Stuck(Ledger):
     def _compare_and_set(self, *arguments):
@@ -111,15 +113,15 @@ def test_the_same_subject_twice_gives_the_first_decision(ledger: Ledger) -> None
     assert (ledger.history(), ledger.champion()) == ([first], Champion(epoch=1, version=1))
 
 
-def test_an_answer_is_remembered_and_rows_without_one_still_read(ledger: Ledger) -> None:
-    """What a person said comes back as it was given; a row from before answers has none."""
-    said = Answer(says="approve", by="jane", at="2026-01-12T10:00:00+00:00")
-    ledger.record(promotion(1).model_copy(update={"answer": said}), Champion())
-    old = promotion(2, 1).model_dump(mode="json", exclude={"id", "answer"})
+def test_an_approval_is_stored_and_rows_without_one_are_read(ledger: Ledger) -> None:
+    """An approval is read as it was given; a row from before approvals has none."""
+    given = Approval(response="approve", by="jane", at="2026-01-12T10:00:00+00:00")
+    ledger.record(promotion(1).model_copy(update={"approval": given}), Champion())
+    old = promotion(2, 1).model_dump(mode="json", exclude={"id", "approval"})
     with ledger.engine.begin() as connection:
         row = {"registered_model": ledger.registered_model, "epoch": 2, "subject": old["subject"], "entry": old}
         connection.execute(decisions.insert().values(row))
-    assert [row.answer for row in ledger.history()] == [said, None]
+    assert [row.approval for row in ledger.history()] == [given, None]
 
 
 def test_a_champion_that_moved_refuses_and_nothing_is_written(ledger: Ledger) -> None:
@@ -139,7 +141,7 @@ def test_models_do_not_meet(url: SecretStr, ledger: Ledger, opened: Callable[[Se
     other = opened(url, f"{ledger.registered_model}-other")
     row = ledger.record(promotion(1), Champion())
     assert (other.champion(), other.history(), other.find(row.subject)) == (Champion(), [], None)
-    with pytest.raises(LedgerError, match="holds no decision"):
+    with pytest.raises(LedgerError, match="has no decision"):
         other.decision(row.id)
 
 

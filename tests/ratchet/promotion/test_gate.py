@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, bootstrap, decide, macro_f1, mcnemar
+from ratchet.ledger.decision import Check, Evidence, GatePolicy, Verdict
+from ratchet.model.metrics import macro_f1
+from ratchet.promotion.gate import bootstrap, decide, mcnemar
 
-POLICY = Policy()
+POLICY = GatePolicy()
 BETTER = [[[80, 20], [60, 340]], [[340, 60], [20, 80]]]
 """1,000 reviews by [label][champion][challenger]: the challenger alone gets 120 right, the champion alone 40."""
 SAME = [[[420, 0], [0, 80]], [[80, 0], [0, 420]]]
@@ -45,7 +47,7 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
     """Every check passes; the reason is the one that decides, not the twelve that are merely needed."""
     verdict = decide(evidence(), POLICY)
     assert verdict.promote
-    assert verdict.reasons == [check(verdict, "improvement").says]
+    assert verdict.reasons == [check(verdict, "improvement").message]
     assert all(check.passed for check in verdict.checks)
     assert {check.name for check in verdict.checks} == {
         "artifact", "lineage", "floor", "leak", "calibration", "improvement", "slice with title",
@@ -53,7 +55,7 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "says"),
+    ("name", "changes", "message"),
     [
         ("artifact", {"artifact_problem": "it does not load"}, "it does not load"),
         ("lineage", {"lineage_problem": "3 test reviews are also in batch_00"}, "3 test reviews"),
@@ -65,12 +67,12 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
         ("slice with title", {"slices": {"with title": table(70, 20, 5, 5)}}, "loses more than 0.02 beyond chance"),
     ],
 )
-def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any], says: str) -> None:
+def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any], message: str) -> None:
     """One thing wrong is enough to be kept back, and is the one reason given."""
     verdict = decide(evidence(**changes), POLICY)
     assert not verdict.promote
-    assert verdict.reasons == [check(verdict, name).says]
-    assert says in verdict.reasons[0]
+    assert verdict.reasons == [check(verdict, name).message]
+    assert message in verdict.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -101,15 +103,17 @@ def test_chance_alone_is_no_leak() -> None:
 
 
 @pytest.mark.parametrize(
-    ("champion", "passed", "says"),
+    ("champion", "passed", "message"),
     [(0.86, True, "the test set seems easier"), (0.85, True, "seems easier"), (0.80, False, "seen the test set")],
 )
-def test_far_above_validation_is_a_leak_only_if_the_champion_is_not(champion: float, passed: bool, says: str) -> None:
+def test_far_above_validation_is_a_leak_only_if_the_champion_is_not(
+    champion: float, passed: bool, message: str
+) -> None:
     """Ten points above validation: so is any honest model on an easier test set, but a leaky one is alone up there."""
     changes = {"champion_metrics": {"macro_f1": champion, "accuracy": champion}, "validation": {"accuracy": 0.76}}
     verdict = decide(evidence(**changes, validation_rows=6000), POLICY)
     assert (check(verdict, "leak").passed, verdict.promote) == (passed, passed)
-    assert says in check(verdict, "leak").says
+    assert message in check(verdict, "leak").message
 
 
 def test_without_a_champion_far_above_validation_is_a_leak() -> None:
@@ -149,7 +153,7 @@ def test_the_verdict_is_pure_and_outlives_json() -> None:
     """The same evidence gives the same verdict, also when both come back from the ledger's JSON."""
     for found in (evidence(), evidence(outcomes=SAME), evidence(artifact_problem="broken")):
         again = Evidence.model_validate_json(found.model_dump_json())
-        policy = Policy.model_validate_json(POLICY.model_dump_json())
+        policy = GatePolicy.model_validate_json(POLICY.model_dump_json())
         assert decide(found, POLICY) == decide(found, POLICY) == decide(again, policy)
 
 

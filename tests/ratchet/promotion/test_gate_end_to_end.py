@@ -24,7 +24,7 @@ from ratchet.features import featurize
 from ratchet.features.featurize import Features
 from ratchet.jobs import keys
 from ratchet.jobs.storage import FolderStorage, sha256_of
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
 from ratchet.model.artifact import CARD, WEIGHTS, Card
 from ratchet.promotion.promote import replay
 from ratchet.training import fit as train
@@ -176,7 +176,7 @@ def test_biased_on_one_slice(bench: Bench, planted: Planted) -> None:
         return fit(candidate, [*training, hurt], validation, window)
 
     decision = planted(biased)
-    assert decision.evidence["evidence"]["metrics"]["macro_f1"] > 0.86
+    assert decision.evidence.metrics["macro_f1"] > 0.86
     assert refused(bench, decision).startswith("slice without title loses more than 0.02")
     assert len(decision.reasons) == 1
 
@@ -352,7 +352,7 @@ def test_a_withdrawn_version_is_not_promoted_again(moving: Bench) -> None:
     """However good the evidence: a person took version 2 out of service, and the gate says in which decision."""
     withdrawal = moving.ledger.history()[-1].id
     decision = moving.week("0-1", FORCE)
-    assert decision.evidence["verdict"]["promote"]
+    assert decision.verdict.promote
     assert (decision.action, decision.version, decision.champion) == ("keep", 2, 1)
     assert decision.reasons == [f"version 2 was withdrawn in decision {withdrawal}"]
     moving.ratchet("replay", str(decision.id))
@@ -382,11 +382,11 @@ def test_history_and_explain_tell_the_story(moving: Bench) -> None:
 def test_replay_gives_the_recorded_verdict(moving: Bench) -> None:
     """Every decision of the gate follows from its stored evidence; one by hand has none and says so."""
     history = moving.ledger.history()
-    assert "the ledger says promote" in moving.ratchet("replay", str(history[1].id))
+    assert "Recorded decision: promote" in moving.ratchet("replay", str(history[1].id))
     for decision in history:
         if decision.action != "rollback":
             moving.ratchet("replay", str(decision.id))
-    with pytest.raises(LedgerError, match="holds no decision 999"):
+    with pytest.raises(LedgerError, match="has no decision 999"):
         moving.ratchet("replay", "999")
 
 
@@ -401,9 +401,9 @@ def test_replay_finds_a_decision_that_was_altered(moving: Bench, change: dict[st
 def test_replay_finds_a_gate_that_was_altered(moving: Bench) -> None:
     """The checks of then are kept, so a gate that asks other questions today is noticed."""
     decision = moving.ledger.history()[1]
-    verdict = decision.evidence["verdict"]
-    other = {**decision.evidence, "verdict": {**verdict, "checks": verdict["checks"][1:]}}
-    assert not replay(decision.model_copy(update={"evidence": other}))[1]
+    verdict = decision.gate.verdict.model_copy(update={"checks": decision.gate.verdict.checks[1:]})
+    other = decision.gate.model_copy(update={"verdict": verdict})
+    assert not replay(decision.model_copy(update={"gate": other}))[1]
 
 
 def test_an_outage_of_mlflow_is_no_tampering(moving: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

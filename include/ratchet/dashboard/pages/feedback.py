@@ -116,4 +116,4 @@ def _right(seen: Seen) -> str:
 def _verdict(about: str, verdict: Verdict) -> None:
     """The conclusion, and the checks that it rests on."""
     st.markdown(f"{about}: **{verdict.conclusion}**.")
-    components.checks([(check.name, check.passed, check.says) for check in verdict.checks])
+    components.checks([(check.name, check.passed, check.message) for check in verdict.checks])

@@ -10,7 +10,7 @@ from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE, GREY, ORANGE
 from ratchet.dashboard.queries import api, ledger, store
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger.store import Decision
+from ratchet.ledger.history import DecisionHistory
 
 SCORES = [ledger.CHALLENGER, ledger.CHAMPION, ledger.PREQUENTIAL]
 
@@ -23,7 +23,7 @@ def show(settings: DashboardSettings) -> None:
         "evidence says so.",
     )
     rows = components.asked("ledger", ledger.decisions, settings)
-    if rows == []:
+    if rows is not None and not rows:
         components.empty(
             "Nothing was decided yet. The first decision comes with week 0: run `ratchet promote --window 0-0`, or "
             "trigger the DAG `review_sentiment`."
@@ -33,16 +33,16 @@ def show(settings: DashboardSettings) -> None:
     if settings.dashboard_api:
         _served(settings, rows)
     if rows:
-        scores = components.asked("store", store.prequential, settings, ledger.windows(rows)) or {}
+        scores = components.asked("store", store.prequential, settings, rows.windows) or {}
         _weeks(ledger.weeks(rows, scores))
 
 
-def _champion(rows: list[Decision]) -> None:
-    found = ledger.champion(rows)
-    if found is None:
+def _champion(rows: DecisionHistory) -> None:
+    made = rows.champion_decision
+    if made is None:
         st.info("There is no champion yet: no challenger was good enough. The page Decisions says why.")
         return
-    made, judged = found
+    judged = rows.judged_by or made
     score = ledger.macro_f1(judged)
     components.facts(
         {
@@ -55,14 +55,13 @@ def _champion(rows: list[Decision]) -> None:
     st.text(f"Champion since {since} UTC: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
 
 
-def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
+def _served(settings: DashboardSettings, rows: DecisionHistory | None) -> None:
     """What the API says, beside what the ledger says."""
     said = components.asked("API", api.served, settings)
     if said is None:
         return
     version = said["promotion"]["version"]
-    found = ledger.champion(rows) if rows else None
-    if said["problem"] or (found and found[0].version != version):
+    if said["problem"] or (rows and rows.champion not in (None, version)):
         st.warning(f"The API serves version {version}, which is not up to date. {said['problem']}")
     else:
         st.success(f"The API serves version {version}, loaded {components.minute(said['loaded_at'])} UTC.")

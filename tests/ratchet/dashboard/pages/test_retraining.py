@@ -8,10 +8,12 @@ import pytest
 from pydantic import SecretStr
 
 from harness.dashboard import AWAY, charts, drawn, facts, fake_api, text
+from harness.ledger import gate_record
 from ratchet.dashboard.queries import ledger as queries
 from ratchet.dashboard.queries import store as manifests
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger.store import Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Ledger
 
 
 def test_an_empty_ledger_is_no_empty_page(store: Path) -> None:
@@ -40,8 +42,8 @@ def test_a_full_ledger_is_told_in_full(weeks: Path) -> None:
 def test_the_curve_has_a_point_for_all_that_was_measured(weeks: Path) -> None:
     """The champion's line takes the challenger's score where it was promoted, and its own where it was kept."""
     rows = queries.decisions(DashboardSettings())
-    assert queries.windows(rows) == [f"0-{week}" for week in range(12)]
-    curve = queries.curve(queries.weeks(rows, manifests.prequential(DashboardSettings(), queries.windows(rows))))
+    assert rows.windows == [f"0-{week}" for week in range(12)]
+    curve = queries.curve(queries.weeks(rows, manifests.prequential(DashboardSettings(), rows.windows)))
     found = {(row.window, row.score): round(row.macro_f1, 4) for row in curve.itertuples()}
     assert len(found) == 12 + 12 + 11
     assert (found["0-0", queries.CHALLENGER], found["0-0", queries.CHAMPION]) == (0.8, 0.8)
@@ -53,7 +55,7 @@ def test_a_challenger_that_failed_is_told_without_figures(store: Path) -> None:
     """No champion yet, no score: the page says so and shows the reasons."""
     ledger = Ledger(SecretStr(f"sqlite:///{store}/ledger.db"), "review-sentiment")
     failed = {"action": "keep", "version": None, "previous": None, "window": "0-0", "reasons": ["it does not load"]}
-    ledger.record(Decision(subject="0-0", evidence={"evidence": {"metrics": {}}}, **failed), ledger.champion())
+    ledger.record(Decision(subject="0-0", gate=gate_record(None, "unreadable"), **failed), ledger.champion())
     page = drawn("retraining")
     assert "There is no champion yet" in text(page)
     assert "No challenger was measured yet" in text(page)
