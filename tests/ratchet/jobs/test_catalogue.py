@@ -23,6 +23,33 @@ from ratchet.jobs.score import Score
 from ratchet.jobs.split import Split
 from ratchet.jobs.train import Train
 
+ARGUMENTS = {
+    "ingest": {"source": "synthetic:", "delivery": "batch_10"},
+    "preprocess": {"delivery": "batch_10"},
+    "split": {"batches": "7"},
+    "featurize": {"batch": "test"},
+    "score": {"batch": "batch_03"},
+    "train": {"window": "0-4", "candidate": "nb-svm"},
+    "evaluate": {"window": "0-4", "candidates": "linear-svc,nb-svm"},
+    "promote": {"window": "0-4", "response": "", "by": "", "at": ""},
+}
+"""As Airflow gives them: all text."""
+PARAMETERS = {
+    "ingest": ("raw/batch_10", {"source": "synthetic:"}),
+    "preprocess": ("processed/batch_10", {}),
+    "split": ("batches/seed", {"batches": 7}),
+    "featurize": ("features/words-1-2-hashed-22/test", {"featurizer": "words-1-2-hashed-22", "layout": 2}),
+    "score": ("scores/batch_03", {}),
+    "train": (
+        "models/0-4/nb-svm",
+        {
+            "window": "0-4", "candidate": "nb-svm", "loss": "squared_hinge", "C": 0.3, "ratio_floor": 0.5,
+            "featurizer": "words-1-2-hashed-22", "gap": 0.0005, "seed": 0,
+        },
+    ),
+    "evaluate": ("evaluations/0-4", {"window": "0-4", "candidates": "linear-svc,nb-svm"}),
+    "promote": ("decisions/0-4", {"window": "0-4"}),
+}  # fmt: skip
 TARGET = re.compile(r"ratchet(\.\w+)+:\w+")
 DATA_LIBRARIES = {"pandas", "sklearn", "mlflow", "numpy", "numba", "scipy", "pyarrow", "pandera", "safetensors"}
 
@@ -36,9 +63,16 @@ def targets(job: type[Job]) -> list[str]:
 
 def test_the_jobs_are_found_in_their_order() -> None:
     """The order of the CLI, the report and the costs; each has a place of its own."""
-    assert list(JOBS) == ["ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote"]
+    assert [name for name in JOBS if name in PARAMETERS] == list(PARAMETERS)
     orders = [job.order for job in JOBS.values()]
     assert orders == sorted(set(orders))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_prefixes_and_parameters_are_those_of_stores_in_use(name: str) -> None:
+    """They decide whether a result stands: another key or value would make every old result void."""
+    job = JOBS[name](**ARGUMENTS[name])
+    assert (job.prefix, job.parameters) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.name)
