@@ -19,8 +19,8 @@ from pathlib import Path
 
 from bench import copies, section
 from bench.section import goal
-from local.demo import source_of
-from local.environment import applied
+from local.demo import absolute_source
+from local.environment import replaced_environment
 from local.processes import services
 from orchestration.week_plan import plan, unfeaturized
 from ratchet.candidates import CANDIDATES
@@ -107,7 +107,7 @@ def jobs(number: int, settings: Settings) -> Iterator[Cost]:
 def rehearse(root: Path, source: str, weeks: int) -> tuple[list[Cost], list[Week], dict[str, int]]:
     """The seed, all weeks, and what became of the rows of the source."""
     with services.running(root / "services", source=source, cache=root / "cache") as running:
-        with applied({**running.environment, "RATCHET_STORE": str(root / "store")}):
+        with replaced_environment({**running.environment, "RATCHET_STORE": str(root / "store")}):
             settings = Settings()
             storage = open_storage(settings.store)
             seed, done = engineer(settings), []
@@ -170,7 +170,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ratchet-full-") as folder:
         root, began = Path(folder), time.perf_counter()
         # In a process of its own: Linux lets a child begin with the peak memory of the process that started it.
-        wanted = source_of(given.reviews), root / "source", given.rows, given.rows // 9
+        wanted = absolute_source(given.reviews), root / "source", given.rows, given.rows // 9
         subprocess.run([sys.executable, "-m", "bench.copies", *map(str, wanted)], check=True)
         print(f"source made in {time.perf_counter() - began:.0f} s", flush=True)
         seed, weeks, rows = rehearse(root, str(root / "source"), given.weeks)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.demo import source_of
+from local.demo import absolute_source
 from ratchet.errors import ConfigurationError
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -28,7 +28,7 @@ def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(output: Path, *options: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "ratchet", "rehearse", "--output", str(output), *options]
+            command = [sys.executable, "-m", "local", "demo", "--output", str(output), *options]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
             child = stack.enter_context(subprocess.Popen(command, start_new_session=True, **pipes))
             stack.callback(child.kill)
@@ -131,13 +131,13 @@ def test_a_path_is_meant_from_where_it_is_typed(
 ) -> None:
     """Jobs run in folders of their own, so a relative path must become absolute first."""
     monkeypatch.chdir(tmp_path)
-    assert source_of(typed) == meant(tmp_path)
+    assert absolute_source(typed) == meant(tmp_path)
 
 
 def test_a_date_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     """Nothing is started for a typing mistake."""
-    from local.demo import dag_test
+    from local.demo import run_dag_test
 
-    with pytest.raises(ConfigurationError, match="is no date"):
-        dag_test("2026-13-01", "synthetic:", tmp_path / "dag-test")
+    with pytest.raises(ConfigurationError, match="is not a date"):
+        run_dag_test("2026-13-01", "synthetic:", tmp_path / "dag-test")
     assert not (tmp_path / "dag-test").exists()

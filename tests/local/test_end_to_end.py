@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness.project import PROJECT
-from local.environment import applied
+from local.environment import replaced_environment
 from local.processes import services
 from local.processes.services import Services
 from local.progress import Progress
@@ -46,8 +46,8 @@ class Scene:
         answer = self.airflow.stdout.readline()
         assert answer, f"Airflow's process ended with {self.airflow.wait()}"
         done = json.loads(answer)
-        assert done["code"] == 0, done["said"][-4000:]
-        return done["said"]
+        assert done["code"] == 0, done["output"][-4000:]
+        return done["output"]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         services.running(root, source=SOURCE, cache=root / "cache", seed_batches=SEED) as running,
-        applied(running.environment),
+        replaced_environment(running.environment),
         subprocess.Popen(command, env=running.environment, **pipes) as airflow,
     ):
         scene = Scene(running, airflow)

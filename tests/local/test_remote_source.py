@@ -10,7 +10,7 @@ import pytest
 
 from local.processes import services
 from local.processes.children import Children, free_port
-from local.remote_source import at_hand
+from local.remote_source import download_if_remote
 from ratchet.errors import ConfigurationError
 
 REVIEWS = '"1","Bad","It broke."\n"2","Good","It works."\n'
@@ -34,14 +34,14 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def test_a_bucket_becomes_a_folder(outside: None, tmp_path: Path) -> None:
     """The jobs then read it like any folder."""
-    folder = Path(at_hand("s3://theirs/reviews/", tmp_path / "cache", tmp_path / "source"))
+    folder = Path(download_if_remote("s3://theirs/reviews/", tmp_path / "cache", tmp_path / "source"))
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"train.csv": REVIEWS, "test.csv": REVIEWS}
 
 
 def test_what_is_not_there_is_said_before_anything_starts(outside: None, tmp_path: Path) -> None:
     """A wrong bucket costs a second, not a minute of starting servers."""
     with pytest.raises(Exception, match="nowhere"):
-        at_hand("s3://nowhere/reviews/", tmp_path / "cache", tmp_path / "source")
+        download_if_remote("s3://nowhere/reviews/", tmp_path / "cache", tmp_path / "source")
 
 
 def test_kaggle_without_credentials_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,10 +50,10 @@ def test_kaggle_without_credentials_says_what_to_do(tmp_path: Path, monkeypatch:
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="KAGGLE_USERNAME"):
-        at_hand("kaggle:owner/set", tmp_path / "cache", tmp_path / "source")
+        download_if_remote("kaggle:owner/set", tmp_path / "cache", tmp_path / "source")
 
 
 def test_what_is_here_already_stays_where_it_is(tmp_path: Path) -> None:
     """A local path or the generator needs no fetching."""
-    assert at_hand("synthetic:rows=500", tmp_path, tmp_path / "source") == "synthetic:rows=500"
+    assert download_if_remote("synthetic:rows=500", tmp_path, tmp_path / "source") == "synthetic:rows=500"
     assert not (tmp_path / "source").exists()

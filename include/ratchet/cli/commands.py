@@ -26,8 +26,8 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
     """Add every command of this folder to the CLI."""
     from ratchet.cli import champion as steer
     from ratchet.cli import history as look
-    from ratchet.cli import local, serve, stack
     from ratchet.cli import model as use
+    from ratchet.cli import serve
 
-    for module in (look, use, steer, serve, local, stack):
+    for module in (look, use, steer, serve):
         module.add_to(app, settings_for)

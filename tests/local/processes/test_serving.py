@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from local.demo import alone
+from local.demo import locked_folder
 from local.processes import postgres
 from local.processes.children import free_port, is_free
 from local.processes.serving import serve
@@ -51,7 +51,7 @@ def test_the_curl_that_is_shown_works(demo: Path) -> None:
     """Copied with the key from the terminal; then Ctrl-C ends the API and Postgres, and another start works as well."""
     for _ in range(2):
         port = free_port()
-        command = [sys.executable, "-m", "ratchet", "serve-demo", "--output", str(demo), "--port", str(port)]
+        command = [sys.executable, "-m", "local", "serve", "--output", str(demo), "--port", str(port)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
             said = ""
@@ -83,5 +83,5 @@ def test_without_a_demo_it_says_so(tmp_path: Path) -> None:
 
 def test_a_demo_that_runs_is_left_alone(demo: Path) -> None:
     """Its Postgres is its own."""
-    with alone(demo), pytest.raises(ConfigurationError, match="Another run"):
+    with locked_folder(demo), pytest.raises(ConfigurationError, match="Another run"):
         serve(demo, free_port())

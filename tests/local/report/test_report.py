@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console, RenderableType
 
-from local.report import JobFigures, Report, WeekReport, collect, line, page, table, write
+from local.report import JobFigures, Report, WeekReport, collect, render_page, week_line, weeks_table, write
 from ratchet.candidates import FEATURIZER
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
@@ -239,7 +239,7 @@ def test_a_report_does_not_tell_the_password_of_its_source(tmp_path: Path) -> No
 @pytest.mark.parametrize("width", [100, 120])
 def test_the_table_shows_every_kind_of_week(width: int) -> None:
     """Promoted, kept, skipped, and the one that runs; a missing figure is a dash, not None."""
-    text = shown(table([first_week(), a_week(), kept_week(), skipped_week()], "week 4: retraining.train"), width)
+    text = shown(weeks_table([first_week(), a_week(), kept_week(), skipped_week()], "week 4: retraining.train"), width)
     for word in ("↑ promote v2", "keep v1", "skip", "0.9000", "0.8800", "data 3 score 3 train 3", "0-4", "train"):
         assert word in text
     assert "None" not in text
@@ -248,20 +248,20 @@ def test_the_table_shows_every_kind_of_week(width: int) -> None:
 
 def test_a_long_reason_takes_two_lines() -> None:
     """A row stays small however much there is to say; an ellipsis says that there is more."""
-    long = shown(table([a_week(reason="loses on every slice there is " * 20)], None))
-    assert len(long.splitlines()) == len(shown(table([a_week()], None)).splitlines())
+    long = shown(weeks_table([a_week(reason="loses on every slice there is " * 20)], None))
+    assert len(long.splitlines()) == len(shown(weeks_table([a_week()], None)).splitlines())
     assert "…" in long
 
 
 def test_the_spinner_turns_although_every_table_is_new() -> None:
     """It keeps time by the clock and not by its first frame."""
-    cell = table([], "week 0: training.train").columns[3]._cells[0]
+    cell = weeks_table([], "week 0: training.train").columns[3]._cells[0]
     assert str(cell.render(0.0)) != str(cell.render(0.1))
 
 
 def test_without_a_terminal_a_week_is_one_line() -> None:
     """A log file gets plain words with every figure in them."""
-    text = line(kept_week())
+    text = week_line(kept_week())
     assert "\n" not in text
     for word in ("week 2", "0-2", "3,000 rows", "0.9000", "0.8900", "0.8800", "keep v1", "not better", "-0.0050"):
         assert word in text
@@ -280,7 +280,7 @@ def test_without_a_terminal_a_week_is_one_line() -> None:
 )
 def test_the_page_stands_alone(rows: list[WeekReport]) -> None:
     """However many weeks there were, the page is whole, and nothing in it is fetched from anywhere."""
-    text = page(a_report(rows))
+    text = render_page(a_report(rows))
     Balanced().feed(text)
     assert "None" not in text
     fetched = [part for part in ("<script", "<link", "<img", "@import", "src=", "url(http") if part in text]
@@ -291,22 +291,22 @@ def test_the_page_escapes_what_it_is_given() -> None:
     """A reason is text, whoever wrote it."""
     evil = "<script>alert('x')</script>"
     week = a_week(reason=evil, reasons=[evil], candidate=evil, checks=[Check(name="artifact", passed=False, says=evil)])
-    text = page(a_report([week], source=f"./{evil}"))
+    text = render_page(a_report([week], source=f"./{evil}"))
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 4
 
 
 def test_the_page_says_when_reviews_are_synthetic() -> None:
     """Nobody should take invented reviews for real ones, or real ones for invented."""
-    assert "Synthetic reviews" in page(a_report([a_week()]))
-    assert "Synthetic reviews" not in page(a_report([a_week()], source="reviews.csv"))
+    assert "Synthetic reviews" in render_page(a_report([a_week()]))
+    assert "Synthetic reviews" not in render_page(a_report([a_week()], source="reviews.csv"))
 
 
 def test_the_same_report_gives_the_same_page() -> None:
     """No clock and no chance in it, and no two parts share an id."""
     report = a_report([first_week(), a_week(), kept_week()])
-    text = page(report)
-    assert text == page(report)
+    text = render_page(report)
+    assert text == render_page(report)
     seen = Balanced()
     seen.feed(text)
     assert len(seen.ids) == len(set(seen.ids))
