@@ -99,7 +99,12 @@ def engine_running(root: Path, images: dict[str, docker_api.Image], children: Ch
 
 def _training_image() -> docker_api.Image:
     """The training image, as a command of this Python environment."""
-    return docker_api.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(Path.home()),
+        "PYTHONPATH": str(PROJECT / "include"),  # the sources that Airflow reads too, whatever is installed
+    }
+    return docker_api.Image([sys.executable, "-m", "ratchet"], environment)
 
 
 def start_aws(children: Children, port: int, docker: str, root: Path) -> None:
