@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,27 +45,53 @@ def prepare(source: str, store: Path, weeks: int) -> None:
         subprocess.run([sys.executable, "-m", "ratchet.cli.app", *job, "--store", str(store)], check=True)
 
 
+@dataclass
+class Racer:
+    """A way's process, which trains the weeks whose numbers it reads."""
+
+    process: subprocess.Popen[str]
+
+    def start(self) -> bool:
+        """Wait until the process is ready; False if it ended instead."""
+        return bool(self._line())
+
+    def week(self, number: int) -> dict[str, Any]:
+        """Train a week; returns its cost."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{number}\n")
+        self.process.stdin.flush()
+        cost: dict[str, Any] = json.loads(self._line())
+        return cost
+
+    def stop(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
 def race(store: Path, weeks: int, ways: list[str], home: Path) -> dict[str, list[dict[str, Any]]]:
     """Run one round, every way for every week; returns the costs by way and week."""
-    processes: dict[str, subprocess.Popen[str]] = {}
+    racers: dict[str, Racer] = {}
     for number, way in enumerate(ways):
         folder = home / str(number)
         folder.mkdir(parents=True)
         command = [sys.executable, "-m", "bench.ways", way, str(store), str(folder)]
-        processes[way] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if not processes[way].stdout.readline():
+        racers[way] = Racer(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        if not racers[way].start():
             print(f"{way} does not start on this machine and is omitted.")
-            del processes[way]
-    costs: dict[str, list[dict[str, Any]]] = {way: [] for way in processes}
+            del racers[way]
+    costs: dict[str, list[dict[str, Any]]] = {way: [] for way in racers}
     for week in range(weeks):
-        for way, process in processes.items():
-            process.stdin.write(f"{week}\n")
-            process.stdin.flush()
-            costs[way].append(json.loads(process.stdout.readline()))
+        for way, racer in racers.items():
+            costs[way].append(racer.week(week))
             print(f"week {week}  {way:34} {costs[way][-1]['seconds']:8.2f} s", flush=True)
-    for process in processes.values():
-        process.stdin.close()
-        process.wait()
+    for racer in racers.values():
+        racer.stop()
     return costs
 
 

@@ -10,6 +10,7 @@ import pytest
 from bench.copies import DROPPED, REPLACED, write
 from ratchet.data import records
 from ratchet.data.preprocess import preprocess
+from ratchet.data.records import Row
 from ratchet.data.split import split
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.storage import FolderStorage
@@ -21,7 +22,8 @@ REAL = [(str(1 + n % 2), f'a "title", {n}', f'number{n}\nin a line "and" so on {
 
 
 def rows(folder: Path, role: str = "train") -> list[tuple[str, str, str]]:
-    return [row[1:] for row in records.read(folder / f"{role}.csv", f"{role}.csv", "csv")]
+    found = records.read(folder / f"{role}.csv", f"{role}.csv", "csv")
+    return [row[1:] for row in found if isinstance(row, Row)]
 
 
 @pytest.fixture

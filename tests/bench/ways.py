@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Ratchet:
         self.featurize, self.train, self.load, self.candidate = featurize, train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
-        jit.main()  # compile the kernels now, untimed, as the other ways import their libraries; jobs find them compiled
+        jit.main()  # compile the kernels now, untimed, as the other ways import their libraries now
         self.run(catalogue.featurize(keys.TEST), lambda context: featurize(context, keys.TEST))
 
     def run(self, job: Any, make: Any) -> None:
@@ -102,14 +103,15 @@ class ScikitLearn:
         self.model = self.made().fit(self.documents, self.labels)
 
     def predictions(self) -> Predictions:
-        return self.model.predict(reviews(self.store, keys.TEST)[0])
+        labels: Predictions = self.model.predict(reviews(self.store, keys.TEST)[0])
+        return labels
 
 
 class FastText:
     """fastText with dimension 10 on words and pairs, 5 epochs, 2 threads, trained from scratch each week."""
 
     def __init__(self, store: Path, folder: Path) -> None:
-        import fasttext
+        import fasttext  # type: ignore[import-not-found]  # installed by `make bench`, where it has a wheel
 
         self.store, self.fit = store, fasttext.train_supervised
         self.path = folder / "fasttext.txt"
@@ -128,7 +130,7 @@ class FastText:
         return np.array([each[0] == "__label__1" for each in found])
 
 
-WAYS = {
+WAYS: dict[str, Callable[[Path, Path], Way]] = {
     "Ratchet, nb-svm": lambda store, folder: Ratchet(store, folder, "nb-svm"),
     "Ratchet, linear-svc": lambda store, folder: Ratchet(store, folder, "linear-svc"),
     "scikit-learn, LogisticRegression": lambda store, folder: ScikitLearn(store, folder, "logistic"),
@@ -142,7 +144,7 @@ def main() -> None:
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not mix with the results
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    way: Way = WAYS[name](store, folder)
+    way = WAYS[name](store, folder)
     labels = pq.read_table(store / keys.reviews(keys.TEST), columns=["label"])["label"].to_numpy()
     print(json.dumps({"ready": True}), file=results, flush=True)
     for line in sys.stdin:

@@ -29,8 +29,10 @@ def start() -> Iterator[Start]:
 
         def begin(output: Path, *options: str) -> subprocess.Popen[str]:
             command = [sys.executable, "-m", "local", "demo", "--output", str(output), *options]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            child = stack.enter_context(subprocess.Popen(command, start_new_session=True, **pipes))
+            child = subprocess.Popen(
+                command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            stack.enter_context(child)
             stack.callback(child.kill)
             return child
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,7 +22,8 @@ from local.progress import Progress
 from local.report import collect
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.jobs import keys, manifests
-from ratchet.jobs.storage import open_storage
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
 from ratchet.sources import synthetic
@@ -42,22 +44,25 @@ class System:
     def run_weeks(self, first: str, weeks: int, **conf: object) -> str:
         """Run consecutive weeks and return the output. Fails with its end if a week did not succeed."""
         print(json.dumps([first, weeks, json.dumps(conf)]), file=self.airflow.stdin, flush=True)
+        assert self.airflow.stdout is not None
         response = self.airflow.stdout.readline()
         assert response, f"Airflow's process ended with {self.airflow.wait()}"
         done = json.loads(response)
         assert done["code"] == 0, done["output"][-4000:]
-        return done["output"]
+        output: str = done["output"]
+        return output
 
 
 @pytest.fixture(scope="module")
 def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """All services up, and weeks 0 to 2 of a seed of five done."""
     root, command = tmp_path_factory.mktemp("end-to-end"), [sys.executable, str(WEEKS_ON_REQUEST)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         services.running(root, source=SOURCE, cache=root / "cache", seed_batches=SEED) as running,
         replaced_environment(running.environment),
-        subprocess.Popen(command, env=running.environment, **pipes) as airflow,
+        subprocess.Popen(
+            command, env=running.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as airflow,
     ):
         system = System(running, airflow)
         system.run_weeks("2026-01-05", 3)
@@ -69,16 +74,23 @@ def ledger(three_weeks: System) -> Ledger:
     return Ledger(Settings().ledger_url, Settings().registered_model)
 
 
-def state() -> dict[str, object]:
+def found(storage: Storage, prefix: str) -> Manifest:
+    """The manifest of a prefix, which must have one."""
+    manifest = manifests.find(storage, prefix)
+    assert manifest is not None, prefix
+    return manifest
+
+
+def state() -> dict[str, Any]:
     """Everything that a repeated run must not change."""
     from ratchet.promotion.registry import Registry
 
     settings = Settings()
     storage, registry = open_storage(settings.store), Registry(settings)
     ledger = Ledger(settings.ledger_url, settings.registered_model)
-    found = [key for key in storage.list("") if key.endswith(keys.MANIFEST)]
+    written = [key for key in storage.list("") if key.endswith(keys.MANIFEST)]
     return {
-        "digests": {key: manifests.find(storage, key.removesuffix(f"/{keys.MANIFEST}")).digest for key in found},
+        "digests": {key: found(storage, key.removesuffix(f"/{keys.MANIFEST}")).digest for key in written},
         "decisions": [decision.id for decision in ledger.history()],
         "champion": ledger.champion(),
         "versions": len(registry.client.search_model_versions(f"name = '{registry.name}'")),
@@ -92,7 +104,7 @@ def test_each_week_trains_on_all_batches_so_far(three_weeks: System) -> None:
     rows = []
     for end in range(3):
         made = [key for key in storage.list(f"models/{Window(end)}/") if key.endswith(keys.MANIFEST)]
-        trained = manifests.find(storage, made[-1].removesuffix(f"/{keys.MANIFEST}"))
+        trained = found(storage, made[-1].removesuffix(f"/{keys.MANIFEST}"))
         earlier = {keys.model(Window(k), trained.parameters["candidate"]) for k in range(end)}  # a warm start
         assert set(trained.inputs) - earlier == {keys.features(FEATURIZER, keys.batch_name(k)) for k in range(end + 1)}
         rows.append(trained.rows["train"])
@@ -135,9 +147,9 @@ def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Sys
 def test_the_prequential_score_is_of_a_champion_not_trained_on_the_batch(three_weeks: System) -> None:
     """Weeks 1 and 2 have a score; week 0 has no champion to score."""
     storage = open_storage(Settings().store)
-    scores = [manifests.find(storage, keys.score(keys.batch_name(k))) for k in range(3)]
-    assert scores[0] is None
-    assert all("not_scored" not in score.details and score.metrics["macro_f1"] > 0.6 for score in scores[1:])
+    assert manifests.find(storage, keys.score(keys.batch_name(0))) is None
+    scores = [found(storage, keys.score(keys.batch_name(k))) for k in (1, 2)]
+    assert all("not_scored" not in score.details and score.metrics["macro_f1"] > 0.6 for score in scores)
 
 
 def test_the_report_has_every_week(three_weeks: System, ledger: Ledger) -> None:
@@ -183,7 +195,7 @@ def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: System, tmp_pa
     storage = open_storage(Settings().store)
     storage.upload(files["train"], f"{keys.incoming('batch_06')}.csv")
     three_weeks.run_weeks("2026-02-16", 1)
-    trained = manifests.find(storage, storage.list("models/0-6/")[0].rpartition("/")[0])
+    trained = found(storage, storage.list("models/0-6/")[0].rpartition("/")[0])
     batches = [f"batch_{number:02d}" for number in (*range(SEED), 6)]
     started_from = keys.model(Window(2), trained.parameters["candidate"])
     assert set(trained.inputs) == {started_from, *(keys.features(FEATURIZER, name) for name in batches)}

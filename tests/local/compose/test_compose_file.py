@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
 from harness.project import PROJECT
 from local.compose.env_file import Env

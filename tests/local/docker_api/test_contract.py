@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import boto3
 import docker
@@ -26,6 +27,7 @@ from harness.project import PROJECT
 from local.docker_api import Image, running
 
 MEBIBYTE = 2**20
+Task = dict[str, Any]
 WAIT = "import time; print('up', flush=True); time.sleep(99)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
 # A container of two generations, which prints both process ids.
@@ -73,7 +75,8 @@ def run(client: docker.DockerClient) -> Iterator[Callable[..., Container]]:
 
 def first_line(container: Container) -> str:
     """Wait for the container's first line of output, and so for its start."""
-    return next(container.logs(stream=True, follow=True)).decode().strip()
+    line: bytes = next(container.logs(stream=True, follow=True))
+    return line.decode().strip()
 
 
 def eventually(condition: Callable[[], bool], within: float = 10) -> bool:
@@ -281,6 +284,7 @@ def test_no_container_outlives_the_server(folder: Path, end: signal.Signals) -> 
     command = [sys.executable, "-m", "local.docker_api", *options]
     env = {**os.environ, "PYTHONPATH": str(PROJECT / "include")}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
         address = server.stdout.readline().strip()
         try:
             with closing(docker.DockerClient(base_url=address)) as client:
@@ -294,7 +298,7 @@ def test_no_container_outlives_the_server(folder: Path, end: signal.Signals) -> 
 
 
 @pytest.fixture(scope="module")
-def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], object]]:
+def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], Any]]:
     """An unmodified ministack that uses the server, as a factory of boto3 clients."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -312,7 +316,7 @@ def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], object]]:
 
     def healthy() -> bool:
         with suppress(OSError), urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5) as response:
-            return response.status == 200
+            return bool(response.status == 200)
         assert ministack.poll() is None, (folder / "ministack.log").read_text()
         return False
 
@@ -326,7 +330,7 @@ def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], object]]:
 
 
 @pytest.fixture(scope="module")
-def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
+def run_task(aws: Callable[[str], Any]) -> Callable[..., Task]:
     """A function that runs a Fargate task and returns its description after it has stopped."""
     ecs, logs = aws("ecs"), aws("logs")
     ecs.create_cluster(clusterName="contract")
@@ -334,7 +338,7 @@ def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
     options = {"awslogs-group": "/contract", "awslogs-stream-prefix": "job"}
     logging = {"logDriver": "awslogs", "options": options}
 
-    def stopped(code: str, image: str = "python:local", then: Callable[[str], object] = str) -> dict:
+    def stopped(code: str, image: str = "python:local", then: Callable[[str], Any] = str) -> Task:
         family = secrets.token_hex(4)
         ecs.register_task_definition(
             family=family,
@@ -348,8 +352,9 @@ def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
         task = ecs.run_task(cluster="contract", taskDefinition=family, overrides=overrides)["tasks"][0]
         then(task["taskArn"])
 
-        def describe() -> dict:
-            return ecs.describe_tasks(cluster="contract", tasks=[task["taskArn"]])["tasks"][0]
+        def describe() -> Task:
+            described: Task = ecs.describe_tasks(cluster="contract", tasks=[task["taskArn"]])["tasks"][0]
+            return described
 
         assert eventually(lambda: describe()["lastStatus"] == "STOPPED", within=20)
         return describe()
@@ -357,13 +362,13 @@ def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
     return stopped
 
 
-def log_lines(aws: Callable[[str], object], task: dict) -> list[str]:
+def log_lines(aws: Callable[[str], Any], task: Task) -> list[str]:
     stream = f"job/job/{task['taskArn'].rsplit('/', 1)[-1]}"
     events = aws("logs").get_log_events(logGroupName="/contract", logStreamName=stream, startFromHead=True)
     return [event["message"] for event in events["events"]]
 
 
-def test_an_ecs_task_runs_to_its_end(aws: Callable[[str], object], run_task: Callable[..., dict]) -> None:
+def test_an_ecs_task_runs_to_its_end(aws: Callable[[str], Any], run_task: Callable[..., Task]) -> None:
     """ECS reports the exit code, and CloudWatch has every line of output."""
     task = run_task("import sys; [print('line', number) for number in range(300)]; sys.exit(3)")
     assert task["containers"][0]["exitCode"] == 3
@@ -373,7 +378,7 @@ def test_an_ecs_task_runs_to_its_end(aws: Callable[[str], object], run_task: Cal
     assert log_lines(aws, task) == expected
 
 
-def test_an_ecs_task_reaches_aws(aws: Callable[[str], object], run_task: Callable[..., dict]) -> None:
+def test_an_ecs_task_reaches_aws(aws: Callable[[str], Any], run_task: Callable[..., Task]) -> None:
     """The endpoint in a container's environment is ministack's."""
     code = (
         "import os, urllib.request; "
@@ -384,7 +389,7 @@ def test_an_ecs_task_reaches_aws(aws: Callable[[str], object], run_task: Callabl
     assert eventually(lambda: log_lines(aws, task) == ["200"])
 
 
-def test_an_ecs_task_of_an_unknown_image_fails_to_start(run_task: Callable[..., dict]) -> None:
+def test_an_ecs_task_of_an_unknown_image_fails_to_start(run_task: Callable[..., Task]) -> None:
     """The task stops with a reason that names the image."""
     task = run_task("", image="ghost:1.0")
     assert task["stopCode"] == "TaskFailedToStart"
@@ -392,12 +397,13 @@ def test_an_ecs_task_of_an_unknown_image_fails_to_start(run_task: Callable[..., 
 
 
 def test_a_stopped_ecs_task_leaves_no_container(
-    aws: Callable[[str], object], client: docker.DockerClient, run_task: Callable[..., dict]
+    aws: Callable[[str], Any], client: docker.DockerClient, run_task: Callable[..., Task]
 ) -> None:
     """StopTask ends the process and removes the container."""
 
     def running_containers(arn: str) -> list[Container]:
-        return client.containers.list(filters={"label": f"com.amazonaws.ecs.task-arn={arn}"})
+        found: list[Container] = client.containers.list(filters={"label": f"com.amazonaws.ecs.task-arn={arn}"})
+        return found
 
     def stop(arn: str) -> None:
         assert eventually(lambda: bool(running_containers(arn)))

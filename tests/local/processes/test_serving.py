@@ -53,14 +53,15 @@ def test_the_printed_curl_command_works(demo: Path) -> None:
         port = free_port()
         command = [sys.executable, "-m", "local", "serve", "--output", str(demo), "--port", str(port)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        assert child.stdout is not None
         try:
             output = ""
             while "openapi" not in output:
                 line = child.stdout.readline()
                 assert line, f"the command ended with {child.wait()}: {output}"
                 output += line
-            key = re.search("^KEY=.+$", output, re.M)[0]
-            curl = re.search("^curl .+$", output, re.M)[0]
+            (key,) = re.findall("^KEY=.+$", output, re.M)
+            (curl,) = re.findall("^curl .+$", output, re.M)
             done = subprocess.run(f"{key}; {curl}", shell=True, capture_output=True, text=True, check=True)
             response = json.loads(done.stdout)
             assert (response["model_version"], len(response["predictions"])) == (7, 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from rich.console import Console, RenderableType
+from rich.spinner import Spinner
 
 from local.report import JobFigures, Report, WeekReport, collect, render_page, week_line, weeks_table, write
 from ratchet.candidates import FEATURIZER
@@ -149,9 +150,9 @@ def a_report(rows: list[WeekReport], source: str = "synthetic:") -> Report:
 
 
 def rendered(what: RenderableType, width: int = 100) -> str:
-    console = Console(file=StringIO(), width=width)
-    console.print(what)
-    return console.file.getvalue()
+    file = StringIO()
+    Console(file=file, width=width).print(what)
+    return file.getvalue()
 
 
 def test_collect_reads_the_evidence_of_a_promotion(weeks: FakeWeeks) -> None:
@@ -165,6 +166,8 @@ def test_collect_reads_the_evidence_of_a_promotion(weeks: FakeWeeks) -> None:
     assert (second.prequential_f1, second.rows, second.seconds) == (0.8, 100, 12.3)
     assert second.confusion == [[465, 35], [40, 460]]
     assert second.difference == pytest.approx(0.075, abs=0.001)
+    assert second.interval is not None
+    assert second.difference is not None
     assert second.interval[0] < second.difference < second.interval[1]
     assert second.reason == "+0.0750 beyond chance"
     assert len(second.checks) > 1
@@ -258,6 +261,7 @@ def test_a_long_reason_takes_two_lines() -> None:
 def test_the_spinner_turns_in_each_new_table() -> None:
     """Its frame depends on the clock and not on the table's first rendering."""
     cell = weeks_table([], "week 0: training.train").columns[3]._cells[0]
+    assert isinstance(cell, Spinner)
     assert str(cell.render(0.0)) != str(cell.render(0.1))
 
 
