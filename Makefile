@@ -15,7 +15,7 @@ WEEKS   ?= 10
 DATE    ?= 2026-01-05
 # PORT     port of the API of serve
 PORT    ?= 8000
-# WORKERS  number of test processes; 0 runs the tests in make's own process, as a debugger needs it
+# WORKERS  number of processes for the tests; with 0 pytest runs them itself, as a debugger needs it
 WORKERS ?= 2
 # ROUNDS   repetitions of bench, of which the median is reported
 ROUNDS  ?= 1
