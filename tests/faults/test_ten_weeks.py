@@ -51,7 +51,7 @@ class Outcome:
 def up(root: Path, faults: Faults) -> Iterator[Services]:
     """All services, behind a proxy that does nothing until the faults are set."""
     with services.running(
-        root, source=SOURCE, cache=root / "cache", front=lambda aws: proxy.running(aws, faults)
+        root, source=SOURCE, cache=root / "cache", aws_proxy=lambda aws: proxy.running(aws, faults)
     ) as running:
         yield running
 

@@ -53,7 +53,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             if env.exists():
                 if request.session.testsfailed:
                     subprocess.run(Compose(Env.read(env), (), overlays).command("logs", "--no-color", "--tail", "60"))
-                down(env, forget=True, overlays=overlays)
+                down(env, delete_data=True, overlays=overlays)
     assert left_over(project) == []
 
 

@@ -19,7 +19,7 @@ import httpx
 
 from local.compose.airflow import ENDED, Airflow
 from local.compose.compose import Compose
-from local.environment import applied
+from local.environment import replaced_environment
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Ledger
@@ -60,7 +60,7 @@ class Stage:
 
     @property
     def ledger(self) -> Ledger:
-        settings = Settings(**{"ledger": self.compose.env.around["RATCHET_LEDGER"]})
+        settings = Settings(**{"ledger": self.compose.env.client_environment["RATCHET_LEDGER"]})
         return Ledger(settings.ledger_url, settings.registered_model)
 
     def trigger(self, week: int, **params: Any) -> str:
@@ -101,7 +101,7 @@ class Stage:
     @property
     def storage(self) -> Storage:
         """The store's bucket, past the tap."""
-        with applied(self.compose.env.around):
+        with replaced_environment(self.compose.env.client_environment):
             return open_storage("s3://ratchet")
 
     def sha256(self, key: str) -> str:
@@ -127,7 +127,7 @@ class Stage:
 
     def containers(self) -> list[dict[str, Any]]:
         """Every container of the stack as Docker knows it."""
-        ids = self.compose.ask("ps", "--all", "--quiet").split()
+        ids = self.compose.output("ps", "--all", "--quiet").split()
         return json.loads(docker("inspect", *ids))
 
     def stop_job(self, job: str) -> None:
@@ -151,7 +151,7 @@ class Stage:
     def kill(self, name: str) -> None:
         """kill -9, on this machine, of every process of this kind that is at work."""
         service, pattern = PROCESSES[name]
-        rows = self.compose.ask("top", service).splitlines()
+        rows = self.compose.output("top", service).splitlines()
         found = [int(row.split()[1]) for row in rows if pattern.search(row.strip())]
         assert found, f"no {name} at work among:\n" + "\n".join(rows)
         for process in found:

@@ -102,7 +102,7 @@ def test_the_triggerer_can_run_the_callback_of_the_deadline(weeks: Stage) -> Non
     ask = (
         "PYTHONPATH=$AIRFLOW_HOME/releases/current python -c 'import orchestration.callbacks as c; print(c.tell_late)'"
     )
-    assert "tell_late" in weeks.compose.ask("exec", "-T", "airflow-triggerer", "sh", "-c", ask)
+    assert "tell_late" in weeks.compose.output("exec", "-T", "airflow-triggerer", "sh", "-c", ask)
 
 
 def test_a_tasks_page_has_its_jobs_log_and_leads_to_its_mlflow_run(weeks: Stage) -> None:

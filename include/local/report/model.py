@@ -1,4 +1,4 @@
-"""The figures of every week, gathered from the manifests in the store and the ledger; nothing is measured here."""
+"""The figures of every week, read from the manifests in the store and from the ledger; nothing is measured here."""
 
 from __future__ import annotations
 
@@ -27,22 +27,31 @@ TITLE = "Ratchet: weekly retraining of review sentiment"
 
 
 class Run(Protocol):
-    """A DAG run of one week that has ended, as `local.progress.WeekRun` tells it."""
+    """A DAG run of one week that has ended, such as `local.progress.WeekRun`."""
 
     @property
-    def week(self) -> int: ...
+    def week(self) -> int:
+        """Number of the week, from 0."""
+
     @property
-    def run_id(self) -> str: ...
+    def run_id(self) -> str:
+        """Airflow's id of the run."""
+
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Wall clock of the run."""
+
     @property
-    def skipped(self) -> bool: ...
+    def skipped(self) -> bool:
+        """Whether there was no new batch."""
+
     @property
-    def failed(self) -> str | None: ...
+    def failed(self) -> str | None:
+        """Ids of the failed tasks, separated by commas."""
 
 
 class JobFigures(BaseModel):
-    """What one job of a week cost."""
+    """Duration, memory and rows of one job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,29 +63,39 @@ class JobFigures(BaseModel):
 
 
 class WeekReport(BaseModel):
-    """One week: what ran, what was measured on the test set, what was decided. None where there is no such figure."""
+    """One week: its jobs, the scores on the test set, and the decision. A figure that does not exist is None."""
 
     model_config = ConfigDict(frozen=True)
 
     week: int
     window: str
-    rows: int = Field(description="Reviews of the window, training and validation part.")
-    jobs: list[JobFigures] = Field(description="In the order they ended. A result that stood ran no job.")
-    seconds: float = Field(description="Wall clock of the whole DAG run.")
-    challenger_f1: float | None = Field(None, description="Macro-F1 on the test set.")
-    champion_f1: float | None = Field(None, description="Of the champion before the decision, measured beside it.")
-    prequential_f1: float | None = Field(None, description="Of that champion on this week's batch, before training.")
+    rows: int = Field(description="Reviews in the window, for training and validation.")
+    jobs: list[JobFigures] = Field(
+        description="In the order in which they ended; a result that already existed ran no job."
+    )
+    seconds: float = Field(description="Wall clock of the DAG run, in seconds.")
+    challenger_f1: float | None = Field(None, description="Macro-F1 of the challenger on the test set.")
+    champion_f1: float | None = Field(
+        None, description="Macro-F1 of the champion before the decision, on the same test set."
+    )
+    prequential_f1: float | None = Field(
+        None, description="Macro-F1 of that champion on this week's batch, before training."
+    )
     candidate: str = ""
     action: Literal["promote", "keep", "skip", "failed"]
     version: int | None = Field(None, description="The challenger's model version.")
     champion: int | None = Field(None, description="The champion's version after the decision.")
-    reason: str = Field("", description="The reasons in a few words.")
+    reason: str = Field("", description="The reasons in short.")
     reasons: list[str] = []
     checks: list[Check] = []
     difference: float | None = Field(None, description="Macro-F1 of the challenger minus that of the champion.")
-    interval: tuple[float, float] | None = Field(None, description="Of the difference: 95 %, paired bootstrap.")
+    interval: tuple[float, float] | None = Field(
+        None, description="95 % interval of the difference, by a paired bootstrap."
+    )
     p_value: float | None = Field(None, description="McNemar's exact test.")
-    confusion: list[list[int]] | None = Field(None, description="Of the challenger, by [label][answer].")
+    confusion: list[list[int]] | None = Field(
+        None, description="Counts of the challenger's predictions on the test set, by [label][prediction]."
+    )
 
     @property
     def service_f1(self) -> float | None:
@@ -85,7 +104,7 @@ class WeekReport(BaseModel):
 
 
 class Report(BaseModel):
-    """A whole rehearsal, ready to be shown."""
+    """The figures of all weeks of one run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -95,8 +114,8 @@ class Report(BaseModel):
     synthetic: bool
     started_at: datetime
     weeks: list[WeekReport]
-    totals: dict[str, int | float] = Field(description="Seconds by kind, rows by fate, weeks by action.")
-    peak_memory_mib: dict[str, float] = Field(description="The largest of each kind of job.")
+    totals: dict[str, int | float] = Field(description="Seconds by kind, rows by outcome, weeks by action.")
+    peak_memory_mib: dict[str, float] = Field(description="The largest peak of each kind of job, in MiB.")
     environment: dict[str, str | int | float]
 
     @classmethod
@@ -109,7 +128,7 @@ class Report(BaseModel):
         code_version: str,
         finished_at: datetime | None = None,
     ) -> Report:
-        """Sum up finished weeks. The source's password, if it has one, stays out."""
+        """Sum up finished weeks. A password in `source` is masked."""
         wall = (finished_at or datetime.now(UTC)) - started_at
         return cls(
             headline=headline(weeks),
@@ -154,9 +173,9 @@ def _week(made: dict[str, Manifest], ledger: Ledger, run: Run, champion: int | N
     if decided:
         figures |= _decided(ledger.decision(PromoteDetails.of(decided).decision))
     elif run.skipped:
-        figures |= _ended("skip", f"no new batch: batch {window.end} had not arrived")
+        figures |= _without_decision("skip", f"no new batch: batch {window.end} had not arrived")
     else:
-        figures |= _ended("failed", f"{run.failed or 'the DAG run'} failed")
+        figures |= _without_decision("failed", f"{run.failed or 'the DAG run'} failed")
     return WeekReport(
         week=run.week,
         window=str(window),
@@ -182,7 +201,7 @@ def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:
     return [JobFigures(**manifest.model_dump(include=fields)) for manifest in ordered]
 
 
-def _ended(action: str, reason: str) -> dict[str, Any]:
+def _without_decision(action: str, reason: str) -> dict[str, Any]:
     return {"action": action, "reason": reason, "reasons": [reason]}
 
 
@@ -233,7 +252,7 @@ def headline(weeks: Sequence[WeekReport]) -> str:
 
 
 def without_password(source: str) -> str:
-    """A source as it may be shown."""
+    """The source with its password masked."""
     password = urlsplit(source).password
     return source.replace(f":{password}@", ":***@", 1) if password else source
 
