@@ -75,7 +75,7 @@ def links() -> dict[str, Any]:
         found: dict[str, str] = response.raise_for_status().json()["extra_links"]
         return found
 
-    module.links_of = of
+    module.look = of
     ended = dag.test(logical_date=datetime(2026, 1, 5, tzinfo=UTC))
     tasks = [task for task in dag.task_ids if task != "mapped"]
     return {

@@ -14,12 +14,12 @@ ARN = "arn:aws:ecs:eu-west-1:123456789012:task/ratchet/0a1b2c"
 seen: list[dict[str, str]] = []
 
 
-def links_of(task: str, run: str) -> dict[str, str]:
+def look(task: str, run: str) -> dict[str, str]:
     """The links of a running task; the process around this DAG puts its own function here."""
     raise NotImplementedError
 
 
-class FakeJob(BaseOperator):
+class Told(BaseOperator):
     """Returns the given details, in the way of RatchetJobOperator; without any it fails."""
 
     operator_extra_links = LINKS
@@ -33,17 +33,17 @@ class FakeJob(BaseOperator):
         ti.xcom_push(key="ecs_task_arn", value=self.arn)
         if self.details is None:
             EcsTaskLink().push(ti, self.arn)
-            seen.append(links_of(ti.task_id, ti.run_id))
-            raise AirflowFailException("meant to fail")
+            seen.append(look(ti.task_id, ti.run_id))
+            raise AirflowFailException("as asked")
         return {"job": "a job", "details": self.details}
 
 
 with DAG("linked", schedule=None, start_date=datetime(2026, 1, 5)):
-    FakeJob(task_id="train", details={"mlflow": {"run": "5f0e", "model_uri": "models:/m-1"}})
-    FakeJob(task_id="evaluate", details={"version": 7, "champion": 6})
-    FakeJob(task_id="evaluate_broken", details={"version": None, "champion": 6})
-    FakeJob(task_id="score", details={"champion": 6})
-    FakeJob(task_id="ingest", details={})
-    FakeJob(task_id="odd_arn", details={}, arn="no such thing")
-    FakeJob(task_id="failed", details=None)
-    FakeJob.partial(task_id="mapped").expand(details=[{"mlflow": {"run": "a"}}, {"mlflow": {"run": "b"}}])
+    Told(task_id="train", details={"mlflow": {"run": "5f0e", "model_uri": "models:/m-1"}})
+    Told(task_id="evaluate", details={"version": 7, "champion": 6})
+    Told(task_id="evaluate_broken", details={"version": None, "champion": 6})
+    Told(task_id="score", details={"champion": 6})
+    Told(task_id="ingest", details={})
+    Told(task_id="odd_arn", details={}, arn="no such thing")
+    Told(task_id="failed", details=None)
+    Told.partial(task_id="mapped").expand(details=[{"mlflow": {"run": "a"}}, {"mlflow": {"run": "b"}}])
