@@ -37,7 +37,7 @@ class AskForApproval(HITLOperator):
         }
 
     def process_trigger_event_error(self, event: dict[str, Any]) -> None:
-        """Raise an error that says what to do."""
+        """Raise an error with the remedy."""
         if event["error_type"] == "timeout":
             raise HITLTimeoutError(
                 f"Nobody responded within {self.response_timeout}. Clear this task to request the approval again."

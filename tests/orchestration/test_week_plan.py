@@ -67,7 +67,7 @@ def test_a_param_names_the_window(settings: Settings) -> None:
 
 
 def test_a_week_without_a_new_batch_is_no_week(settings: Settings) -> None:
-    """The run is skipped, and the reason says where the batch was looked for."""
+    """The run is skipped, and the reason names the place where the batch was expected."""
     with pytest.raises(NoNewBatch, match=r"Batch 3 has not arrived: there is no incoming/batch_03\.csv"):
         plan(PARAMS, monday(3), settings)
 
@@ -125,7 +125,7 @@ def finished(
 ) -> None:
     """Leave the manifest that a job leaves."""
     storage = open_storage(settings.store)
-    upstream = {each.prefix: manifests.find(storage, each.prefix).digest for each in inputs}
+    upstream = {each.prefix: manifests.read(storage, each.prefix, "nothing").digest for each in inputs}
     files = {name: Output(sha256=made, size=0) for name in outputs}
     manifest = Manifest(job=job.name, prefix=job.prefix, parameters=job.parameters, inputs=upstream, outputs=files)
     storage.write(keys.manifest(job.prefix), manifest.model_dump_json().encode())
@@ -146,8 +146,8 @@ def test_only_batches_without_features_are_featurized(seeded: Settings) -> None:
     assert unfeaturized("0-2", seeded) == [{"batch": "batch_01"}, {"batch": "batch_02"}]
 
 
-def test_when_all_are_featurized_the_newest_is_looked_at_again(seeded: Settings) -> None:
-    """Mapping over nothing would skip everything behind it."""
+def test_when_all_are_featurized_the_newest_is_listed(seeded: Settings) -> None:
+    """Airflow would skip every later task if the list were empty."""
     assert unfeaturized("0-0", seeded) == [{"batch": "batch_00"}]
 
 
@@ -170,7 +170,7 @@ def test_a_window_without_its_newest_batch_is_no_window(seeded: Settings) -> Non
         unfeaturized("0-3", seeded)
 
 
-def test_after_a_rollback_the_kind_is_that_of_who_serves(settings: Settings) -> None:
+def test_after_a_rollback_the_candidate_is_that_of_the_champion(settings: Settings) -> None:
     """Not of the one that was rolled back from; and forcing still finds the last week."""
     decided(settings, "0-0")
     decided(settings, "0-1", "promote", 2, candidate="logistic-regression")

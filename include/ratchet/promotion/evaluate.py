@@ -118,7 +118,7 @@ def _probe(context: JobContext, trained: Manifest) -> Model:
         raise ArtifactError(probed)
     model = artifact.load(folder)
     if np.abs(probed - model.read(titles, texts)).max() > TOLERANCE:
-        raise ArtifactError("the artifact answers differently in a fresh process")
+        raise ArtifactError("the artifact predicts differently in a fresh process")
     return model
 
 

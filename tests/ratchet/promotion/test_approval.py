@@ -33,7 +33,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     bench.ratchet("train", "--window", "0-1")
     bench.ratchet("evaluate", "--window", "0-1")
     yield bench.store
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets it
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_an_approval_is_in_the_ledger_with_name_and_time(bench: Bench, promoted:
     """The gate's reasons stand, and who approved is one more."""
     decision = promoted("approve", "jane", MONDAY)
     assert decision.action == "promote"
+    assert decision.approval is not None
     assert decision.approval.model_dump() == {"response": "approve", "by": "jane", "at": MONDAY}
     assert "an improvement beyond chance" in decision.reasons[0]
     assert decision.reasons[-1] == "approved by jane"
@@ -84,12 +85,13 @@ def test_a_rejection_keeps_the_champion_and_the_verdict_is_stored(
     """The gate would have promoted; the ledger has its verdict, and who rejected."""
     decision = promoted("reject", "jane", MONDAY)
     assert (decision.action, decision.reasons, decision.decided_by) == ("keep", ["rejected by jane"], "jane")
+    assert decision.verdict is not None
     assert decision.verdict.promote is True
     assert serving(bench) == 1
 
 
 def test_an_approval_does_not_override_the_gate(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """A challenger that the gate refuses is kept back, whoever approves of it."""
+    """A challenger that the gate refuses is kept back, approved or not."""
     prefix = keys.evaluation(Window(1))
     evidence = bench.evidence("0-1").model_copy(update={"lineage_problem": "it was trained on something else"})
     (bench.store / prefix / "evidence.json").write_text(evidence.model_dump_json())
@@ -125,7 +127,7 @@ def test_a_person_may_revoke_a_rejection(bench: Bench, promoted: Callable[..., D
     """Requested again on a cleared run, an approval is a second decision, and both responses are in the ledger."""
     rejected = promoted("reject", "jane", MONDAY)
     approved = promoted("approve", "joe", TUESDAY)
-    assert [row.approval.by for row in bench.ledger.history()[-2:]] == ["jane", "joe"]
+    assert [row.approval and row.approval.by for row in bench.ledger.history()[-2:]] == ["jane", "joe"]
     assert (rejected.action, approved.action) == ("keep", "promote")
     assert serving(bench) == 2
 
@@ -172,6 +174,7 @@ def test_every_decision_with_an_approval_replays_and_can_be_explained(
 def test_a_changed_approval_does_not_replay(bench: Bench, promoted: Callable[..., Decision]) -> None:
     """A ledger in which an approval became a rejection does not replay."""
     row = promoted("approve", "jane", MONDAY)
+    assert row.approval is not None
     forged = row.model_copy(update={"approval": row.approval.model_copy(update={"response": "reject"})})
     assert replay(row)[1]
     assert not replay(forged)[1]
@@ -180,6 +183,7 @@ def test_a_changed_approval_does_not_replay(bench: Bench, promoted: Callable[...
 def test_a_name_is_text_and_nothing_else(bench: Bench, promoted: Callable[..., Decision]) -> None:
     """Neither an option, nor markup, nor a second line: names come from a user directory."""
     decision = promoted("reject", "--force [red]jane\n\x1b[2J" + "x" * 200, MONDAY)
+    assert decision.approval is not None
     assert decision.approval.by.startswith("--force [red]jane [2Jxxx")
     assert len(decision.approval.by) == 100
     assert "--force [red]jane" in bench.ratchet("explain", "2")
