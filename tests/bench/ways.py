@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 import structlog
 
 from harness.substitute import substitute
+from ratchet.cli import compile_kernels
 from ratchet.features.document import document
 from ratchet.jobs import keys
 from ratchet.jobs.base import Job, peak_memory_mib
 from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.storage import FolderStorage
 from ratchet.jobs.train import Train
-from ratchet.kernels import jit
 from ratchet.settings import Settings
 from ratchet.windows import Window
 
@@ -62,7 +62,7 @@ class Ratchet:
         self.train, self.load, self.candidate = train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
-        jit.main()  # compile the kernels now, untimed, as the other ways import their libraries now
+        compile_kernels.warm_cache()  # compile the kernels now, untimed, as the other ways import their libraries now
         self.run(Featurize(batch=keys.TEST))
 
     def run(self, job: Job) -> None:
@@ -75,12 +75,12 @@ class Ratchet:
         self.run(substitute(training, lambda context: self.train(context, self.window, self.candidate)))
 
     def predictions(self) -> Predictions:
-        from ratchet.features import featurize
+        from ratchet.features import feature_files
         from ratchet.jobs.manifests import read
 
         made = read(self.storage, Featurize(batch=keys.TEST).prefix, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))
-        return model.probabilities(featurize.load(self.storage, made, keys.TEST).counts) >= 0.5
+        return model.probabilities(feature_files.load(self.storage, made, keys.TEST).counts) >= 0.5
 
 
 class ScikitLearn:

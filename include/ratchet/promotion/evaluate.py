@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import structlog
 
 from ratchet.errors import ArtifactError, IntegrityError
-from ratchet.features import featurize
-from ratchet.features.featurize import Features
+from ratchet.features import feature_files
+from ratchet.features.feature_files import Features
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
@@ -75,7 +75,7 @@ def evaluate(
     )
     with ThreadPoolExecutor(max_workers=1) as pool:  # a fresh process takes seconds to import: use the time
         probed = pool.submit(_probe, context, best)
-        test, opponent = featurize.load(context.storage, test_made, "test"), _champion(champion, registry)
+        test, opponent = feature_files.load(context.storage, test_made, "test"), _champion(champion, registry)
     pictures = context.folder / "plots"
     try:
         measured = _compare(unmeasured, probed.result(), opponent, test, pictures)
@@ -183,9 +183,9 @@ def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: M
     for prefix, current in wanted.items():
         if current is None or current.digest != trained.inputs[prefix]:
             return f"it was trained on {prefix} as it was before its reviews changed"
-    tested = featurize.review_ids(storage, test)
+    tested = feature_files.review_ids(storage, test)
     for batch, made in zip(batches, filter(None, wanted.values()), strict=True):
-        shared = pc.sum(pc.is_in(featurize.review_ids(storage, made), value_set=tested)).as_py()
+        shared = pc.sum(pc.is_in(feature_files.review_ids(storage, made), value_set=tested)).as_py()
         if shared:
             return f"{shared} test reviews are also in {batch}"
     return ""
@@ -207,7 +207,7 @@ def score(context: JobContext, batch: str, registry: Registry, ledger: Ledger) -
         reason = f"version {champion.version} was trained on {batch}"
         context.details = ScoreDetails(champion=champion.version, not_scored=reason)
         return
-    parts = Features.stack([featurize.load(context.storage, made, part) for part in featurize.PARTS])
+    parts = Features.stack([feature_files.load(context.storage, made, part) for part in feature_files.PARTS])
     context.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))
     context.rows["scored"] = len(parts.labels)
     registry.note(champion.version, {}, {f"prequential_f1_{batch}": context.metrics["macro_f1"]})

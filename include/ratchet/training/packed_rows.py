@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ratchet.features.ngram_counts import BITS, COLUMN, DIMENSIONS, Counts
-from ratchet.features.tensors import let_go
-from ratchet.kernels.jit import prefetch
+from ratchet.features.tensors import release
+from ratchet.kernels.prefetch import prefetch
 from ratchet.kernels.runtime import compiled, in_slices
 from ratchet.model.scoring import TF, tf
 
@@ -97,7 +97,7 @@ def _placed(part: Counts, place_of: Array, unused: int, out: Array) -> tuple[Arr
     stops, high_at = np.empty(len(part), np.int64), np.empty_like(part.high_at)
     given = part.starts, part.terms, part.high_at, place_of, unused, out, stops, high_at
     in_slices(lambda first, last: _place(first, last, *given), len(part), ROWS)
-    let_go(part.terms)  # half of what a training would hold otherwise
+    release(part.terms)  # half of what a training would hold otherwise
     return part.starts[:-1], stops, high_at
 
 
