@@ -114,7 +114,7 @@ class RatchetJobOperator(EcsRunTaskOperator):
         They contain no secret: the ECS console and CloudTrail show them.
         """
         given = {name: str(value) for name, value in self.arguments.items() if str(value)}
-        options = [text for name, value in given.items() for text in (f"--{name}", value)]
+        options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", value)]
         environment = {"RATCHET_LAUNCH": token, "RATCHET_DAG_RUN": ti.run_id}
         return {
             "containerOverrides": [

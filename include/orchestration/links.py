@@ -7,7 +7,6 @@ ARN.
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
@@ -17,6 +16,12 @@ from airflow.sdk.types import RuntimeTaskInstanceProtocol, TaskInstanceKey
 from typing_extensions import override
 
 from orchestration.settings import UiSettings
+from ratchet.jobs.base import Details
+from ratchet.jobs.catalogue import JOBS
+from ratchet.jobs.evaluate import EvaluateDetails
+from ratchet.jobs.promote import PromoteDetails
+from ratchet.jobs.score import ScoreDetails
+from ratchet.jobs.train import TrainDetails
 from ratchet.settings import Settings
 
 
@@ -27,8 +32,8 @@ class MlflowRunLink(BaseOperatorLink):
 
     @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The run's URL, or "" if the task returned none."""
-        return run_page(details(ti_key).get("mlflow", {}).get("run"))
+        found = details(ti_key)
+        return run_page(found.mlflow.run if isinstance(found, TrainDetails) else None)
 
 
 class ModelVersionLink(BaseOperatorLink):
@@ -40,7 +45,9 @@ class ModelVersionLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The version's URL, or "" if the task returned none."""
         found = details(ti_key)
-        return version_page(found.get("version", found.get("champion")))
+        if isinstance(found, EvaluateDetails | PromoteDetails):
+            return version_page(found.version)
+        return version_page(found.champion if isinstance(found, ScoreDetails) else None)
 
 
 class EcsTaskLink(BaseOperatorLink):
@@ -61,10 +68,13 @@ class EcsTaskLink(BaseOperatorLink):
 LINKS = (MlflowRunLink(), ModelVersionLink(), EcsTaskLink())
 
 
-def details(ti_key: TaskInstanceKey) -> dict[str, Any]:
-    """The manifest details that the task returned; empty if it has failed."""
+def details(ti_key: TaskInstanceKey) -> Details | None:
+    """The details of the manifest that the task returned; None where it has failed, or its job has no details."""
     returned = XCom.get_value(ti_key=ti_key, key=XCom.XCOM_RETURN_KEY)
-    return returned.get("details", {}) if isinstance(returned, dict) else {}
+    if not isinstance(returned, dict) or returned.get("job") not in JOBS:
+        return None
+    model = JOBS[returned["job"]].details_model
+    return model.model_validate(returned.get("details", {})) if model else None
 
 
 def run_page(run: str | None) -> str:

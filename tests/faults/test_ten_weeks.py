@@ -51,7 +51,7 @@ class Outcome:
 def up(root: Path, faults: Faults) -> Iterator[Services]:
     """All services, behind a proxy with these faults."""
     with services.running(
-        root, source=SOURCE, cache=root / "cache", front=lambda aws: proxy.running(aws, faults)
+        root, source=SOURCE, cache=root / "cache", aws_proxy=lambda aws: proxy.running(aws, faults)
     ) as running:
         yield running
 

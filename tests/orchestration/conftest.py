@@ -16,7 +16,7 @@ from local import provision
 from local.docker_api import Image
 from local.processes import services
 from local.processes.children import Children, free_port
-from local.provision import Facts
+from local.provision import JobEnvironment
 from orchestration import settings as orchestration_settings
 
 
@@ -41,7 +41,7 @@ def ecs_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsHarness
             for name, value in services.aws_environment(endpoint).items():
                 patch.setenv(name, value)
             facts = {**services.aws_environment(aws), "RATCHET_STORE": f"s3://{provision.BUCKET}"}
-            provision.provision(aws, services.REGION, Facts("sqlite://", facts))
+            provision.provision(aws, services.REGION, JobEnvironment("sqlite://", facts))
             patch.setenv("RATCHET_STORE", facts["RATCHET_STORE"])
             patch.setenv("RATCHET_ECS_POLL_SECONDS", "0.1")
             yield EcsHarness(folder, faults, boto3.client("ecs", endpoint_url=aws))

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from ratchet.errors import InputError
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
@@ -37,7 +38,13 @@ def main() -> None:
         pairs = [option for option in options if option != "--force"]
         arguments = {pairs[at].removeprefix("--"): pairs[at + 1] for at in range(0, len(pairs), 2)}
         settings = Settings()
-        JOBS[name](**arguments).run(lambda context: None, open_storage(settings.store), settings, force=force)
+
+        class Nothing(JOBS[name]):
+            def run(self, context: JobContext) -> None:
+                """Only the manifest matters here."""
+
+        Nothing.name = name
+        Nothing(**arguments).execute(open_storage(settings.store), settings, force=force)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,9 @@ def test_the_overrides_contain_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_argument_without_a_value_is_left_out() -> None:
     """Without an approval, the command has no options about one."""
-    operator = RatchetJobOperator(task_id="promote", job="promote", arguments={"window": "0-1", "answer": "", "by": ""})
+    operator = RatchetJobOperator(
+        task_id="promote", job="promote", arguments={"window": "0-1", "response": "", "by": ""}
+    )
     overrides = operator.overrides_for(SimpleNamespace(run_id="r"), "token", forced=False)
     assert overrides["containerOverrides"][0]["command"] == ["promote", "--window", "0-1"]
 

@@ -14,6 +14,7 @@ from local.processes import postgres
 from orchestration.sql_extract import airflow_connection, extract
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import SourceFile
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
 from ratchet.sources.ingest import ingest
@@ -49,7 +50,7 @@ def test_an_extracted_file_can_be_ingested(database: str, tmp_path: Path) -> Non
     uri = extract(settings_for(f"{database}&table=public.reviews", store), "seed")
     context = JobContext(open_storage(str(store)), "raw/seed", tmp_path)
     ingest(context, uri, "seed", tmp_path / "cache")
-    assert context.details["files"] == {"train": {"name": "train.csv.gz", "form": "csv"}}
+    assert context.details.files == {"train": SourceFile(name="train.csv.gz", form="csv")}
 
 
 def test_an_existing_file_is_not_extracted_again(database: str, tmp_path: Path) -> None:

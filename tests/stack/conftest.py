@@ -56,7 +56,7 @@ def fresh_deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
             if env.exists():
                 if request.session.testsfailed:
                     subprocess.run(Compose(Env.read(env), (), overlays).command("logs", "--no-color", "--tail", "60"))
-                down(env, forget=True, overlays=overlays)
+                down(env, delete_data=True, overlays=overlays)
     assert remaining(project) == []
 
 

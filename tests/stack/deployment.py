@@ -19,7 +19,7 @@ import httpx
 
 from local.compose.airflow import ENDED, Airflow
 from local.compose.compose import Compose
-from local.environment import applied
+from local.environment import replaced_environment
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Ledger
@@ -62,7 +62,7 @@ class Deployment:
 
     @property
     def ledger(self) -> Ledger:
-        given: dict[str, Any] = {"ledger": self.compose.env.around["RATCHET_LEDGER"]}
+        given: dict[str, Any] = {"ledger": self.compose.env.client_environment["RATCHET_LEDGER"]}
         settings = Settings(**given)
         return Ledger(settings.ledger_url, settings.registered_model)
 
@@ -105,7 +105,7 @@ class Deployment:
     @property
     def storage(self) -> Storage:
         """The store's bucket, without the tap."""
-        with applied(self.compose.env.around):
+        with replaced_environment(self.compose.env.client_environment):
             return open_storage("s3://ratchet")
 
     def sha256(self, key: str) -> str:
@@ -131,7 +131,7 @@ class Deployment:
 
     def containers(self) -> list[dict[str, Any]]:
         """Every container of the stack as Docker knows it."""
-        ids = self.compose.ask("ps", "--all", "--quiet").split()
+        ids = self.compose.output("ps", "--all", "--quiet").split()
         found: list[dict[str, Any]] = json.loads(docker("inspect", *ids))
         return found
 
@@ -156,7 +156,7 @@ class Deployment:
     def kill(self, name: str) -> None:
         """Kill -9, on this machine, every running process of this kind."""
         service, pattern = PROCESSES[name]
-        rows = self.compose.ask("top", service).splitlines()
+        rows = self.compose.output("top", service).splitlines()
         found = [int(row.split()[1]) for row in rows if pattern.search(row.strip())]
         assert found, f"no {name} runs among:\n" + "\n".join(rows)
         for process in found:

@@ -31,7 +31,7 @@ def until(condition: Callable[[], Result]) -> Result:
 
 def test_the_doctor_reports_no_problem(deployment: Deployment) -> None:
     """Each container is healthy, and store, ledger, MLflow and ECS agree."""
-    assert [finding for finding in findings(deployment.compose.env) if not finding.well] == []
+    assert [finding for finding in findings(deployment.compose.env) if not finding.ok] == []
 
 
 def test_starting_again_changes_nothing(deployment: Deployment) -> None:
@@ -107,7 +107,7 @@ def test_the_triggerer_can_run_the_callback_of_the_deadline(deployment: Deployme
         "PYTHONPATH=$AIRFLOW_HOME/releases/current "
         "python -c 'import orchestration.callbacks as c; print(c.notify_run_late)'"
     )
-    assert "notify_run_late" in deployment.compose.ask("exec", "-T", "airflow-triggerer", "sh", "-c", command)
+    assert "notify_run_late" in deployment.compose.output("exec", "-T", "airflow-triggerer", "sh", "-c", command)
 
 
 def test_the_page_of_a_task_has_the_log_of_its_job_and_a_link_to_its_mlflow_run(deployment: Deployment) -> None:
@@ -174,7 +174,7 @@ def test_a_rejection_is_recorded_and_the_run_keeps_its_release(deployment: Deplo
     assert deployment.until_ended(run_id, 120) == "success"
     assert deployment.airflow.run(run_id)["bundle_version"] == release
     decision = deployment.ledger.history()[-1]
-    assert (decision.action, decision.answer.by, decision.champion) == ("keep", "admin", champion)
+    assert (decision.action, decision.approval.by, decision.champion) == ("keep", "admin", champion)
     deploy(deployment.compose.env)
 
 
