@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from orchestration.settings import AlertSettings
+from ratchet.db.schema import LEDGER, upgrade
 from ratchet.errors import PASSWORD, RatchetError
 from ratchet.settings import Settings
 
@@ -114,9 +115,10 @@ def _first(alert: Alert) -> Iterator[bool]:
     """Whether nobody has told of this cause. If so, it is told once the block has ended well."""
     engine = sa.create_engine(Settings().ledger_url.get_secret_value(), poolclass=sa.NullPool)
     with engine.begin() as connection:
+        upgrade(connection, LEDGER)
+    with engine.begin() as connection:
         for statement in _ALONE[engine.dialect.name]:
             connection.exec_driver_sql(statement)
-        metadata.create_all(connection)
         same = [told.c.run == alert.run] if alert.covered else [told.c.run == alert.run, told.c.cause == alert.cause]
         first = connection.execute(sa.select(told.c.cause).where(*same)).first() is None
         yield first
