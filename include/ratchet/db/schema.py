@@ -47,7 +47,8 @@ class Schema:
         """The revision that the database has by its version table; None without one."""
         if not sa.inspect(connection).has_table(self.version_table):
             return None
-        return connection.scalar(sa.text(f"SELECT version_num FROM {self.version_table}"))
+        query = sa.select(sa.column("version_num", sa.Text)).select_from(sa.table(self.version_table))
+        return connection.scalar(query)
 
 
 def _ledger_revision(found: sa.Inspector) -> str | None:
