@@ -28,7 +28,7 @@ ROWS = 2048  # of a slice, where all cores may help
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class PackedRows:
     """The counts of n reviews: their terms name places instead of columns, and those without a place are left out.
 
     The terms of a review are `terms[starts:stops]`, packed as in `Counts`. Shapes: (n,); (h,) for the high counts.
@@ -44,7 +44,7 @@ class Arrangement:
     def stored(self) -> tuple[Array, ...]:
         return self.starts, self.stops, self.terms, self.high_at, self.high
 
-    def part(self, rows: slice) -> Arrangement:
+    def part(self, rows: slice) -> PackedRows:
         return replace(self, starts=self.starts[rows], stops=self.stops[rows])
 
 
@@ -55,7 +55,7 @@ class Examples:
     Shapes: `sign`, `scale`, `squares` (n,), the last of |x_i|^2; `weights` (m + 1, 2): u and d^2 by place.
     """
 
-    counts: Arrangement
+    counts: PackedRows
     sign: Array
     scale: Array
     squares: Array
@@ -71,12 +71,12 @@ class Examples:
         return replace(self, counts=self.counts.part(rows), **facts)
 
 
-def often_first(frequency: Array) -> Array:
+def frequent_first(frequency: Array) -> Array:
     """Which column should have each place: those that occur often lie together, and so stay in the cache."""
     return np.argsort(-np.frexp(frequency)[1].astype(np.int8), kind="stable")  # by powers of 2
 
 
-def arrange(parts: Sequence[Counts], columns: Array) -> Arrangement:
+def pack(parts: Sequence[Counts], columns: Array) -> PackedRows:
     """Lay reviews out, copying their counts once; `columns` (m,) are those in use, in the order of their places."""
     place_of = np.full(DIMENSIONS, len(columns), np.uint32)
     place_of[columns] = np.arange(len(columns), dtype=np.uint32)
@@ -90,7 +90,7 @@ def arrange(parts: Sequence[Counts], columns: Array) -> Arrangement:
         np.concatenate([piece + begin for piece, begin in zip(pieces, begins[:-1], strict=True)])
         for pieces in zip(*placed, strict=True)
     )
-    return Arrangement(starts, stops, terms, high_at, np.concatenate([part.high for part in parts]))
+    return PackedRows(starts, stops, terms, high_at, np.concatenate([part.high for part in parts]))
 
 
 def _placed(part: Counts, place_of: Array, unused: int, out: Array) -> tuple[Array, Array, Array]:
@@ -101,7 +101,7 @@ def _placed(part: Counts, place_of: Array, unused: int, out: Array) -> tuple[Arr
     return part.starts[:-1], stops, high_at
 
 
-def examples(arranged: Arrangement, labels: Array, idf: Array, ratio: Array | None = None) -> Examples:
+def make_examples(arranged: PackedRows, labels: Array, idf: Array, ratio: Array | None = None) -> Examples:
     """Make features of counts by `idf` and `ratio`, by place (m,): TF-IDF of length 1, times the ratio if there is one.
 
     A column of idf 0 is in neither length nor features.

@@ -42,7 +42,7 @@ class Optimum:
     passes: int
 
 
-def optimum(given: Examples, loss: Loss, C: float, target: float, duals: Array, fresh: Array, seed: int = 0) -> Optimum:
+def minimize(given: Examples, loss: Loss, C: float, target: float, duals: Array, fresh: Array, seed: int = 0) -> Optimum:
     """Descend from `duals`, shape (n,), until the relative duality gap is at most `target`. Deterministic for a seed.
 
     `fresh` (n,) says of which reviews nobody knows the dual variable yet: they are visited before all are. The dual

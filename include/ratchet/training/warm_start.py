@@ -52,7 +52,7 @@ def save(duals: Duals, made: Made, path: Path) -> None:
     save_file(tensors, path)
 
 
-def known(context: JobContext, window: Window, candidate: str, made: Made) -> Duals | None:
+def load(context: JobContext, window: Window, candidate: str, made: Made) -> Duals | None:
     """The dual variables of the last earlier window on which this candidate was trained, noted as an input.
 
     Those of a batch whose features are no longer those of then are left out. See docs/decisions/0012-warm-start.md.

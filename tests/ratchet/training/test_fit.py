@@ -22,7 +22,7 @@ from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
 from ratchet.model.export import pipeline
 from ratchet.sources import synthetic
-from ratchet.training import fit as train
+from ratchet.training import solve_compiled
 from ratchet.training.fit import fit
 
 ODD = [
@@ -130,7 +130,7 @@ def test_calibrated_probabilities_are_better(model: Model, parts: list[Features]
 @pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.name)
 def test_the_validation_is_fair(candidate: Candidate, parts: list[Features], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its probabilities are those of a model that was fitted on the training part alone, whatever the labels say."""
-    monkeypatch.setattr(train, "GAP", 1e-6)
+    monkeypatch.setattr(solve_compiled, "GAP", 1e-6)
     found = fit(candidate, parts[:1], parts[1:2], "0-0")
     nothing = Features(count([]), np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, bool))
     alone = fit(candidate, parts[:1], [nothing], "0-0").model

@@ -20,11 +20,10 @@ from ratchet.features.featurize import Features
 from ratchet.features.hashing import count
 from ratchet.features.ngram_counts import MOST
 from ratchet.sources import synthetic
-from ratchet.training import fit as train
-from ratchet.training import packed_rows as arrangement
-from ratchet.training import solver as descent
-from ratchet.training.packed_rows import Examples, arrange, examples
-from ratchet.training.solver import Loss, Optimum, optimum
+from ratchet.training import packed_rows, solve_compiled, solver
+from ratchet.training.fit import fit
+from ratchet.training.packed_rows import Examples, make_examples, pack
+from ratchet.training.solver import Loss, Optimum, minimize
 
 CASES: list[tuple[Loss, float]] = [
     ("squared_hinge", 0.5),
@@ -72,12 +71,12 @@ def labels(parts: list[Features]) -> np.ndarray:
 def arranged(parts: list[Features], columns: np.ndarray, labels: np.ndarray) -> Examples:
     frequency = np.bincount(np.concatenate([part.counts.columns for part in parts]), minlength=1 << 22)[columns]
     idf = np.log((1 + len(labels)) / (1 + frequency)) + 1
-    return examples(arrange([part.counts for part in parts], columns), labels, idf.astype(np.float32))
+    return make_examples(pack([part.counts for part in parts], columns), labels, idf.astype(np.float32))
 
 
 def solved(given: Examples, loss: Loss, C: float, target: float, **begin: Any) -> Optimum:
     n = len(given.sign)
-    return optimum(copy(given), loss, C, target, **{"duals": np.zeros(n), "fresh": np.ones(n, bool), **begin})
+    return minimize(copy(given), loss, C, target, **{"duals": np.zeros(n), "fresh": np.ones(n, bool), **begin})
 
 
 def copy(given: Examples) -> Examples:
@@ -159,7 +158,7 @@ def test_the_same_seed_gives_the_same_bytes(arranged: Examples) -> None:
 
 def test_the_number_of_cores_changes_nothing(arranged: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
     """One core or eight, in small slices: the same bytes."""
-    monkeypatch.setattr(arrangement, "ROWS", 50)
+    monkeypatch.setattr(packed_rows, "ROWS", 50)
     found = []
     for cores in (1, 8):
         monkeypatch.setattr("ratchet.kernels.runtime.cpu_count", lambda cores=cores: cores)
@@ -181,16 +180,16 @@ def test_the_intercept_is_the_best_for_its_weights(
 
 def test_a_descent_without_an_end_is_an_error(arranged: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to change, and gives no half-fitted model."""
-    monkeypatch.setattr(descent, "MOST_PASSES", 2)
+    monkeypatch.setattr(solver, "MOST_PASSES", 2)
     with pytest.raises(FitError, match="smaller C"):
         solved(arranged, "squared_hinge", 50.0, 1e-6)
 
 
 def test_nb_svm_is_an_svm_on_scaled_features(parts: list[Features], monkeypatch: pytest.MonkeyPatch) -> None:
     """scikit-learn's LinearSVC on TF-IDF times the floor and the log-count ratio is the same model."""
-    monkeypatch.setattr(train, "GAP", 1e-6)
+    monkeypatch.setattr(solve_compiled, "GAP", 1e-6)
     candidate: Candidate = CANDIDATES["nb-svm"]
-    model = train.fit(candidate, parts[:1], parts[1:], "0-1").model
+    model = fit(candidate, parts[:1], parts[1:], "0-1").model
     counts = sp.vstack([part.counts.csr() for part in parts], format="csr").astype(np.float64)
     labels = np.concatenate([part.labels for part in parts])
     counts = counts[:, model.columns]

@@ -19,7 +19,7 @@ from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.settings import Settings
 from ratchet.training.fit import train
-from ratchet.training.warm_start import DUALS, known
+from ratchet.training.warm_start import DUALS, load
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=1500&weeks=3&test_rows=300&drift_week=none&seed=1"
@@ -109,7 +109,7 @@ def test_duals_of_reviews_that_changed_are_left_out(trained: Train, storage: Fol
     made = {
         name: context.read(keys.features(FEATURIZER, name), "nothing") for name in ("batch_00", "batch_01", "batch_02")
     }
-    duals = known(context, Window(2), "nb-svm", made)
+    duals = load(context, Window(2), "nb-svm", made)
     assert prefix in context.inputs
     for array, parts in ((duals.whole, ("train", "validation")), (duals.held_out, ("train",))):
         sizes = [made[name].rows[part] for part in parts for name in made]
