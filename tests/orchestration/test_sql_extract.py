@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from local.processes import postgres
 from orchestration.sql_extract import connection_to, extract
 from ratchet.errors import ConfigurationError
-from ratchet.jobs.base import Work
+from ratchet.jobs.base import JobContext
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
 from ratchet.sources.ingest import ingest
@@ -47,9 +47,9 @@ def test_what_was_extracted_can_be_ingested(database: str, tmp_path: Path) -> No
     """The next task of the DAG takes the file from the store."""
     store = tmp_path / "store"
     uri = extract(settings_for(f"{database}&table=public.reviews", store), "seed")
-    work = Work(open_storage(str(store)), "raw/seed", tmp_path)
-    ingest(work, uri, "seed", tmp_path / "cache")
-    assert work.details["files"] == {"train": {"name": "train.csv.gz", "form": "csv"}}
+    context = JobContext(open_storage(str(store)), "raw/seed", tmp_path)
+    ingest(context, uri, "seed", tmp_path / "cache")
+    assert context.details["files"] == {"train": {"name": "train.csv.gz", "form": "csv"}}
 
 
 def test_extracting_again_keeps_the_file_that_stands(database: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ratchet.jobs.storage import BucketStorage, FolderStorage, open_storage, sha
 KILLED_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from ratchet.storage import FolderStorage
+from ratchet.jobs.storage import FolderStorage
 
 store = FolderStorage(Path(sys.argv[1]))
 with store._publish("prefix/key") as aside:

@@ -27,7 +27,7 @@ numbers = itertools.count()
 KILLED_INSIDE = """
 import signal, sys
 from pydantic import SecretStr
-from ratchet.ledger import Champion, Decision, Ledger
+from ratchet.ledger.store import Champion, Decision, Ledger
 
 class Stuck(Ledger):
     def _compare_and_set(self, *arguments):

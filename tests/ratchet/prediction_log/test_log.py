@@ -34,9 +34,9 @@ import itertools, sys
 from pathlib import Path
 from pydantic import SecretStr
 from harness.prediction_log import prediction
-from ratchet.monitoring.log import PredictionLog
-from ratchet.monitoring.spool import Spool
-from ratchet.monitoring.tables import Tables
+from ratchet.prediction_log.log import PredictionLog
+from ratchet.prediction_log.spool import Spool
+from ratchet.prediction_log.sinks.database import Tables
 
 url, spool, flush_seconds = sys.argv[1:]
 with PredictionLog(Tables(SecretStr(url)), Spool(Path(spool), 1 << 20), buffered=True,
