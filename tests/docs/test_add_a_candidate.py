@@ -49,7 +49,8 @@ def test_the_walk_through_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert set(bench.evidence("0-0").compared) == {"linear-svc", *(candidate.name for candidate in added)}
     trained = {candidate.name: bench.manifest(keys.model(Window(0), candidate.name)) for candidate in added}
     assert {candidate.name: candidate.parameters for candidate in added} == {
-        name: {key: value for key, value in made.parameters.items() if key != "window"} for name, made in trained.items()
+        name: {key: value for key, value in made.parameters.items() if key != "window"}
+        for name, made in trained.items()
     }
     assert joblib.load(tmp_path / "model.joblib").predict(["This works very well"]).tolist() in ([0], [1])
     mlflow.set_tracking_uri(None)

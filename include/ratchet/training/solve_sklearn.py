@@ -129,7 +129,9 @@ def linear_function(estimator: Any, features: sp.csr_matrix, candidate: SklearnC
     The intercept is the estimator's own decision for a review without features. Raises FitError if it has no such
     weights, or its own decision on `features` (n, m) is another one.
     """
-    remedy = "Choose a linear classifier, such as sklearn.linear_model:SGDClassifier or sklearn.naive_bayes:ComplementNB."
+    remedy = (
+        "Choose a linear classifier, such as sklearn.linear_model:SGDClassifier or sklearn.naive_bayes:ComplementNB."
+    )
     name = f"Candidate {candidate.name!r}: {candidate.estimator}"
     classes = np.asarray(getattr(estimator, "classes_", []))
     if classes.tolist() != [0, 1]:

@@ -124,9 +124,7 @@ def test_the_validation_is_of_the_training_part_alone(
 
 
 @pytest.mark.parametrize("candidate", LINEAR, ids=lambda candidate: candidate.name)
-def test_fitting_again_gives_the_same_bytes(
-    candidate: SklearnCandidate, parts: list[Features], tmp_path: Path
-) -> None:
+def test_fitting_again_gives_the_same_bytes(candidate: SklearnCandidate, parts: list[Features], tmp_path: Path) -> None:
     """A classifier with a random order gets a fixed seed."""
     for name in ("first", "again"):
         fit(candidate, parts[:1], parts[1:], "0-0").model.save(tmp_path / name)

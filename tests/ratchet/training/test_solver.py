@@ -180,7 +180,7 @@ def test_the_intercept_is_the_best_for_its_weights(
 
 def test_a_descent_without_an_end_is_an_error(arranged: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to change, and gives no half-fitted model."""
-    monkeypatch.setattr(solver, "MOST_PASSES", 2)
+    monkeypatch.setattr(solver, "MAX_PASSES", 2)
     with pytest.raises(FitError, match="smaller C"):
         solved(arranged, "squared_hinge", 50.0, 1e-6)
 
