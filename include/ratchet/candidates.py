@@ -22,7 +22,7 @@ passes; 1e-4 changed up to 5, in 5 passes."""
 
 @dataclass(frozen=True)
 class Candidate:
-    """A linear model on TF-IDF, fitted by the compiled solver: its loss and the inverse regularisation C, as in liblinear.
+    """A linear model on TF-IDF, fitted by the compiled solver: liblinear's loss and inverse regularisation C.
 
     With a `floor`, each column is scaled by `floor` plus the size of its naive Bayes log-count ratio: an NB-SVM.
     """
@@ -35,9 +35,9 @@ class Candidate:
     @property
     def parameters(self) -> dict[str, Any]:
         """What the fit depends on besides its data, as JSON values for the manifest and MLflow."""
-        given = {"candidate": self.name, "loss": self.loss, "C": self.C}
+        parameters = {"candidate": self.name, "loss": self.loss, "C": self.C}
         ratio = {} if self.floor is None else {"ratio_floor": self.floor}
-        return {**given, **ratio, "featurizer": FEATURIZER, "gap": GAP, "seed": 0}
+        return {**parameters, **ratio, "featurizer": FEATURIZER, "gap": GAP, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class SklearnCandidate:
     @property
     def parameters(self) -> dict[str, Any]:
         """What the fit depends on besides its data, as JSON values for the manifest and MLflow."""
-        given = {"candidate": self.name, "estimator": self.estimator, "arguments": self.arguments}
-        return {**given, "featurizer": FEATURIZER, "seed": 0}
+        parameters = {"candidate": self.name, "estimator": self.estimator, "arguments": self.arguments}
+        return {**parameters, "featurizer": FEATURIZER, "seed": 0}
 
 
 AnyCandidate = Candidate | SklearnCandidate

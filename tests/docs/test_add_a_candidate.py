@@ -53,4 +53,4 @@ def test_the_walk_through_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         for name, made in trained.items()
     }
     assert joblib.load(tmp_path / "model.joblib").predict(["This works very well"]).tolist() in ([0], [1])
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets it

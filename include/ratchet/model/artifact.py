@@ -27,6 +27,7 @@ Array = np.ndarray[Any, Any]
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
 TENSORS = {"columns": np.uint32, "idf": np.float32, "coefficients": np.float32}
+AGAIN = "Train the window again."
 MAX_BYTES = 1 << 30
 """The largest file that is read. A linear model in 2^22 dimensions has at most 50 MB."""
 
@@ -117,17 +118,15 @@ def load(folder: Path) -> Model:
     card = _card(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise ArtifactError(f"{folder} has no {WEIGHTS}: the artifact is incomplete. Train the window again.")
+        raise ArtifactError(f"{folder} has no {WEIGHTS}: the artifact is incomplete. {AGAIN}")
     if weights.stat().st_size > MAX_BYTES:
-        raise ArtifactError(
-            f"{weights} has {weights.stat().st_size} bytes, over the limit of {MAX_BYTES}. Train the window again."
-        )
+        raise ArtifactError(f"{weights} has {weights.stat().st_size} bytes, over the limit of {MAX_BYTES}. {AGAIN}")
     if card.seal(weights) != card.sha256:
         raise ArtifactError(f"{folder} does not have the SHA-256 that {CARD} names: it was altered. Do not serve it.")
     try:
         found = mapped(weights)
     except SafetensorError as error:
-        raise ArtifactError(f"{weights} is no safetensors file: {error}. Train the window again.") from error
+        raise ArtifactError(f"{weights} is no safetensors file: {error}. {AGAIN}") from error
     model = Model(card, *(_tensor(found, name, kind, weights) for name, kind in TENSORS.items()))
     _check(model, weights)
     return model
@@ -136,15 +135,11 @@ def load(folder: Path) -> Model:
 def _card(folder: Path) -> Card:
     path = folder / CARD
     if not path.is_file():
-        raise ArtifactError(
-            f"{folder} has no {CARD}: it is not a model of Ratchet. Give the folder of `ratchet export`."
-        )
+        raise ArtifactError(f"{folder} has no {CARD}: it is not a model of Ratchet. Name a folder that has one.")
     try:
         card = Card.model_validate_json(path.read_text())
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ArtifactError(
-            f"{path} is not the card of a model: {str(error).splitlines()[0]}. Train the window again."
-        ) from error
+        raise ArtifactError(f"{path} is not the card of a model: {str(error).splitlines()[0]}. {AGAIN}") from error
     if card.format != 1 or card.featurizer != FEATURIZER:
         raise ArtifactError(
             f"{path} is of format {card.format} on features {card.featurizer}; this code reads format 1 on "
@@ -155,18 +150,14 @@ def _card(folder: Path) -> Card:
 
 def _tensor(found: dict[str, Array], name: str, kind: type, path: Path) -> Array:
     if name not in found or found[name].dtype != kind or found[name].ndim != 1:
-        raise ArtifactError(
-            f"{path} has no tensor {name!r} of one dimension and type {kind.__name__}. Train the window again."
-        )
+        raise ArtifactError(f"{path} has no tensor {name!r} of one dimension and type {kind.__name__}. {AGAIN}")
     return found[name]
 
 
 def _check(model: Model, path: Path) -> None:
     if not len(model.columns) == len(model.idf) == len(model.coefficients):
-        raise ArtifactError(f"The tensors of {path} differ in length. Train the window again.")
+        raise ArtifactError(f"The tensors of {path} differ in length. {AGAIN}")
     if (np.diff(model.columns.astype(np.int64), append=DIMENSIONS) <= 0).any():
-        raise ArtifactError(
-            f"The columns of {path} do not ascend, or one is beyond {DIMENSIONS}. Train the window again."
-        )
+        raise ArtifactError(f"The columns of {path} do not ascend, or one is beyond {DIMENSIONS}. {AGAIN}")
     if not (np.isfinite(model.idf).all() and np.isfinite(model.coefficients).all()):
-        raise ArtifactError(f"{path} has weights that are not finite. Train the window again.")
+        raise ArtifactError(f"{path} has weights that are not finite. {AGAIN}")

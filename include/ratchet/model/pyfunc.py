@@ -24,11 +24,12 @@ class ReviewSentiment:
     def __init__(self, model: artifact.Model) -> None:
         self.model = model
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:  # noqa: ARG002 - MLflow's signature
+    def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         """Predict a frame with columns `text` and, optionally, `title`: one row per review, in order.
 
         The columns are `label` (0 or 1) and `probability` of label 1. `params` is MLflow's; the model has none.
         """
+        del params
         titles = model_input["title"].fillna("").tolist() if "title" in model_input else [""] * len(model_input)
         probability = self.model.read(titles, model_input["text"].fillna("").tolist())
         return pd.DataFrame({"label": (probability >= 0.5).astype("int64"), "probability": probability})

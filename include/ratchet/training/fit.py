@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Fit:
-    """A model, and what the second fit, on the training parts alone, predicts for the v reviews of the validation parts.
+    """A model, and the predictions of the second fit, on the training parts alone, for the v validation reviews.
 
     `labels` and `probabilities` have shape (v,). `duals` and `metrics` are those of the solver; see `Solution`.
     """
@@ -39,7 +39,7 @@ class Fit:
 
 
 @singledispatch
-def solve(candidate: object, _problem: Problem, _begin: Duals | None) -> Solution:
+def solve(candidate: object, _problem: Problem, _start: Duals | None) -> Solution:
     """Solve a window's problem with the solver of the candidate's type: the one place that depends on it."""
     raise TypeError(f"There is no solver for a {type(candidate).__name__}. Register one beside `solve`.")
 
@@ -53,14 +53,14 @@ def fit(
     training: Sequence[Features],
     validation: Sequence[Features],
     window: str,
-    begin: Duals | None = None,
+    start: Duals | None = None,
 ) -> Fit:
     """Fit a candidate on both parts of every batch, and again without the validation parts. Deterministic.
 
     The second fit has not seen the validation parts. Its scores of them give the validation metrics and Platt's sigmoid
     (Platt 1999), which turns the scores of any loss into probabilities. scikit-learn's
     `CalibratedClassifierCV(ensemble=False)` calibrates in the same way. A solver that can start from dual variables
-    starts from `begin`. Raises FitError if a fit does not end with a linear model.
+    starts from `start`. Raises FitError if a fit does not end with a linear model.
     """
     parts = [*training, *validation]
     groups = [[part.frequencies for part in each] for each in (training, validation)]
@@ -72,7 +72,7 @@ def fit(
         columns=columns,
         frequencies=frequencies,
     )
-    found = solve(candidate, problem, begin)
+    found = solve(candidate, problem, start)
     labels = problem.labels[problem.train_rows :]
     slope, offset = sigmoid(found.validation_scores, labels)
     card = Card(candidate=candidate.name, window=window, slope=slope, offset=offset, intercept=found.intercept)
@@ -81,7 +81,7 @@ def fit(
 
 
 def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
-    """Slope and offset with which logistic(slope * score + offset) fits the labels best; both arguments have shape (n,).
+    """Slope and offset with which logistic(slope * score + offset) fits the labels best; both inputs have shape (n,).
 
     Platt's sigmoid, as `LogisticRegression(C=1e6)` on one feature finds it: with its penalty, so that labels that the
     scores separate have a finite slope too. Newton's method, with a step halved until it lowers the loss (Lin, Lin &
@@ -116,10 +116,10 @@ def train(context: JobContext, window: Window, candidate: str) -> Fit:
     """
     made = {name: features_of(context, name) for name in present(context.storage, window)}
     training, validation = (featurize.load_all(context.storage, made.values(), part) for part in featurize.PARTS)
-    begin = warm_start.load(context, window, candidate, made)
+    start = warm_start.load(context, window, candidate, made)
     context.rows = {part: sum(each.rows[part] for each in made.values()) for part in featurize.PARTS}
     log.info("fit starts", window=str(window), candidate=candidate, **context.rows)
-    found = fit(CANDIDATES[candidate], training, validation, str(window), begin)
+    found = fit(CANDIDATES[candidate], training, validation, str(window), start)
     found = replace(found, model=found.model.with_card(trained_on={name: each.digest for name, each in made.items()}))
     outputs = [WEIGHTS, CARD]
     found.model.save(context.folder / "model")

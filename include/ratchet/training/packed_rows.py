@@ -78,7 +78,7 @@ class Examples:
 
 
 def frequent_first(frequency: Array) -> Array:
-    """The column (m,) of each place, by descending `frequency` (m,): frequent columns lie together and stay in the cache."""
+    """The column (m,) of each place, by descending `frequency` (m,), so that frequent columns share cache lines."""
     return np.argsort(-np.frexp(frequency)[1].astype(np.int8), kind="stable")  # in steps of powers of 2
 
 
@@ -138,7 +138,7 @@ def _place(first, last, starts, terms, high_at, place_of, unused, out, stops, ou
         at = starts[row]
         for k in range(starts[row], starts[row + 1]):
             if k + AHEAD < len(terms):
-                prefetch(place_of, np.int64(terms[k + AHEAD] & COLUMN))
+                prefetch(place_of, np.int64(terms[k + AHEAD] & COLUMN))  # type: ignore[call-arg]  # numba adds the first one
             place, count = place_of[terms[k] & COLUMN], terms[k] & ~COLUMN
             if count == 0:
                 out_high_at[h] = at
@@ -172,7 +172,7 @@ def _score_rows(first, last, starts, stops, terms, high_at, high, scale, weights
 
 @compiled
 def score_of(row, starts, stops, terms, high_at, high, scale, weights):
-    """The score of a review without the intercept. Four sums in parallel, because an addition waits for the previous one."""
+    """The score of a review without the intercept. Four sums, because an addition waits for the one before."""
     a, b, c, d = f4(0), f4(0), f4(0), f4(0)
     place, stop = starts[row], stops[row]
     while place + 3 < stop:
@@ -206,7 +206,7 @@ def step_along(step, row, starts, stops, terms, high_at, high, scale, weights):
 def _high(start, stop, high_at):
     """The indices of the high counts between two places in `terms`; TF4 is 0 for them."""
     if len(high_at) == 0:
-        return range(0, 0)  # noqa: PIE808 - numba needs the type of the other branch
+        return range(0)
     return range(np.searchsorted(high_at, start), np.searchsorted(high_at, stop))
 
 
@@ -215,7 +215,7 @@ def fetch(k, rows, starts, stops, terms, weights):
     """Prefetch for the next visits during this one: the terms of the one after next, the weights of the next."""
     if k + 2 < len(rows):
         for place in range(starts[rows[k + 2]], stops[rows[k + 2]], LINE):
-            prefetch(terms, place)
+            prefetch(terms, place)  # type: ignore[call-arg]  # numba adds the first one
     if k + 1 < len(rows):
         fetch_next(rows[k + 1] - 1, len(starts), starts, stops, terms, weights)
 
@@ -225,4 +225,4 @@ def fetch_next(row, last, starts, stops, terms, weights):
     """Prefetch the weights of the next review, where reviews are visited in order up to `last`."""
     if row + 1 < last:
         for place in range(starts[row + 1], stops[row + 1]):
-            prefetch(weights, np.int64(terms[place] & COLUMN) * 2)
+            prefetch(weights, np.int64(terms[place] & COLUMN) * 2)  # type: ignore[call-arg]  # numba adds the first one

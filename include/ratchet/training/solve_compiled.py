@@ -15,8 +15,8 @@ from ratchet.training.warm_start import Duals
 SMOOTHING = 1.0  # reviews of each class in which a column is assumed to occur besides those counted
 
 
-def solve(candidate: Candidate, problem: Problem, begin: Duals | None) -> Solution:
-    """Fit on all reviews and again on the training parts, each descent from its dual variables in `begin`.
+def solve(candidate: Candidate, problem: Problem, start: Duals | None) -> Solution:
+    """Fit on all reviews and again on the training parts, each descent from its dual variables in `start`.
 
     Deterministic. Raises FitError if a descent does not reach the duality gap GAP.
     """
@@ -24,7 +24,7 @@ def solve(candidate: Candidate, problem: Problem, begin: Duals | None) -> Soluti
     trained, everything = problem.frequencies
     order = frequent_first(everything.sum(axis=0))
     packed = pack(problem.counts, columns[order])
-    duals, data = begin or Duals.unknown(len(labels), rows), (candidate, packed, labels)
+    duals, data = start or Duals.unknown(len(labels), rows), (candidate, packed, labels)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(_descend, *data, np.take(trained, order, axis=1), duals.held_out)
         _, idf, whole = _descend(*data, np.take(everything, order, axis=1), duals.whole)

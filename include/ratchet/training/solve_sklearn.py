@@ -37,7 +37,7 @@ class _Linear:
         return _scores(tfidf(counts, self.idf), self.coefficients[self.idf != 0], self.intercept)
 
 
-def solve(candidate: SklearnCandidate, problem: Problem, _begin: Duals | None) -> Solution:
+def solve(candidate: SklearnCandidate, problem: Problem, _start: Duals | None) -> Solution:
     """Fit on all reviews and again on the training parts. No warm start: scikit-learn keeps no dual variables.
 
     Raises ConfigurationError if the estimator cannot be imported or constructed, FitError if its fit does not converge
@@ -65,7 +65,7 @@ def build(candidate: SklearnCandidate) -> Any:
         ) from error
     except (AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"{where} names no class: {candidate.estimator!r} ({error}). Write it as sklearn.linear_model:SGDClassifier."
+            f"{where} names no class: {candidate.estimator!r} ({error}). Write it like sklearn.svm:LinearSVC."
         ) from error
     try:
         seed = {"random_state": 0} if "random_state" in inspect.signature(kind).parameters else {}

@@ -111,7 +111,7 @@ def _length(weights):
 
 
 @compiled
-def _rebuild(starts, stops, terms, high_at, high, scale, weights, sign, squares, duals, intercept):
+def _rebuild(starts, stops, terms, high_at, high, scale, weights, sign, _squares, duals, intercept):
     """Set u and the intercept to the sums over y_i a_i x_i, for dual variables a_i."""
     for row in range(len(duals)):
         fetch_next(row, len(duals), starts, stops, terms, weights)
@@ -181,10 +181,10 @@ def _logistic_step(margin, old, square, C):
     The unknown z is the dual variable or its distance to C, whichever is smaller, because the logarithm is steep there.
     """
     mirrored = square * (C / 2 - old) + margin < 0.0  # the minimum lies beyond C / 2
-    begin, slope = (C - old, -margin) if mirrored else (old, margin)
-    z = begin * 0.1 if begin > C / 2 else begin
+    start, slope = (C - old, -margin) if mirrored else (old, margin)
+    z = start * 0.1 if start > C / 2 else start
     for _ in range(100):
-        gradient = square * (z - begin) + slope + np.log(z / (C - z))
+        gradient = square * (z - start) + slope + np.log(z / (C - z))
         if abs(gradient) < 1e-6:
             break
         newton = z - gradient / (square + C / (z * (C - z)))

@@ -54,7 +54,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def parts() -> list[Features]:
-    """Training and validation part of 300 reviews each, in which one of three words gives the label away."""
+    """Training and validation part of 300 reviews each, in which words that depend on the label occur."""
     dice = np.random.default_rng(0)
     labels = dice.integers(0, 2, 600).astype(np.int8)
     words = np.array([["awful", "broken", "refund"], ["great", "lovely", "perfect"]])
@@ -66,7 +66,7 @@ def parts() -> list[Features]:
 
 @pytest.fixture
 def estimators(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The estimators that a fit makes: one to check the arguments, the one of the training parts, that of all reviews."""
+    """The estimators of a fit in order: to check the arguments, of the training parts, of all reviews."""
     made: list[Any] = []
     record_into(made, monkeypatch)
     return made
@@ -86,9 +86,10 @@ def record_into(made: list[Any], patch: pytest.MonkeyPatch) -> None:
 def decision(estimator: Any, features: Any) -> np.ndarray:
     """The estimator's own score of label 1."""
     if hasattr(estimator, "decision_function"):
-        return estimator.decision_function(features)
-    joint = estimator.predict_joint_log_proba(features)
-    return joint[:, 1] - joint[:, 0]
+        return np.asarray(estimator.decision_function(features))
+    joint = np.asarray(estimator.predict_joint_log_proba(features))
+    difference: np.ndarray = joint[:, 1] - joint[:, 0]
+    return difference
 
 
 def sublinear(counts: Any, model: Model, rows: int) -> Any:
@@ -109,10 +110,10 @@ def test_scores_are_the_estimators_own(
 
 
 @pytest.mark.parametrize("candidate", MORE, ids=lambda candidate: candidate.name)
-def test_the_validation_is_of_the_training_part_alone(
+def test_validation_predictions_come_from_the_training_part_alone(
     candidate: SklearnCandidate, parts: list[Features], estimators: list[Any]
 ) -> None:
-    """The probabilities are the sigmoid of what a second fit decides, which has not seen the validation part."""
+    """The probabilities are the sigmoid of the decisions of a second fit, without the validation part."""
     found = fit(candidate, parts[:1], parts[1:], "0-0")
     frequency = np.bincount(parts[0].counts.columns, minlength=1 << 22)
     seen = Model(found.model.card, np.flatnonzero(frequency >= 2), np.empty(0), np.empty(0))
@@ -133,10 +134,10 @@ def test_fitting_again_gives_the_same_bytes(candidate: SklearnCandidate, parts: 
 
 
 @pytest.mark.parametrize(("message", "candidate"), REFUSED.items())
-def test_a_fit_that_is_no_linear_model_is_refused(
+def test_a_fit_that_gives_no_linear_model_is_refused(
     message: str, candidate: SklearnCandidate, parts: list[Features]
 ) -> None:
-    """FitError names the candidate, what is wrong with it and what to choose instead."""
+    """The error names the problem and what to choose instead."""
     with pytest.raises(FitError, match=message):
         fit(candidate, parts[:1], parts[1:], "0-0")
 
@@ -166,7 +167,7 @@ def test_a_candidate_that_cannot_be_built_is_refused(
 
 
 def test_without_scikit_learn_the_extra_is_named(parts: list[Features], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an image without scikit-learn the error says what to install; the compiled candidates need none of it."""
+    """Without scikit-learn the error names what to install; the compiled candidates do not need it."""
     imported = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
@@ -213,7 +214,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(tmp_path_factory.mktemp("prepared"))
     bench.prepare(SOURCE, batches=2)
     yield bench
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets it
 
 
 @pytest.fixture(scope="module", params=LINEAR, ids=lambda candidate: candidate.name)
@@ -238,6 +239,7 @@ def test_it_is_trained_evaluated_and_promoted(trained: Trained) -> None:
     assert trained.action == "promote"
     assert trained.bench.registry.aliases()["champion"] == 1
     run = trained.bench.registry.client.get_model_version(trained.bench.registry.name, "1").run_id
+    assert run is not None
     logged = trained.bench.registry.client.get_run(run).data.params
     assert (logged["estimator"], logged["candidate"]) == (trained.candidate.estimator, trained.candidate.name)
 
