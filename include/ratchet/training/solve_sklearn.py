@@ -55,7 +55,7 @@ def build(candidate: SklearnCandidate) -> Any:
     """The unfitted estimator. Raises ConfigurationError if it is not installed, or does not take the arguments."""
     where = f"Candidate {candidate.name!r} in ratchet/candidates.py"
     try:
-        import sklearn  # noqa: F401 - the estimator's base and the weighting are scikit-learn's
+        import sklearn  # noqa: F401 - weighting the features needs it with any estimator
 
         kind = resolve_name(candidate.estimator)
     except ImportError as error:
@@ -86,7 +86,7 @@ def tfidf(counts: sp.csr_matrix, idf: Array) -> sp.csr_matrix:
     np.log(features.data, out=features.data)
     features.data += 1.0
     features.data *= idf[idf != 0][features.indices]
-    return normalize(features, copy=False)
+    return normalize(features, copy=False) if len(idf) and counts.shape[0] else features  # it refuses an empty matrix
 
 
 def _window_counts(problem: Problem) -> sp.csr_matrix:

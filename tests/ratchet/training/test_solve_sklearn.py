@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -13,6 +14,7 @@ import mlflow
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from harness.jobs import Bench
@@ -140,6 +142,25 @@ def test_a_fit_that_gives_no_linear_model_is_refused(
     """The error names the problem and what to choose instead."""
     with pytest.raises(FitError, match=message):
         fit(candidate, parts[:1], parts[1:], "0-0")
+
+
+@pytest.mark.parametrize(
+    ("weight", "decide", "message"),
+    [(1.0, {}, "neither decision_function"), (np.nan, {"decision_function": lambda x: x @ [np.nan]}, "not finite")],
+)
+def test_weights_that_cannot_be_checked_are_refused(weight: float, decide: dict[str, Any], message: str) -> None:
+    """A classifier without a decision of its own, and one that diverged, give no model."""
+    estimator = SimpleNamespace(classes_=[0, 1], coef_=[[weight]], **decide)
+    with pytest.raises(FitError, match=message):
+        solve_sklearn.linear_function(estimator, sp.csr_matrix([[1.0], [2.0]]), LINEAR[0])
+
+
+def test_without_validation_reviews_there_is_still_a_model(parts: list[Features]) -> None:
+    """A window can be so small that no review is in its validation parts."""
+    empty = Features(count([]), np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, bool))
+    found = fit(LINEAR[2], parts[:1], [empty], "0-0")
+    assert len(found.probabilities) == 0
+    assert ((found.model.scores(parts[1].counts) > 0) == parts[1].labels).mean() > 0.9
 
 
 def test_reviews_of_one_label_are_refused(parts: list[Features]) -> None:
