@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make /opt/ratchet, the Python environment of an image, from the lock $1. What nothing here reads is left out, in training
-# 260 MB: libraries' tests and headers, Arrow's servers, AWS services that no code of ours calls, symbols for debuggers.
-# (OpenBLAS, in *.libs, breaks if it is stripped.) Bytecode is made now, because a read-only root keeps none made later.
+# Make /opt/ratchet, the Python environment of an image, from the lock $1. Files that Ratchet does not use are removed (260 MB
+# in training): libraries' tests and headers, Arrow's servers, AWS services that Ratchet does not call, debug symbols.
+# (OpenBLAS, in *.libs, breaks if it is stripped.) Bytecode is compiled now, because a container's root is read-only.
 set -eu
 export UV_CACHE_DIR=/cache/uv
 uv venv --quiet /opt/ratchet

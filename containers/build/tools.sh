@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the build stages need and no image keeps: uv and hatchling from their lock, and `strip`.
+# Install the tools of the build stages, which are not part of the images: uv and hatchling from their lock, and `strip`.
 set -eu
 export PIP_CACHE_DIR=/cache/pip
 pip install --quiet --root-user-action ignore --require-hashes -r /build/requirements.txt

@@ -45,10 +45,10 @@ def write(source: str, folder: Path, sizes: dict[str, int], seed: int = 0) -> No
     """Write `train.csv` and `test.csv` with as many rows as `sizes` asks for, by role."""
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as unpacked:
-        lot = resolve.bring(source, keys.SEED, Path(unpacked), Path(unpacked))
+        fetched = resolve.fetch_source(source, keys.SEED, Path(unpacked), Path(unpacked))
         for number, (role, rows) in enumerate(sizes.items()):
             rng = np.random.default_rng([seed, number])
-            real = _real(lot.files[role], role)
+            real = _real(fetched.files[role], role)
             validates = rng.random(len(real)) < 0.5 if role == "train" else None
             with csv.CSVWriter(folder / f"{role}.csv", COLUMNS, write_options=FORM) as writer:
                 for copy in _cut(_copies(real, validates, rng), rows):

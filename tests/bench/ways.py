@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
+from ratchet.cli import compile_kernels
 from ratchet.features.document import document
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.base import peak_memory_mib
 from ratchet.jobs.storage import FolderStorage
-from ratchet.kernels import jit
 from ratchet.settings import Settings
 from ratchet.windows import Window
 
@@ -58,7 +58,7 @@ class Ratchet:
         self.featurize, self.train, self.load, self.candidate = featurize, train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
-        jit.main()  # as the others import their libraries: a job finds its kernels compiled
+        compile_kernels.warm_cache()  # as the others import their libraries: a job finds its kernels compiled
         self.run(catalogue.featurize(keys.TEST), lambda context: featurize(context, keys.TEST))
 
     def run(self, job: Any, make: Any) -> None:
@@ -71,12 +71,12 @@ class Ratchet:
         self.run(training, lambda context: self.train(context, self.window, self.candidate))
 
     def answers(self) -> Answers:
-        from ratchet.features import featurize
+        from ratchet.features import feature_files
         from ratchet.jobs.manifests import read
 
         made = read(self.storage, catalogue.featurize(keys.TEST).prefix, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))
-        return model.probabilities(featurize.load(self.storage, made, keys.TEST).counts) >= 0.5
+        return model.probabilities(feature_files.load(self.storage, made, keys.TEST).counts) >= 0.5
 
 
 class ScikitLearn:

@@ -1,14 +1,15 @@
-"""What the tests of the pages stand on: a page as Streamlit draws it, an API that says what it is told to, a log."""
+"""Fixtures of the page tests: pages as Streamlit renders them, a fake API with given responses, a filled log."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from pydantic import SecretStr
@@ -19,47 +20,51 @@ from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
 from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.predictions import Arm, Prediction
 from ratchet.prediction_log.sinks.database import Tables
 from ratchet.promotion.gate import Evidence, Policy, decide
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
-AWAY = "127.0.0.1:9"  # nothing listens on the discard port
+UNREACHABLE = "127.0.0.1:9"  # nothing listens on the discard port
 KEY = "a-key-for-tests"
+Label = Literal[0, 1]
+LogRow = tuple[str, datetime, int, Arm, float]
+"""(prediction_id, at, model_version, arm, probability)"""
 
 
 def page(name: str) -> AppTest:
-    """One page, not drawn yet."""
+    """A page, not rendered yet."""
 
     def draw(name: str) -> None:
         from importlib import import_module
 
         from ratchet.dashboard.settings import DashboardSettings
 
-        import_module(f"ratchet.dashboard.{name}").show(DashboardSettings())
+        import_module(f"ratchet.dashboard.pages.{name}").show(DashboardSettings())
 
     return AppTest.from_function(draw, args=(name,), default_timeout=30)
 
 
-def drawn(name: str) -> AppTest:
-    """One page, once it is sure that drawing it raised nothing."""
-    found = page(name).run()
-    assert not found.exception
-    return found
+def render(name: str) -> AppTest:
+    """A page after its first run, which raised no exception."""
+    rendered = page(name).run()
+    assert not rendered.exception
+    return rendered
 
 
 def text(page: AppTest) -> str:
-    """All that a page says outside of tables and charts."""
+    """The text of a page outside of tables and charts."""
     kinds = ("title", "header", "subheader", "caption", "markdown", "text", "info", "warning", "error", "success")
     return "\n".join(each.value for kind in kinds for each in getattr(page, kind))
 
 
-def facts(page: AppTest) -> dict[str, str]:
-    """The figures on top of a page, by their names."""
+def metrics(page: AppTest) -> dict[str, str]:
+    """The figures of a page, by their names."""
     return {each.label: each.value for each in page.metric}
 
 
 def charts(page: AppTest) -> int:
+    """The number of charts on a page."""
     return len(page.get("arrow_vega_lite_chart")) + len(page.get("vega_lite_chart"))
 
 
@@ -123,54 +128,54 @@ def twelve_weeks(store: Path) -> None:
     ledger.engine.dispose()
 
 
-def logged(
+def fill_log(
     url: str,
-    rows: Sequence[tuple[str, datetime, int, str, float]],
-    truths: dict[str, int],
+    rows: Sequence[LogRow],
+    labels: Mapping[str, Label],
     experiment: str = "",
 ) -> None:
-    """Fill a prediction log as the API does: (id, at, version, arm, probability) of each, and true labels by id."""
+    """Fill a prediction log as the API does; `labels` are the true labels by prediction_id."""
     sink = Tables(SecretStr(url))
-    unasked = {"title_length": 0, "text_length": 1, "terms": 1, "key": "", "seconds": 0.001}
     given = [
         Prediction(
-            prediction_id=name, at=at, model_version=version, arm=arm, label=int(probability >= 0.5),
-            probability=probability, experiment=experiment if arm != "shadow" else "", **unasked,
+            prediction_id=name, at=at, model_version=version, arm=arm, label=1 if probability >= 0.5 else 0,
+            probability=probability, experiment=experiment if arm != "shadow" else "", title_length=0, text_length=1,
+            terms=1, key="", seconds=0.001,
         )
         for name, at, version, arm, probability in rows
     ]  # fmt: skip
     now = datetime.now(UTC)
-    sink.write("test", given, [Feedback(prediction_id=name, label=label, at=now) for name, label in truths.items()])
+    sink.write("test", given, [Feedback(prediction_id=name, label=label, at=now) for name, label in labels.items()])
     sink.close()
 
 
 @contextmanager
-def fake_api(answers: dict[str, tuple[int, object]], patch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """An API with these answers by path, to which the settings point; yields the bodies that it was asked with."""
-    asked: list[object] = []
+def fake_api(responses: Mapping[str, tuple[int, object]], patch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """An API with these responses (status, body) by path, named in the settings; yields the received JSON bodies."""
+    bodies: list[Any] = []
 
     class FakeApi(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = answers[self.path.partition("?")[0]]
-            known = self.headers["Authorization"] == f"Bearer {KEY}"
-            self.send_response(status if known else 400)
+            status, body = responses[self.path.partition("?")[0]]
+            is_authorized = self.headers["Authorization"] == f"Bearer {KEY}"
+            self.send_response(status if is_authorized else 400)
             self.end_headers()
             self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
 
         def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.do_GET()
 
         def log_message(self, *arguments: object) -> None:
-            """Nothing: the test's output is for what went wrong."""
+            """Suppress the request log."""
 
     with HTTPServer(("127.0.0.1", 0), FakeApi) as server:
-        answering = threading.Thread(target=server.serve_forever, daemon=True)
-        answering.start()
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         patch.setenv("RATCHET_DASHBOARD_API", f"http://127.0.0.1:{server.server_port}")
         patch.setenv("RATCHET_DASHBOARD_API_KEY", KEY)
         try:
-            yield asked
+            yield bodies
         finally:
             server.shutdown()
-            answering.join()
+            thread.join()

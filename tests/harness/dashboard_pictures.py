@@ -1,8 +1,8 @@
-"""Pictures of the pages for docs/images, of a store that is there and of made-up callers; needs Chromium.
+"""Screenshots of the pages for docs/images, of an existing store and a simulated prediction log; needs Chromium.
 
-    PYTHONPATH=include:tests python -m dashboard.pictures STORE API_ADDRESS API_KEY docs/images [PAGE …]
+    PYTHONPATH=include:tests python -m harness.dashboard_pictures STORE API_ADDRESS API_KEY docs/images [PAGE …]
 
-STORE is a folder in which some weeks were run, with its ledger beside the data; the log gets a file of its own.
+STORE is a folder in which some weeks were run, with its ledger beside the data; the log is a temporary file.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import httpx
 from PIL import Image
 
 from harness.browser import Tab, browser
-from harness.dashboard import PAGES, logged
+from harness.dashboard import PAGES, Label, LogRow, fill_log
+from ratchet.prediction_log.predictions import Arm
 
 WIDTH, TALLEST = 1200, 2400
 READY = (
@@ -32,10 +34,11 @@ DRAWN = "[...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(e
 HEIGHT = "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
 
 
-def callers(url: str, versions: tuple[int, int], reviews: int = 12_000) -> None:
-    """Ten weeks of callers, most of them in the last, more by day than by night; in it a challenger has a tenth."""
+def simulate_requests(url: str, versions: tuple[int, int], reviews: int = 12_000) -> None:
+    """Log ten weeks of requests, most in the last week and by day; in the last 120 hours a challenger has a tenth."""
     chance, now = random.Random(0), datetime.now(UTC)
-    rows, truths = [], {}
+    rows: list[LogRow] = []
+    labels: dict[str, Label] = {}
     for number in range(reviews):
         hours = chance.random() * 168 if number % 3 else chance.random() * 10 * 168
         if chance.random() > 0.6 + 0.4 * math.sin((now - timedelta(hours=hours)).hour / 24 * 2 * math.pi - 2):
@@ -43,21 +46,21 @@ def callers(url: str, versions: tuple[int, int], reviews: int = 12_000) -> None:
         is_challenger = hours < 120 and chance.random() < 0.1
         probability = chance.betavariate(0.5, 0.4)
         name = f"review-{number}"
-        arm = "challenger" if is_challenger else "champion"
+        arm: Arm = "challenger" if is_challenger else "champion"
         version = versions[1] if is_challenger else versions[0] - (hours > 168 * 4)
         rows.append((name, now - timedelta(hours=hours), version, arm, probability))
         if chance.random() < 0.25:
-            truths[name] = int(chance.random() < 0.07 + 0.86 * (probability > 0.5))
+            labels[name] = 1 if chance.random() < 0.07 + 0.86 * (probability > 0.5) else 0
     began = now - timedelta(hours=120)
-    logged(url, [row for row in rows if row[1] < began], {})
-    logged(url, [row for row in rows if row[1] >= began], truths, f"{versions[0]}/{versions[1]}/0.1")
+    fill_log(url, [row for row in rows if row[1] < began], {})
+    fill_log(url, [row for row in rows if row[1] >= began], labels, f"{versions[0]}/{versions[1]}/0.1")
 
 
 def picture(tab: Tab, path: Path) -> None:
-    """The page as high as it is, in 128 colours, which a page of text and charts does not miss."""
+    """Save the page in its full height, in 128 colours, which are enough for text and charts."""
     tab.until(DRAWN)
     before = 0
-    while (height := int(tab.evaluate(HEIGHT))) != before:  # charts come one after another
+    while (height := cast("int", tab.evaluate(HEIGHT))) != before:  # charts are drawn one after another
         before = height
         time.sleep(1)
     tab.size(WIDTH, min(TALLEST, max(700, height)))
@@ -66,14 +69,15 @@ def picture(tab: Tab, path: Path) -> None:
 
 
 def main(store: str, api: str, key: str, output: str, *pages: str) -> None:
+    """Take a screenshot of each page, by default of all."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="ratchet-pictures-") as folder:
         log = f"sqlite:///{folder}/log.db"
-        callers(log, (4, 5))
+        simulate_requests(log, (4, 5))
         names = {"DASHBOARD_API": api, "DASHBOARD_API_KEY": key, "SERVING_LOG": log}
-        shown = subprocess.Popen(
+        dashboard = subprocess.Popen(
             [sys.executable, "-m", "ratchet", "dashboard", "--port", str(port), "--store", store],
             env=os.environ | {f"RATCHET_{name}": value for name, value in names.items()},
         )
@@ -86,14 +90,14 @@ def main(store: str, api: str, key: str, output: str, *pages: str) -> None:
                     tab.open(f"http://127.0.0.1:{port}/{'' if name == 'retraining' else name}")
                     tab.until(READY)
                     if name == "review":
-                        tab.click("Read it")
-                        tab.until_text("What weighed most")
+                        tab.click("Classify")
+                        tab.until_text("Largest contributions")
                     if name == "live":
-                        tab.until_text("Of the last")
+                        tab.until_text("In the last")
                     picture(tab, Path(output) / f"dashboard-{name}.png")
         finally:
-            shown.terminate()
-            shown.wait(20)
+            dashboard.terminate()
+            dashboard.wait(20)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What tests of jobs share: the context of one, and a bucket to download from."""
+"""Fixtures of many tests: the context of a job, and a bucket of a local S3."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ratchet.jobs.storage import FolderStorage
 @pytest.fixture
 def context(tmp_path: Path) -> JobContext:
     """The context of an ingest job on a folder store."""
-    folder = tmp_path / "work"
+    folder = tmp_path / "job"
     folder.mkdir()
     return JobContext(FolderStorage(tmp_path / "store"), "raw/seed", folder)
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of an S3 that lives as long as the module's tests."""
+    """The endpoint of a local S3 that runs for the tests of one module."""
     with local_s3.endpoint(tmp_path_factory.mktemp("ministack")) as url:
         yield url
 

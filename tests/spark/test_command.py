@@ -1,4 +1,4 @@
-"""The command line starts its own Spark, on a bucket too, and leaves nothing behind."""
+"""The command line starts its own Spark, also for a store in a bucket, and leaves no files or processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAUNCH = uuid.uuid4().hex
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An empty bucket of a real S3, in the environment of whoever is started."""
+    """An empty bucket of a local S3, in the environment of started processes."""
     with local_s3.endpoint(tmp_path_factory.mktemp("ministack")) as url, local_s3.empty_bucket(url) as name:
         yield f"s3://{name}"
 
@@ -31,8 +31,8 @@ def ratchet(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "ratchet", *arguments], check=True, capture_output=True, env=environment)
 
 
-def left() -> Iterator[psutil.Process]:
-    """What has the launch in its environment still, whoever its parent is now."""
+def remaining() -> Iterator[psutil.Process]:
+    """The processes that still have the launch in their environment, under any parent."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("RATCHET_LAUNCH") == LAUNCH:
@@ -40,7 +40,7 @@ def left() -> Iterator[psutil.Process]:
 
 
 def test_a_bucket_ends_with_the_same_objects(bucket: str) -> None:
-    """Every task reads from the bucket and writes into it; scratch is gone, and so are Java and its workers."""
+    """Every task reads from the bucket and writes into it; scratch files, Java and its workers are gone at the end."""
     objects = []
     for engine in engines.ENGINES:
         store = f"{bucket}/{engine}"
@@ -50,5 +50,5 @@ def test_a_bucket_ends_with_the_same_objects(bucket: str) -> None:
         storage = open_storage(store)
         objects.append({key: storage.read(key) for key in storage.list("") if not key.endswith(keys.MANIFEST)})
     assert objects[0] == objects[1]
-    _, alive = psutil.wait_procs(list(left()), timeout=10)
+    _, alive = psutil.wait_procs(list(remaining()), timeout=10)
     assert alive == []

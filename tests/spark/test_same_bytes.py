@@ -1,4 +1,4 @@
-"""Whatever the reviews are, both engines leave the same bytes, say the same of them, and refuse the same."""
+"""For any reviews, both engines write the same bytes and the same manifests, and refuse the same rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.project import REVIEWS
-from ratchet.data import external_sort as arrange
+from ratchet.data import external_sort, records
 from ratchet.data import preprocess as local
-from ratchet.data import records
 from ratchet.data.spark import pieces
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import catalogue, engines, keys
@@ -45,27 +44,27 @@ NASTY = [
 
 
 def good(start: int, stop: int) -> bytes:
-    """Distinct healthy lines, the classes taking turns."""
+    """Distinct valid lines of alternating classes."""
     return b"".join(b'"%d","title","review %d"\n' % (1 + number % 2, number) for number in range(start, stop))
 
 
 def nasty(seed: int, start: int, stop: int) -> bytes:
-    """Healthy lines, some of them twice, with all that can go wrong in between."""
+    """Valid lines, some of them twice, mixed with lines that have every fault."""
     lines = [*good(start, stop).splitlines(keepends=True), *good(start, start + 20).splitlines(keepends=True), *NASTY]
     return b"".join(random.Random(seed).sample(lines, len(lines)))
 
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for what is delivered. Chunks and pieces are small, so that a small set makes many."""
+    """A folder for deliveries. Chunks and pieces are small, so that few reviews make many."""
     monkeypatch.setattr(local, "CHUNK_ROWS", 64)
     monkeypatch.setattr(local, "CHUNK_CHARACTERS", 100_000)
-    monkeypatch.setattr(arrange, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(external_sort, "CHUNK_ROWS", 64)
     monkeypatch.setattr(pieces, "SIZE", 5000)
     return tmp_path / "sources"
 
 
-def bring(folder: Path, **files: bytes) -> str:
+def write_source(folder: Path, **files: bytes) -> str:
     """A source: files by role, `train_gz` compressed."""
     folder.mkdir(parents=True)
     for role, data in files.items():
@@ -90,12 +89,11 @@ def preprocess(store: FolderStorage, engine: str, delivery: str = keys.SEED) -> 
     return catalogue.preprocess(delivery).run(lambda context: make(context, delivery), store, Settings())
 
 
-def said(store: FolderStorage) -> dict[str, tuple]:
-    """What every manifest says, the order of its counts included, but for time, memory and launch."""
-    manifests = [Manifest.model_validate_json(store.read(key)) for key in store.list("") if key.endswith(keys.MANIFEST)]
+def manifests(store: FolderStorage) -> dict[str, tuple]:
+    """The content of every manifest, with the order of its counts, without time, memory and launch."""
+    found = [Manifest.model_validate_json(store.read(key)) for key in store.list("") if key.endswith(keys.MANIFEST)]
     return {
-        each.prefix: (each.digest, each.inputs, each.outputs, list(each.rows.items()), each.details)
-        for each in manifests
+        each.prefix: (each.digest, each.inputs, each.outputs, list(each.rows.items()), each.details) for each in found
     }
 
 
@@ -105,13 +103,13 @@ def files(store: FolderStorage) -> dict[str, str]:
 
 
 def assert_same(tmp_path: Path, *deliveries: tuple[str, str]) -> FolderStorage:
-    """Both engines do the same with deliveries (source and name), one after the other. Gives one of the stores."""
+    """Both engines have the same result for deliveries (source and name) in turn. Returns one of the stores."""
     stores = {engine: FolderStorage(tmp_path / engine) for engine in engines.ENGINES}
     for engine, store in stores.items():
         for source, delivery in deliveries:
             process(store, engine, source, delivery)
     one, other = stores.values()
-    assert said(one) == said(other)
+    assert manifests(one) == manifests(other)
     assert files(one) == files(other)
     return other
 
@@ -123,7 +121,7 @@ def test_a_nasty_source_gives_the_same_bytes(tmp_path: Path, sources: Path, form
     train = b"class,title,text\n" + nasty(seed, 0, 1000)
     test = b"\xef\xbb\xbf" + nasty(-seed, 950, 1100)
     data = gzip.compress(train, mtime=0) if form == "train_gz" else train
-    store = assert_same(tmp_path, (bring(sources, test=test, **{form: data}), keys.SEED))
+    store = assert_same(tmp_path, (write_source(sources, test=test, **{form: data}), keys.SEED))
     rows = Manifest.model_validate_json(store.read(keys.manifest(keys.processed(keys.SEED)))).rows
     assert rows["refused: duplicate"] >= 40
     assert rows["refused: duplicate of a test review"] >= 50
@@ -134,24 +132,24 @@ def test_a_nasty_source_gives_the_same_bytes(tmp_path: Path, sources: Path, form
 @pytest.mark.usefixtures("spark")
 def test_without_a_test_file_the_same_reviews_are_held_out(tmp_path: Path, sources: Path) -> None:
     """A shuffled seed that has to give its own test set."""
-    store = assert_same(tmp_path, (bring(sources, train=nasty(4, 0, 1500)), keys.SEED))
+    store = assert_same(tmp_path, (write_source(sources, train=nasty(4, 0, 1500)), keys.SEED))
     assert 100 < pq.read_metadata(store.root / keys.reviews(keys.TEST)).num_rows < 200
 
 
 @pytest.mark.usefixtures("spark", "sources")
 def test_the_order_of_an_archive_is_kept(tmp_path: Path) -> None:
-    """Where it means time."""
+    """If it means time."""
     assert_same(tmp_path, ("synthetic:rows=2000&test_rows=100&weeks=3&drift_week=none", keys.SEED))
 
 
 @pytest.mark.usefixtures("spark")
-def test_a_later_delivery_is_held_against_the_same_reviews(tmp_path: Path, sources: Path) -> None:
+def test_a_later_delivery_is_compared_with_the_same_reviews(tmp_path: Path, sources: Path) -> None:
     """The test set and every earlier batch, live ones too."""
     store = assert_same(
         tmp_path,
-        (bring(sources / "seed", train=nasty(5, 0, 800), test=good(800, 900)), keys.SEED),
-        (bring(sources / "third", train=nasty(6, 850, 1300)), "batch_03"),
-        (bring(sources / "fifth", train=good(700, 1600)), "batch_05"),
+        (write_source(sources / "seed", train=nasty(5, 0, 800), test=good(800, 900)), keys.SEED),
+        (write_source(sources / "third", train=nasty(6, 850, 1300)), "batch_03"),
+        (write_source(sources / "fifth", train=good(700, 1600)), "batch_05"),
     )
     rows = Manifest.model_validate_json(store.read(keys.manifest(keys.processed("batch_05")))).rows
     assert rows["refused: duplicate of a test review"] == 100
@@ -160,7 +158,7 @@ def test_a_later_delivery_is_held_against_the_same_reviews(tmp_path: Path, sourc
 
 @pytest.mark.usefixtures("spark")
 @pytest.mark.parametrize(
-    ("given", "error"),
+    ("files_of_source", "error"),
     [
         ({"train": good(0, 90) + b'"7","t","x"\n' * 8 + b"junk\n" * 2}, TooManyRefused),
         ({"train": b'"1","","a"\n"1","","b"\n'}, InputError),
@@ -168,35 +166,37 @@ def test_a_later_delivery_is_held_against_the_same_reviews(tmp_path: Path, sourc
         ({"train": b"class,title,text\n"}, InputError),
     ],
 )
-def test_what_cannot_be_trained_on_is_the_same_error(tmp_path: Path, sources: Path, given: dict, error: type) -> None:
-    """Class, words and the published quarantine are those of the local engine, and nothing else is left."""
-    source, told, left = bring(sources, **given), [], []
+def test_what_cannot_be_trained_on_is_the_same_error(
+    tmp_path: Path, sources: Path, files_of_source: dict, error: type
+) -> None:
+    """Class, message and the published quarantine are those of the local engine, and no other file is left."""
+    source, messages, left = write_source(sources, **files_of_source), [], []
     for engine in engines.ENGINES:
         store = FolderStorage(tmp_path / engine)
         with pytest.raises(error) as raised:
             process(store, engine, source)
         assert type(raised.value) is error
-        told.append(str(raised.value).replace(store.uri, ""))
+        messages.append(str(raised.value).replace(store.uri, ""))
         left.append(files(store))
-    assert told[0] == told[1]
+    assert messages[0] == messages[1]
     assert left[0] == left[1]
-    assert ("processed/seed/refused.parquet" in left[1]) == ("title,body" not in told[1])
+    assert ("processed/seed/refused.parquet" in left[1]) == ("title,body" not in messages[1])
 
 
 @pytest.mark.usefixtures("spark")
 @pytest.mark.parametrize("order", ["shuffled", "archive"])
 def test_a_batch_of_one_class_is_the_same_error(tmp_path: Path, sources: Path, order: str) -> None:
     """Counted before anything is written."""
-    told = []
+    messages = []
     for engine in engines.ENGINES:
         store = FolderStorage(tmp_path / engine)
-        process(store, "local", bring(sources / engine, train=good(0, 300), test=good(300, 310)))
+        process(store, "local", write_source(sources / engine, train=good(0, 300), test=good(300, 310)))
         manifest = Manifest.model_validate_json(store.read(keys.manifest("processed/seed")))
         store.write(keys.manifest("processed/seed"), _ordered(manifest, order))
         with pytest.raises(InputError) as raised:
             _split(store, engine, 290)
-        told.append(str(raised.value))
-    assert told[0] == told[1]
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
 
 
 @pytest.mark.usefixtures("spark")
@@ -205,7 +205,7 @@ def test_the_archives_order_gives_the_same_bytes_for_any_number_of_batches(
     tmp_path: Path, sources: Path, batches: int
 ) -> None:
     """Also where the test set is held out of the rows that are cut."""
-    source, found = bring(sources, train=good(0, 1203)), []
+    source, found = write_source(sources, train=good(0, 1203)), []
     for engine in engines.ENGINES:
         store = FolderStorage(tmp_path / engine)
         process(store, "local", source)
@@ -227,19 +227,19 @@ def _split(store: FolderStorage, engine: str, batches: int) -> Manifest:
 
 @pytest.mark.usefixtures("spark")
 def test_altered_bytes_are_noticed_by_tasks_too(tmp_path: Path, sources: Path) -> None:
-    """The error of a task is the one that the same check raises here."""
+    """A task's error is the one that the local engine raises."""
     store = FolderStorage(tmp_path / "store")
-    process(store, "spark", bring(sources / "seed", train=good(0, 300), test=good(300, 330)))
+    process(store, "spark", write_source(sources / "seed", train=good(0, 300), test=good(300, 330)))
     store.write(keys.reviews("batch_01"), b"something else")
     with pytest.raises(IntegrityError, match=r"batches/batch_01\.parquet .* was altered"):
-        process(store, "spark", bring(sources / "third", train=good(400, 500)), "batch_03")
+        process(store, "spark", write_source(sources / "third", train=good(400, 500)), "batch_03")
 
 
 @pytest.mark.usefixtures("spark")
-def test_what_one_engine_made_stands_for_the_other(tmp_path: Path, sources: Path) -> None:
-    """The engine is no part of what is asked for."""
+def test_a_result_of_one_engine_is_valid_for_the_other(tmp_path: Path, sources: Path) -> None:
+    """The engine is no parameter of the job."""
     store = FolderStorage(tmp_path / "store")
-    process(store, "spark", bring(sources, train=good(0, 300)))
+    process(store, "spark", write_source(sources, train=good(0, 300)))
     before = store.read(keys.manifest("processed/seed"))
     preprocess(store, "local")
     assert store.read(keys.manifest("processed/seed")) == before

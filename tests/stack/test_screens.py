@@ -93,7 +93,7 @@ def test_the_dashboard_draws_the_curve(weeks: Stage, tab: Tab, keep: Keep) -> No
     dashboard = f"http://127.0.0.1:{weeks.compose.env['DASHBOARD_PORT']}"
     tab.size(1280, 1000)
     tab.open(f"{dashboard}/live")
-    tab.until_text("Reviews read")
+    tab.until_text("Reviews classified")
     tab.open(dashboard)
     tab.until_text("0-2")
     keep("dashboard-retraining")

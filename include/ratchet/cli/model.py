@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from ratchet.errors import ConfigurationError
 from ratchet.settings import Settings
+
+if TYPE_CHECKING:
+    from ratchet.model.artifact import Model
 
 console = Console()
 panel = {"rich_help_panel": "Use a model"}
@@ -28,7 +32,6 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         store: Store = None,
     ) -> None:
         """Score a file of reviews in batch: one row of output per row of input, in order."""
-        from ratchet.model.batch_predict import opened
         from ratchet.model.batch_predict import predict as score
 
         with opened(model, settings_for(store)) as loaded:
@@ -45,8 +48,6 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
         store: Store = None,
     ) -> None:
         """Write a model's weights and card into a folder, or the model as a scikit-learn Pipeline."""
-        from ratchet.model.batch_predict import opened
-
         with opened(model, settings_for(store)) as loaded:
             if not sklearn:
                 loaded.save(output)
@@ -64,3 +65,18 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
             joblib.dump(pipeline(loaded), output, compress=3)
         words = f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."
         console.print(words, markup=False, highlight=False)
+
+
+@contextmanager
+def opened(model: str, settings: Settings) -> Iterator[Model]:
+    """The model in a folder, or at `models:/name@alias` or `models:/name/version` in MLflow. Raises ArtifactError."""
+    from ratchet.model import artifact
+
+    if not model.startswith("models:/"):
+        yield artifact.load(Path(model))
+        return
+    from ratchet.promotion.registry import Registry
+
+    registry = Registry(settings)
+    with registry.artifact(registry.version_of(model)) as folder:
+        yield artifact.load(folder)

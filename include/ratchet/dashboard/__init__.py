@@ -1,1 +1,1 @@
-"""What happened and why, for people with a browser: Streamlit pages over read-only queries."""
+"""The dashboard: Streamlit pages over read-only queries, which show what happened and why."""

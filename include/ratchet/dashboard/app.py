@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every look at the dashboard; `ratchet dashboard` starts it."""
+"""The script that Streamlit runs for every page view; `ratchet dashboard` starts it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from ratchet.dashboard.pages import costs, decisions, feedback, live, models, retraining, review
 from ratchet.dashboard.settings import DashboardSettings
 
-# By section: the module that draws a page, its name, its icon. The module's name is its address; the first is at /.
+# By section: the module of a page, its title, its icon. The module's name is its path; the first page is at /.
 MENU = {
     "Models": [
         (retraining, "Retraining", "trending_up"),
@@ -21,11 +21,12 @@ MENU = {
         (live, "Live", "monitor_heart"),
         (feedback, "Feedback", "fact_check"),
     ],
-    "Running it": [(costs, "Costs", "payments")],
+    "Operations": [(costs, "Costs", "payments")],
 }
 
 
 def main() -> None:
+    """Draw the menu and the selected page."""
     st.set_page_config(page_title="Ratchet", layout="wide", initial_sidebar_state=210)
     settings = DashboardSettings()
     pages = {

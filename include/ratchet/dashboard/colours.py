@@ -1,7 +1,7 @@
-"""The colours of all charts, told apart by those who see no red or no green, too (Okabe and Ito, 2008)."""
+"""The colours of all charts, which can be told apart with colour blindness (Okabe and Ito, 2008)."""
 
 from __future__ import annotations
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 SERIES = [BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", GREY, "#000000"]
-"""For as many series as a chart is readable with."""
+"""One colour per series, for as many series as a chart can show readably."""

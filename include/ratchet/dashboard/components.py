@@ -1,4 +1,4 @@
-"""What several pages are made of: an intro, a source that may be down, an empty state, charts with one look."""
+"""Components that several pages share: page header, source errors, empty states, figures, tables and charts."""
 
 from __future__ import annotations
 
@@ -16,73 +16,74 @@ from ratchet.errors import RatchetError
 T = TypeVar("T")
 
 
-def intro(title: str, says: str) -> None:
-    """The head of a page: its name, and in a sentence or two what it means."""
+def page_header(title: str, caption: str) -> None:
+    """The title of a page, and one or two sentences that say what it shows."""
     st.title(title)
-    st.caption(says)
+    st.caption(caption)
 
 
-def asked(source: str, query: Callable[..., T], *arguments: object) -> T | None:
-    """The answer of a source; if there is none, the page says which source is down and what to do."""
+def load_or_warn(source: str, query: Callable[..., T], *arguments: object) -> T | None:
+    """The result of a query; None after a RatchetError, which the page shows with the source and the remedy."""
     try:
         return query(*arguments)
     except RatchetError as error:
-        st.error(f"**The {source} is not available**, so what it knows is missing here. {error}")
+        st.error(f"**The {source} is not available**, so its data are missing on this page. {error}")
         return None
 
 
-def empty(says: str) -> None:
-    """Nothing to show yet, and what to do next."""
-    st.info(says, icon=":material/hourglass_empty:")
+def empty_state(message: str) -> None:
+    """A note in place of data that do not exist yet; the message says what to do next."""
+    st.info(message, icon=":material/hourglass_empty:")
 
 
 def has_api(settings: DashboardSettings) -> bool:
-    """Whether there is an API to ask; says how to name one if not."""
+    """Whether an API is configured; if not, the page shows how to configure one."""
     if not settings.dashboard_api:
-        empty(
-            "No API is named, so there is nothing to ask. Start one with `ratchet serve`, and set "
-            "`RATCHET_DASHBOARD_API` to its address and `RATCHET_DASHBOARD_API_KEY` to a key of it."
+        empty_state(
+            "No API is configured. Start one with `ratchet serve`, and set `RATCHET_DASHBOARD_API` to its address and "
+            "`RATCHET_DASHBOARD_API_KEY` to one of its keys."
         )
     return bool(settings.dashboard_api)
 
 
-def facts(named: dict[str, str]) -> None:
-    """A row of figures with their names."""
-    for column, (name, fact) in zip(st.columns(len(named)), named.items(), strict=True):
-        column.metric(name, fact)
+def metric_row(metrics: dict[str, str]) -> None:
+    """A row of figures, by their names."""
+    for column, (name, value) in zip(st.columns(len(metrics)), metrics.items(), strict=True):
+        column.metric(name, value)
 
 
-def checks(answers: list[tuple[str, bool, str]]) -> None:
-    """Questions with their answers, (name, passed, says), each told to its end."""
-    told = [(name, "yes" if passed else "no", says) for name, passed, says in answers]
-    st.table(pd.DataFrame(told, columns=["check", "passed", "says"]).set_index("check"))
+def check_table(checks: list[tuple[str, bool, str]]) -> None:
+    """A table of checks, each as (name, passed, message), with the full message."""
+    rows = [(name, "yes" if passed else "no", message) for name, passed, message in checks]
+    st.table(pd.DataFrame(rows, columns=["check", "passed", "result"]).set_index("check"))
 
 
-def minute(when: str) -> str:
-    """An ISO 8601 time without its seconds."""
-    return when[:16].replace("T", " ")
+def format_minute(timestamp: str) -> str:
+    """An ISO 8601 timestamp without its seconds."""
+    return timestamp[:16].replace("T", " ")
 
 
-def count(number: float) -> str:
-    """A whole number, with its thousands told apart."""
+def format_count(number: float) -> str:
+    """A whole number with thousands separators."""
     return f"{number:,.0f}"
 
 
-def series(name: str, order: list[str], symbol: str = "circle") -> alt.Color:
-    """A colour for each of the named groups, which a legend on top tells."""
+def color_by(field: str, order: list[str], symbol: str = "circle") -> alt.Color:
+    """A colour for each group of `field`, with a legend above the chart."""
     scale = alt.Scale(domain=order, range=SERIES)
     legend = alt.Legend(orient="top", columns=4, symbolType=symbol, labelLimit=300)
-    return alt.Color(f"{name}:N", scale=scale, title=None, legend=legend)
+    return alt.Color(f"{field}:N", scale=scale, title=None, legend=legend)
 
 
-def ranges(table: pd.DataFrame, x: alt.X, y: str, title: str, group: str) -> alt.LayerChart:
-    """Points with their intervals `low` to `high`, those of different groups side by side."""
+def interval_chart(table: pd.DataFrame, x: alt.X, y: str, title: str, group: str) -> alt.LayerChart:
+    """Points of column `y` with their intervals `low` to `high`, the groups side by side."""
     order = table[group].drop_duplicates().tolist()
     offset = alt.XOffset(f"{group}:N", sort=order)
-    base = alt.Chart(table).encode(x=x, xOffset=offset, color=series(group, order))
+    base = alt.Chart(table).encode(x=x, xOffset=offset, color=color_by(group, order))
     tooltip = [name for name in table.columns if name not in {y, "low", "high"}]
     figures = [alt.Tooltip(name, format=".4f") for name in (y, "low", "high")]
     scale = alt.Scale(zero=False, nice=True)
     bars = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q")
     points = base.mark_point(size=70, filled=True, opacity=1).encode(y=alt.Y(f"{y}:Q", scale=scale))
-    return (bars + points).encode(tooltip=[*tooltip, *figures])
+    chart: alt.LayerChart = (bars + points).encode(tooltip=[*tooltip, *figures])
+    return chart

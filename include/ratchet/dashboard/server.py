@@ -1,4 +1,4 @@
-"""The dashboard as a process: this one becomes Streamlit's, so that signals reach it."""
+"""Starts the dashboard: this process is replaced by Streamlit's, so that signals reach Streamlit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ OPTIONS = {
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
-    "runner.magicEnabled": "false",  # which puts every string that stands alone onto the page
-    "theme.primaryColor": BLUE,  # red is for what went wrong
-    "client.showErrorDetails": "none",  # a traceback belongs into the log
+    "runner.magicEnabled": "false",  # it would print every bare string onto the page
+    "theme.primaryColor": BLUE,  # red is for errors
+    "client.showErrorDetails": "none",  # a traceback belongs in the log
 }
 
 
 def serve(settings: DashboardSettings, host: str, port: int) -> NoReturn:
-    """Show the pages until SIGTERM or Ctrl-C."""
+    """Serve the pages on `host` and `port` until SIGTERM or Ctrl-C."""
     options = OPTIONS | {"server.address": host, "server.port": str(port)}
     script = Path(__file__).with_name("app.py")
     command = ["-m", "streamlit", "run", str(script), *(f"--{name}={text}" for name, text in options.items())]
-    os.execve(sys.executable, [sys.executable, *command], os.environ | {"RATCHET_STORE": settings.store})
+    environment = os.environ | {"RATCHET_STORE": settings.store}
+    os.execve(sys.executable, [sys.executable, *command], environment)  # noqa: RUF100, S606 - no shell is needed

@@ -1,1 +1,1 @@
-"""From a source to features: ingest, preprocess, split, featurize."""
+"""Reviews from raw files to batches: records, checks, quarantine, duplicates, split."""

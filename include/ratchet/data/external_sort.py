@@ -1,4 +1,7 @@
-"""Rows of one big file into many files in a new order, a chunk in memory at a time: a bucket sort on the disk."""
+"""Writes the rows of one big file into several files in a new order, by a bucket sort on disk.
+
+Only a chunk of rows is in memory at a time (external sorting: Knuth, The Art of Computer Programming 3, section 5.4).
+"""
 
 from __future__ import annotations
 
@@ -25,48 +28,51 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
-class Share:
-    """The rows of a file that go to `target`: their numbers in the order they are to have, and the part of each."""
+class Destination:
+    """A file to write, and the rows of the source that it gets.
 
-    target: Path
+    `rows` (n,) are row numbers of the source in the order of the new file, `parts` (n,) the value of its column `part`.
+    """
+
+    path: Path
     rows: Rows
     parts: pa.StringArray
 
 
-def arrange(source: Path, shares: Sequence[Share]) -> None:
-    """Write every share of the reviews in `source` (schema REVIEW) to its target (schema BATCH).
+def distribute(source: Path, destinations: Sequence[Destination]) -> None:
+    """Write the reviews in `source` (schema REVIEW) to their destinations (schema BATCH).
 
-    The rows of a chunk to be written are a bucket. One pass over the source puts each row into the bucket it
-    belongs to, a file beside the target; then every bucket is put in order and written.
+    A bucket holds the rows of one chunk of a destination. One pass over the source writes each row into its bucket, a
+    file beside the destination; then every bucket is read, sorted and written to the destination.
     """
     buckets = [
-        (share.target.with_suffix(f".{start}.arrow"), share.rows[start : start + CHUNK_ROWS])
-        for share in shares
-        for start in range(0, len(share.rows), CHUNK_ROWS)
+        (destination.path.with_suffix(f".{start}.arrow"), destination.rows[start : start + CHUNK_ROWS])
+        for destination in destinations
+        for start in range(0, len(destination.rows), CHUNK_ROWS)
     ]
     _fill(source, buckets)
-    waiting = iter(buckets)
-    for share in shares:
-        with create(share.target, BATCH) as writer:
-            for start in range(0, len(share.rows), CHUNK_ROWS):
-                path, rows = next(waiting)
+    filled = iter(buckets)
+    for destination in destinations:
+        with create(destination.path, BATCH) as writer:
+            for start in range(0, len(destination.rows), CHUNK_ROWS):
+                path, rows = next(filled)
                 with pa.ipc.open_file(path) as bucket:
                     reviews = bucket.read_all()
                 path.unlink()
-                reviews = reviews.take(np.searchsorted(np.sort(rows), rows))  # they came in the source's order
-                write(writer, reviews, share.parts[start : start + len(rows)])
+                reviews = reviews.take(np.searchsorted(np.sort(rows), rows))  # a bucket has the source's order
+                write(writer, reviews, destination.parts[start : start + len(rows)])
 
 
 def write(writer: pq.ParquetWriter, reviews: pa.Table, parts: pa.StringArray) -> None:
-    """The next chunk of a batch: its reviews (schema REVIEW) with the part of each."""
+    """Write the next chunk of a batch: its reviews (schema REVIEW) with the part of each."""
     writer.write_table(reviews.append_column(BATCH.field("part"), parts))
 
 
 def _fill(source: Path, buckets: Sequence[tuple[Path, Rows]]) -> None:
-    bucket_of = np.full(pq.read_metadata(source).num_rows, -1)  # -1: wanted in no share
+    bucket_of = np.full(pq.read_metadata(source).num_rows, -1)  # -1: in no destination
     for number, (_, rows) in enumerate(buckets):
         bucket_of[rows] = number
-    start, told = 0, time.monotonic()
+    start, logged = 0, time.monotonic()
     with ExitStack() as open_files:
         writers = [
             open_files.enter_context(pa.ipc.new_file(path, REVIEW, options=pa.ipc.IpcWriteOptions(compression="lz4")))
@@ -76,13 +82,13 @@ def _fill(source: Path, buckets: Sequence[tuple[Path, Rows]]) -> None:
             for number, places in _grouped(bucket_of[start : start + len(chunk)]):
                 writers[number].write_batch(chunk.take(places))
             start += len(chunk)
-            if time.monotonic() - told > 5:
-                told = time.monotonic()
-                log.info("arranging reviews", rows=start, of=len(bucket_of))
+            if time.monotonic() - logged > 5:
+                logged = time.monotonic()
+                log.info("sorting reviews into batches", rows=start, of=len(bucket_of))
 
 
 def _grouped(numbers: Rows) -> Iterator[tuple[int, Rows]]:
-    """The places of each number of 0 and above, in order."""
+    """Each number from 0 on with the places where it occurs, in order."""
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
     for number, places in zip(found, np.split(order, starts[1:]), strict=True):

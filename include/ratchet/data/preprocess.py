@@ -1,4 +1,4 @@
-"""Raw files become reviews; whatever is no review, or one that was there before, goes to the quarantine."""
+"""Raw files become reviews; rows that are no reviews, and duplicates, go to the quarantine with their reason."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
-from ratchet.data import checks, records
+from ratchet.data import records
+from ratchet.data.earlier_batches import earlier_batches
 from ratchet.data.records import Refusal, Row
+from ratchet.data.review_ids import review_ids
 from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
-from ratchet.data.split import review_ids, standing
 from ratchet.errors import InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
@@ -25,8 +26,8 @@ from ratchet.jobs.storage import verified
 log = structlog.get_logger()
 
 CHUNK_ROWS = 50_000  # a row group: about 25 MiB of reviews
-CHUNK_CHARACTERS = 1 << 26  # and never more than this, whatever a row holds
-MOST_REFUSED = 0.05  # of the rows read; duplicates do not count, a redelivered file is not a broken one
+CHUNK_CHARACTERS = 1 << 26  # a chunk ends behind the row with which it has more, because rows may be long
+MOST_REFUSED = 0.05  # share of the rows read; duplicates do not count, because a redelivered file is not a broken one
 
 DUPLICATE = "duplicate"
 DUPLICATE_OF_TEST = "duplicate of a test review"
@@ -34,8 +35,8 @@ DUPLICATE_OF_EARLIER = "duplicate of an earlier batch"
 
 
 @dataclass
-class Tally:
-    """What became of the rows so far."""
+class RowCounts:
+    """How many rows were read, accepted and refused so far."""
 
     read: int = 0
     accepted: dict[str, Counter[int]] = field(default_factory=dict)  # by file, by label
@@ -44,14 +45,16 @@ class Tally:
 
     @property
     def quarantined(self) -> int:
+        """Rows refused for any reason."""
         return self.refused.total()
 
     @property
     def duplicates(self) -> int:
+        """Rows refused because the same review was there before."""
         return sum(count for reason, count in self.refused.items() if reason.startswith(DUPLICATE))
 
     def add(self, file: str, read: int, labels: Iterable[int], refused: Sequence[Refusal]) -> None:
-        """The next rows of a file; `refused` in the order of their lines."""
+        """Count the next `read` rows of a file: the labels of those accepted, and those refused, by line."""
         self.accepted.setdefault(file, Counter()).update(labels)
         self.read += read
         for line, reason, sample in refused:
@@ -59,13 +62,13 @@ class Tally:
             self.samples.setdefault(reason, f"{file}:{line}: {sample[:80]!r}")
 
     def summary(self) -> str:
-        """One line for each reason: how often, and where first."""
+        """One line for each reason: the number of rows, and the first of them."""
         return "\n".join(
             f"  {count} {reason}, first {self.samples[reason]}" for reason, count in self.refused.most_common()
         )
 
     def rows(self) -> dict[str, int]:
-        """The counts for the manifest. Those by reason add up to `quarantined`."""
+        """The counts for the manifest. Those with `refused: ` add up to `quarantined`."""
         return {
             "read": self.read,
             "accepted": sum(labels.total() for labels in self.accepted.values()),
@@ -78,13 +81,14 @@ class Tally:
 def preprocess(context: JobContext, delivery: str) -> None:
     """Write `train.parquet`, `test.parquet` (if the source has a test file) and `quarantine.parquet` of a delivery.
 
-    Test comes first, so of a review in both files the test row stays. A later delivery is held against the test
-    set and the batches before it as well. Raises InputError for a source that cannot be trained on and its
-    TooManyRefused above 5 %; then `refused.parquet` holds the quarantine and earlier outputs stay as they are.
+    The test file is read first, so of a review in both files the test row stays. A later delivery is also compared with
+    the test set and the batches before it. Raises InputError for a source that cannot be trained on, TooManyRefused if
+    more than 5 % of its rows are refused, and what `earlier_batches` raises. After the first two, `refused.parquet` has
+    the quarantine, and earlier outputs stay as they are.
     """
-    raw = delivered(context, delivery)
+    raw = raw_manifest(context, delivery)
     known = _known(context, delivery)
-    tally = Tally()
+    counts = RowCounts()
     with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
         for role, file in sorted(raw.details["files"].items()):  # test, train
             name = file["name"]
@@ -92,14 +96,14 @@ def preprocess(context: JobContext, delivery: str) -> None:
                 verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path,
                 create(context.folder / f"{role}.parquet", REVIEW) as reviews,
             ):
-                _sift(records.read(path, name, file["form"]), name, known, tally, reviews, refusals)
+                _separate(records.read(path, name, file["form"]), name, known, counts, reviews, refusals)
             if role == "test":
                 known = dict.fromkeys(known, DUPLICATE_OF_TEST)
-    publish(context, tally, raw)
+    publish(context, counts, raw)
 
 
-def delivered(context: JobContext, delivery: str) -> Manifest:
-    """The manifest of a delivery's raw files. Raises InputError if a later one brings a test file."""
+def raw_manifest(context: JobContext, delivery: str) -> Manifest:
+    """The manifest of a delivery's raw files. Raises InputError if a later delivery has a test file."""
     raw = context.read(keys.raw(delivery), f"ratchet ingest --delivery {delivery}")
     if delivery != keys.SEED and "test" in raw.details["files"]:
         raise InputError(
@@ -108,54 +112,59 @@ def delivered(context: JobContext, delivery: str) -> Manifest:
     return raw
 
 
-def publish(context: JobContext, tally: Tally, raw: Manifest) -> None:
-    """Publish the files of the job's folder, or the quarantine alone and raise what `preprocess` raises for it."""
+def publish(context: JobContext, counts: RowCounts, raw: Manifest) -> None:
+    """Publish the Parquet files of the job's folder.
+
+    If the delivery cannot be trained on, publish only the quarantine and raise the InputError of `preprocess`.
+    """
     paths = sorted(context.folder.glob("*.parquet"))
     written = sum(pq.read_metadata(path).num_rows for path in paths)
-    if written != tally.read:
-        raise IntegrityError(f"{tally.read} rows read, but {written} written: a fault in ratchet, please report it.")
+    if written != counts.read:
+        raise IntegrityError(f"{counts.read} rows read, but {written} written: a fault in ratchet, please report it.")
     try:
-        _judge(tally, f"{context.storage.uri}/{context.prefix}")
+        _require_usable(counts, f"{context.storage.uri}/{context.prefix}")
     except InputError:
         context.publish(context.folder / keys.QUARANTINE, "refused.parquet")
         raise
     for path in paths:
         context.publish(path, path.name)
-    context.rows = tally.rows()
+    context.rows = counts.rows()
     context.details = {"order": raw.details["order"]}
 
 
-def _sift(
+def _separate(
     stream: Iterator[Row | Refusal],
     name: str,
     known: dict[str, str],
-    tally: Tally,
+    counts: RowCounts,
     reviews: pq.ParquetWriter,
     refusals: pq.ParquetWriter,
 ) -> None:
-    """Every row of a file to `reviews` or `refusals`. `known` says why a review of that id would be refused."""
-    tally.add(name, 0, [], [])
-    told = time.monotonic()
+    """Write every row of a file to `reviews` or `refusals`, and count it.
+
+    `known` maps review ids to the reason for which a review of that id is refused; accepted ids are added.
+    """
+    counts.add(name, 0, [], [])
+    logged = time.monotonic()
     for chunk in _chunks(stream):
-        rows = [row for row in chunk if isinstance(row, Row)]
-        refused = [row for row in chunk if isinstance(row, Refusal)]
-        accepted = []
-        reasons = checks.refused(rows)
-        for place, row in enumerate(rows):
-            identity = review_id(row.title, row.text)
-            reason = reasons.get(place) or known.get(identity)
+        refused: list[Refusal] = []
+        accepted: list[tuple[str, int, str, str]] = []
+        for row in chunk:
+            if isinstance(row, Refusal):
+                refused.append(row)
+                continue
+            reason = records.content_fault(row) or known.get(identity := review_id(row.title, row.text))
             if reason:
                 refused.append(refuse(row, reason))
             else:
                 known[identity] = DUPLICATE
                 accepted.append((identity, label_of(row), row.title, row.text))
-        refused.sort()  # by line
         write(reviews, REVIEW, accepted)
         write(refusals, QUARANTINE, [(name, *refusal) for refusal in refused])
-        tally.add(name, len(chunk), (label for _, label, _, _ in accepted), refused)
-        if time.monotonic() - told > 5:
-            told = time.monotonic()
-            log.info("reading reviews", file=name, line=chunk[-1].line, **tally.rows())
+        counts.add(name, len(chunk), (label for _, label, _, _ in accepted), refused)
+        if time.monotonic() - logged > 5:
+            logged = time.monotonic()
+            log.info("reading reviews", file=name, line=chunk[-1].line, **counts.rows())
 
 
 def _chunks(stream: Iterator[Row | Refusal]) -> Iterator[list[Row | Refusal]]:
@@ -172,12 +181,12 @@ def _chunks(stream: Iterator[Row | Refusal]) -> Iterator[list[Row | Refusal]]:
 
 
 def size_of(row: Row | Refusal) -> int:
-    """Characters of a row."""
+    """The number of characters of a row."""
     return sum(map(len, row[1:]))
 
 
 def full(rows: int, characters: int) -> bool:
-    """Whether so many rows with so many characters make a chunk."""
+    """Whether a chunk with this many rows and characters is complete."""
     return rows == CHUNK_ROWS or characters > CHUNK_CHARACTERS
 
 
@@ -187,42 +196,42 @@ def label_of(row: Row) -> int:
 
 
 def refuse(row: Row, reason: str) -> Refusal:
-    """A row of the right form that is not wanted."""
+    """The refusal of a row for its content, or because it is a duplicate."""
     return Refusal(row.line, reason, ",".join(row[1:])[: records.SAMPLE])
 
 
 def write(writer: pq.ParquetWriter, schema: pa.Schema, rows: list[tuple[Any, ...]]) -> None:
-    """One chunk of rows, or of none, which leaves no row group."""
+    """Write a chunk of rows as one row group; an empty chunk leaves none."""
     if rows:
         columns = zip(zip(*rows, strict=True), schema.types, strict=True)
         writer.write_table(pa.Table.from_arrays([pa.array(*column) for column in columns], schema=schema))
 
 
 def _known(context: JobContext, delivery: str) -> dict[str, str]:
-    """The reviews that a live delivery must not bring again, by id, each with the reason it would be refused for."""
+    """The reviews that a later delivery must not repeat: review id to the reason of its refusal."""
     known: dict[str, str] = {}
-    for batch, output in standing(context, delivery).items():
+    for batch, output in earlier_batches(context, delivery).items():
         reason = DUPLICATE_OF_TEST if batch == keys.TEST else DUPLICATE_OF_EARLIER
         for ids in review_ids(context.storage, batch, output):
             known |= dict.fromkeys(ids.to_pylist(), reason)
     return known
 
 
-def _judge(tally: Tally, prefix: str) -> None:
-    """Whether a delivery can be trained on. Raises InputError or TooManyRefused, saying what was wrong with it."""
+def _require_usable(counts: RowCounts, prefix: str) -> None:
+    """Raises InputError or TooManyRefused, with the reasons, for a delivery that cannot be trained on."""
     where = f"Every refused row is in {prefix}/refused.parquet with its reason"
-    names = ", ".join(tally.accepted)
-    if not tally.read:
+    names = ", ".join(counts.accepted)
+    if not counts.read:
         raise InputError(f"{names}: no row at all. Check the source, then run `ratchet ingest` again.")
-    broken = tally.quarantined - tally.duplicates
-    if broken > MOST_REFUSED * tally.read:
+    broken = counts.quarantined - counts.duplicates
+    if broken > MOST_REFUSED * counts.read:
         raise TooManyRefused(
-            f"{names}: {broken} of {tally.read} rows refused, over {MOST_REFUSED:.0%}.\n{tally.summary()}\n"
-            f"{where}. Mend the source, then run `ratchet ingest` again."
+            f"{names}: {broken} of {counts.read} rows refused, over {MOST_REFUSED:.0%}.\n{counts.summary()}\n"
+            f"{where}. Correct the source, then run `ratchet ingest` again."
         )
-    for name, labels in tally.accepted.items():
+    for name, labels in counts.accepted.items():
         if len(labels) < 2:
             raise InputError(
                 f"{name}: {labels[0]} negative and {labels[1]} positive reviews are left, and both are needed.\n"
-                f"{tally.summary()}\n{where}. Bring reviews of both classes."
+                f"{counts.summary()}\n{where}. Bring reviews of both classes."
             )

@@ -1,7 +1,7 @@
-"""From bytes to rows, streaming. Here only the form is judged; `checks` judges what the columns hold.
+r"""Reads files of reviews as a stream of rows and refusals, and checks the columns of a row.
 
 `csv` is class, title and text, with or without quotes, `""` for a quote. In the Kaggle layout every line is one
-record and a newline is written `\\n`; a general CSV may hold real ones. `fasttext` is `__label__1 Title: text`.
+record and a newline is written `\n`; a general CSV may contain real ones. `fasttext` is `__label__1 Title: text`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import IO, Any, NamedTuple
 
 from ratchet.errors import InputError
 
-LONGEST = 1 << 20  # bytes of one record; nothing longer is ever held in memory
-LOOKAHEAD = 1000  # lines that one open quote may reach over
+LONGEST = 1 << 20  # bytes of one record; of a longer one, only the beginning is ever in memory
+LOOKAHEAD = 1000  # lines that one open quote may extend over
 SAMPLE = 200  # characters of a refused record that the quarantine keeps
 
 TOO_LONG = "longer than 1 MiB"
@@ -31,14 +31,16 @@ UNBALANCED = "unbalanced quotes"
 MISPLACED = "misplaced quotes"
 COLUMNS = "not three columns"
 UNLABELLED = "no __label__"
+WRONG_LABEL = "label not 1 or 2"
+NO_TEXT = "no text"
 
 LABEL_NAMES = {"class", "label", "polarity"}
 
-Columns = list[str] | str  # label, title and text; or the reason why a record has not got them
+Columns = list[str] | str  # label, title and text; or the reason why a record is refused
 
 
 class Row(NamedTuple):
-    """One record of the right form. `line` is its first, from 1; its columns have no outer whitespace."""
+    """A record with three columns, without outer whitespace. `line` is the number of its first line, from 1."""
 
     line: int
     label: str
@@ -47,7 +49,7 @@ class Row(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """One record that is no review. `sample` is its first 200 characters, undecodable bytes as \\xNN."""
+    r"""A record that is refused. `sample` is its first 200 characters, undecodable bytes as \xNN."""
 
     line: int
     reason: str
@@ -57,15 +59,15 @@ class Refusal(NamedTuple):
 def read(path: Path, name: str, form: str) -> Iterator[Row | Refusal]:
     """Every record of a file as a row or a refusal, in order. Empty lines and a header are no records.
 
-    `name` is what the source calls the file (.gz and .bz2 are unpacked); `form` is csv or fasttext. It never
-    holds more than a few MiB. Raises InputError if the file is damaged or its header names other columns.
+    `name` is the source's name of the file (.gz and .bz2 are unpacked); `form` is csv or fasttext. A few MiB are in
+    memory at a time. Raises InputError if the file is damaged or its header names other columns.
     """
     with unpacked(path, name) as file:
         yield from rows(file, name, form)
 
 
 def rows(file: IO[bytes], name: str, form: str, first: int = 1) -> Iterator[Row | Refusal]:
-    """The records of an open file, or of a piece of one that begins with the line `first`. As `read` otherwise."""
+    """As `read`, of an open file, or of a piece of a file that begins with the line `first`."""
     csv.field_size_limit(LONGEST)  # a setting of the whole process; its default refuses fields over 128 KiB
     split = {"csv": csv_columns, "fasttext": fasttext_columns}[form]
     lines = Lines(file, name, first)
@@ -83,8 +85,18 @@ def rows(file: IO[bytes], name: str, form: str, first: int = 1) -> Iterator[Row 
             yield Row(number, label, title, text)
 
 
+def content_fault(row: Row) -> str | None:
+    """Why a row is no review: its label is not 1 or 2, or it has no text. None for a review.
+
+    A row with both faults gets the first one.
+    """
+    if row.label not in {"1", "2"}:
+        return WRONG_LABEL
+    return None if row.text else NO_TEXT
+
+
 def unpacked(path: Path, name: str) -> IO[bytes]:
-    """The bytes of a file, unpacked as its name says."""
+    """The bytes of a file, unpacked as the suffix of `name` demands."""
     openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
     return io.BufferedReader(openers.get(Path(name).suffix, open)(path, "rb"), LONGEST)
 
@@ -101,7 +113,7 @@ def _columns(line: bytes, split: Callable[[str], Columns]) -> Columns:
 
 
 def csv_columns(record: str) -> Columns:
-    """The columns of a CSV record, by Python's own reader in its strict mode."""
+    """The columns of a CSV record, as Python's csv module reads it in strict mode."""
     try:
         found = next(csv.reader((record,), strict=True))
     except csv.Error as error:
@@ -119,7 +131,7 @@ def fasttext_columns(record: str) -> Columns:
 
 
 def _clean(column: str) -> str:
-    """Kaggle's escapes undone (`\\n` is a newline, `\\"` a quote): one identity for a review in any layout."""
+    r"""Undo Kaggle's escapes (`\n` is a newline, `\"` a quote), so that a review has one identity in any layout."""
     if "\\" in column:
         column = column.replace("\\n", "\n").replace('\\"', '"')
     return column.strip()
@@ -134,26 +146,26 @@ def _is_header(label: str, title: str, text: str, name: str) -> bool:
 
 
 class Lines:
-    """The physical lines of a file with their numbers. One over LONGEST comes cut to LONGEST + 1 bytes."""
+    """The physical lines of a file with their numbers. A line over LONGEST is cut to LONGEST + 1 bytes."""
 
     def __init__(self, file: IO[bytes], name: str, first: int = 1) -> None:
         lines = physical_lines(file, name)
         if first == 1:
             lines = itertools.chain((line.removeprefix(codecs.BOM_UTF8) for line in itertools.islice(lines, 1)), lines)
         self._fresh = enumerate(lines, first)
-        self._ahead: deque[tuple[int, bytes]] = deque()  # read in search of a closing quote, to be given again
+        self._ahead: deque[tuple[int, bytes]] = deque()  # already read, in search of a closing quote
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         while numbered := self._ahead.popleft() if self._ahead else next(self._fresh, None):
             yield numbered
 
     def join(self, first: bytes) -> Columns:
-        """The columns of the record whose quote is open at the end of `first`. Takes all its lines, or none.
+        """The columns of the record whose quote is open at the end of the line `first`. Takes all its lines, or none.
 
-        Only the next line with an odd number of quotes can close it. So a stray quote costs its own line and
-        never the file, and all looks ahead together read every line once more at most.
+        Only the next line with an odd number of quotes can close it. So a stray quote costs its own line and never the
+        file, and no line is read ahead more than once.
         """
-        if first.count(b'"') % 2 == 0:  # a quote inside a bare column: no way to tell what was meant
+        if first.count(b'"') % 2 == 0:  # a quote inside a bare column is ambiguous
             return UNBALANCED
         record = bytearray(first)
         for place in range(LOOKAHEAD):
@@ -177,7 +189,7 @@ class Lines:
 
 
 def physical_lines(file: IO[bytes], name: str) -> Iterator[bytes]:
-    """The lines of a file; one over LONGEST comes cut to LONGEST + 1 bytes. Raises InputError if it is damaged."""
+    """The lines of a file; a line over LONGEST is cut to LONGEST + 1 bytes. Raises InputError if it is damaged."""
     try:
         line = file.readline(LONGEST + 1)
         while line:

@@ -1,4 +1,4 @@
-"""The shapes that data has at each border, as Arrow schemas; the one place that names a column."""
+"""The Arrow schemas of stored reviews; no other module names a column's type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 REVIEW = pa.schema(
     [
-        pa.field("review_id", pa.string(), nullable=False),  # 32 hex digits of the text's BLAKE2b digest
+        pa.field("review_id", pa.string(), nullable=False),  # 32 hex digits: `review_id` of title and text
         pa.field("label", pa.int8(), nullable=False),  # 0 negative, 1 positive
         pa.field("title", pa.string(), nullable=False),  # may be empty
         pa.field("text", pa.string(), nullable=False),
@@ -30,10 +30,13 @@ QUARANTINE = pa.schema(
 
 
 def create(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A new file of a schema. How it is compressed is said here alone, because it is part of the file's bytes."""
+    """A writer of a new file. Only this function sets the compression, because it is part of the file's bytes."""
     return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def review_id(title: str, text: str) -> str:
-    """The identity of a review is its words: the same title and text are the same review, wherever they came from."""
+    """The identity of a review: the 16-byte BLAKE2b digest of its words, as 32 hex digits.
+
+    The same title and text are the same review, whatever source they came from.
+    """
     return hashlib.blake2b(f"{title}\x1f{text}".encode(), digest_size=16).hexdigest()

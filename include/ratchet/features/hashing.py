@@ -1,10 +1,10 @@
 """Counts of words and word pairs, hashed to 2^22 columns: scikit-learn's `HashingVectorizer`, compiled.
 
-A word is two or more letters, digits or underscores of the lower-cased text. It and every pair of neighbours, joined
-by one blank, are hashed as scikit-learn's `FeatureHasher` does: MurmurHash3_x86_32 (Appleby 2011) of the UTF-8 bytes
-with seed 0, of which the absolute value modulo 2^22 is the column. Text in ASCII is read where it lies in Arrow's
-buffers. What lower case is elsewhere only Python knows (İ becomes two characters, Σ depends on its place in the word),
-so other reviews are lowered there first.
+A word is two or more letters, digits or underscores of the lower-cased text. Words and pairs of neighbouring words,
+joined by one blank, are hashed as scikit-learn's `FeatureHasher` does: MurmurHash3_x86_32 (Appleby 2011) of the UTF-8
+bytes with seed 0, of which the absolute value modulo 2^22 is the column. ASCII text is read directly from Arrow's
+buffers. Beyond ASCII, lower case has rules that only Python implements (İ becomes two characters, Σ depends on its
+place in the word), so other reviews are lower-cased by Python first.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ratchet.features.ngram_counts import BITS, COLUMN, MOST, Array, Counts, u4
 from ratchet.kernels.runtime import compiled, in_slices
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # 150 MB that serving, which counts too, does without
+    import pyarrow as pa  # 150 MB, which the serving image does not have
 
-ROWS = 1024  # of one slice: about half a megabyte of text, some milliseconds
+ROWS = 1024  # reviews of one slice: about half a megabyte of text, some milliseconds
 
-LOWER = np.zeros(256, np.uint8)  # what a byte of ASCII becomes inside a word; 0: it is in none
+LOWER = np.zeros(256, np.uint8)  # the lower case of an ASCII byte of a word; 0 for a byte that belongs to no word
 for _byte in b"abcdefghijklmnopqrstuvwxyz0123456789_":
     LOWER[_byte] = LOWER[ord(chr(_byte).upper())] = _byte
 
 
 def _bytes(buffer: Any) -> Array:
-    """Text as an array. It is never writable, so that kernels are compiled for one kind of array only."""
+    """Text as a read-only array of bytes. Kernels are compiled for this kind of array only."""
     found = np.frombuffer(buffer, np.uint8)
     found.flags.writeable = False
     return found
@@ -40,7 +40,7 @@ NOTHING = _bytes(b"")
 
 
 def count(documents: Sequence[str]) -> Counts:
-    """Counts of n documents. Every one is counted for itself."""
+    """Counts of n documents, each by itself."""
     rows = len(documents)
     texts = _joined(map(_encoded, documents))
     wide = NOTHING if all(map(str.isascii, documents)) else letters()
@@ -48,7 +48,7 @@ def count(documents: Sequence[str]) -> Counts:
 
 
 def count_reviews(titles: pa.StringArray, texts: pa.StringArray) -> Counts:
-    """Counts of n reviews, `document(title, text)` each, without making Python strings of those in ASCII."""
+    """Counts of n reviews, as of `document(title, text)` each, without making Python strings of those in ASCII."""
     title_at, title = _buffers(titles)
     text_at, text = _buffers(texts)
     other_of = np.full(len(texts), -1)
@@ -79,7 +79,7 @@ def _buffers(texts: pa.StringArray) -> tuple[Array, Array]:
 
 @cache
 def letters() -> Array:
-    r"""Whether each character is one of a word, as `\w` says: 1 or 0. There are none beyond U+3FFFF."""
+    r"""Whether each character up to U+3FFFF is one of a word, as `\w` matches: 1 or 0. There are none beyond."""
     return _bytes(bytes(map(str.isalnum, map(chr, range(0x40000)))))
 
 
@@ -90,7 +90,7 @@ def _count(
         taken = other_of[first:last]
         size = title_at[last] - title_at[first] + text_at[last] - text_at[first]
         size += (other_at[1:] - other_at[:-1])[taken[taken >= 0]].sum()
-        most = 2 * (int(size) // 3 + 2 * (last - first))  # a word takes 3 bytes with its blank, and makes two terms
+        most = 2 * (int(size) // 3 + 2 * (last - first))  # a word has at least 3 bytes with its blank, and two terms
         starts, terms = np.zeros(last - first + 1, np.int64), np.empty(most, u4)
         high_at, high = np.empty(most // MOST + 1, np.int64), np.empty(most // MOST + 1, u4)
         highs = _hash_rows(
@@ -118,7 +118,7 @@ def _beyond_ascii(starts, text):
 def _hash_rows(
     first, last, title_at, title, text_at, text, other_of, other_at, other, letters, lower, starts, terms, high_at, high
 ):
-    """Fill `starts`, `terms` and both of `high` with the counts of rows first to last; returns how many are high."""
+    """Write the counts of rows first to last into `starts`, `terms`, `high_at`, `high`; returns the size of `high`."""
     longest = 0
     for row in range(first, last):
         longest = max(longest, title_at[row + 1] - title_at[row] + text_at[row + 1] - text_at[row])
@@ -155,7 +155,7 @@ def _hash_rows(
 
 @compiled
 def _split(text, at, stop, lower, letters, words, size, ends, found):
-    """Append the words of text[at:stop] to `words`, and where each ends to `ends`; returns how full both are then."""
+    """Append the words of text[at:stop] to `words`, and their ends to `ends`; returns the new length of both."""
     begin, characters = size, 0
     while at < stop:
         byte = text[at]
@@ -188,9 +188,9 @@ def _split(text, at, stop, lower, letters, words, size, ends, found):
 
 @compiled
 def _hash(words, ends, found, columns):
-    """The columns of all words and pairs. A pair's hash goes on from where its first word's was after whole blocks."""
+    """The columns of all words and pairs. A pair's hash continues from its first word's state after whole blocks."""
     made, start = 0, 0
-    state, before, done = u4(0), 0, 0  # of the word before: its hash, where it starts, how far it was hashed
+    state, before, done = u4(0), 0, 0  # of the previous word: its state, its start, and the end of its whole blocks
     for word in range(found):
         end = ends[word]
         if word:
@@ -211,7 +211,7 @@ def _scrambled(block):
 
 @compiled
 def _blocks(state, words, at, end):
-    """Hash whole blocks of 4 bytes; returns the state and where the rest begins."""
+    """Hash whole blocks of 4 bytes; returns the state and the start of the rest."""
     while at + 4 <= end:
         low, high = u4(words[at]) | u4(words[at + 1]) << u4(8), u4(words[at + 2]) | u4(words[at + 3]) << u4(8)
         state = u4(state ^ _scrambled(u4(low | high << u4(16))))
@@ -222,7 +222,7 @@ def _blocks(state, words, at, end):
 
 @compiled
 def _column(state, words, at, end, length):
-    """Hash the last 0 to 3 bytes and finish: the column of what is `length` bytes long."""
+    """Hash the last 0 to 3 bytes and finish: the column of a term of `length` bytes."""
     rest, left = u4(0), end - at
     if left > 2:
         rest = u4(words[at + 2]) << u4(16)

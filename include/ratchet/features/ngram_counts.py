@@ -1,4 +1,4 @@
-"""Counts of hashed terms and their frequencies in a batch, as they lie on disk: 4 bytes a term, mapped into memory."""
+"""Counts of hashed terms and their frequencies in a batch, 4 bytes a term, in memory as in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = (1 << (32 - BITS)) - 1  # the highest count that fits beside a column
 
 u4 = np.uint32
 COLUMN = u4(DIMENSIONS - 1)
-FEW = u4(31)
+FEW = u4(31)  # the highest frequency that fits into the 5 bits of a class in `Frequencies.rare`
 BLOCK = 1 << 16  # columns whose frequencies fit into a core's cache: 512 KiB
 
 Array = np.ndarray[Any, Any]
@@ -27,11 +27,11 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of n reviews, 4 bytes a term, as they lie on disk.
+    """Counts of n reviews, 4 bytes a term, with the layout of the file.
 
-    `starts` (n + 1,) int64 says where each review's terms begin in `terms` (t,) uint32, which ascend by column within a
-    review: the low 22 bits are the column, the others the count. Where the count is too high for them they are 0, and
-    it is found in `high` (h,) uint32, for the place in `terms` that `high_at` (h,) int64 names.
+    `starts` (n + 1,) int64 is where each review's terms begin in `terms` (t,) uint32, which ascend by column within a
+    review: the low 22 bits are the column, the others the count. For one above 1,023 they are 0, and the count is in
+    `high` (h,) uint32, for the place in `terms` that `high_at` (h,) int64 has at the same index.
     """
 
     starts: Array
@@ -55,7 +55,7 @@ class Counts:
         return values
 
     def csr(self) -> sp.csr_matrix:
-        """The same as scikit-learn gives it: shape (n, 2^22), float32."""
+        """The matrix that scikit-learn's vectorizer returns: shape (n, 2^22), float32."""
         import scipy.sparse as sp
 
         return sp.csr_matrix(
@@ -63,7 +63,7 @@ class Counts:
         )
 
     def __getitem__(self, rows: Any) -> Counts:
-        """Some reviews: a slice, a mask of shape (n,), or row numbers."""
+        """The counts of some reviews, by a slice, a mask of shape (n,), or row numbers."""
         rows = np.arange(len(self))[rows]
         lengths = (self.starts[1:] - self.starts[:-1])[rows]
         starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -74,7 +74,7 @@ class Counts:
 
     @classmethod
     def stack(cls, parts: Sequence[Counts], terms: Array | None = None) -> Counts:
-        """All parts under one another, in their order; with other `terms`, if they were laid out elsewhere."""
+        """The reviews of all parts, in their order. `terms`, if given, is the array of all terms, already filled."""
         before = np.cumsum([0, *(len(part.terms) for part in parts)])[:-1].tolist()
         shifted = list(zip(parts, before, strict=True))
         return cls(
@@ -87,10 +87,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Frequencies:
-    """In how many negative and positive reviews of a batch each column occurs; 4 bytes for a column that is rare.
+    """The number of negative and positive reviews of a batch in which each column occurs; 4 bytes for a rare column.
 
-    `rare` (r,) uint32: the column in the low 22 bits, then 5 bits for either class. `often` (o,) uint32 are the columns
-    for which that is too little, with their numbers in `reviews` (o, 2) uint32.
+    `rare` (r,) uint32: the column in the low 22 bits, then 5 bits for each class. `often` (o,) uint32 are the columns
+    with more than 31 reviews of a class, with their numbers in `reviews` (o, 2) uint32.
     """
 
     rare: Array
@@ -99,37 +99,37 @@ class Frequencies:
 
     @classmethod
     def of(cls, counts: Counts, labels: Array) -> Frequencies:
-        """Count by blocks of columns, which fit into a core's cache where all together do not."""
+        """Count the reviews of each label, shape (n,), by blocks of columns, each of which fits into a core's cache."""
         return cls(*_packed(*_by_block(counts.starts, counts.terms, labels.astype(np.int64))))
 
 
 @compiled
 def _by_block(starts, terms, labels):
-    """Where each block begins, and all terms by block: the column within it in the low bits, the label above."""
+    """Where each block begins, and the terms by block: the column within the block in the low bits, the label above."""
     begins = np.zeros(DIMENSIONS // BLOCK + 1, np.int64)
     for term in terms:
         begins[(term & COLUMN) // u4(BLOCK) + 1] += 1
     for block in range(1, len(begins)):
         begins[block] += begins[block - 1]
-    places, told = begins[:-1].copy(), np.empty(len(terms), np.uint32)
+    places, labelled = begins[:-1].copy(), np.empty(len(terms), np.uint32)
     for row in range(len(labels)):
         label = u4(labels[row]) << u4(BITS)
         for place in range(starts[row], starts[row + 1]):
             block = (terms[place] & COLUMN) // u4(BLOCK)
-            told[places[block]] = terms[place] & u4(BLOCK - 1) | label
+            labelled[places[block]] = terms[place] & u4(BLOCK - 1) | label
             places[block] += 1
-    return begins, told
+    return begins, labelled
 
 
 @compiled
-def _packed(begins, told):
+def _packed(begins, labelled):
     """The three arrays of Frequencies, block by block."""
     reviews, few, many = np.zeros((BLOCK, 2), np.uint32), 0, 0
-    rare, often = np.empty(len(told), np.uint32), np.empty(len(told) // FEW + 1, np.uint32)
+    rare, often = np.empty(len(labelled), np.uint32), np.empty(len(labelled) // FEW + 1, np.uint32)
     numbers = np.empty((len(often), 2), np.uint32)
     for block in range(len(begins) - 1):
         for k in range(begins[block], begins[block + 1]):
-            reviews[told[k] & u4(BLOCK - 1), told[k] >> u4(BITS)] += u4(1)
+            reviews[labelled[k] & u4(BLOCK - 1), labelled[k] >> u4(BITS)] += u4(1)
         for low in range(BLOCK):
             negative, positive = reviews[low, 0], reviews[low, 1]
             if negative | positive:
@@ -145,15 +145,15 @@ def _packed(begins, told):
 
 
 def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, Array]:
-    """The columns (c,) that occur in at least `least` reviews of all groups, and in how many (groups, 2, c), by class.
+    """The columns (c,) that occur in at least `least` reviews of all groups, and the numbers of reviews (groups, 2, c).
 
-    The numbers of a group are those of its own reviews and of the groups before it.
+    The second axis is the class. The numbers of a group include those of the groups before it.
     """
-    laid_out = [_laid_out(parts) for parts in groups]
+    joined = [_joined(parts) for parts in groups]
 
     def added(first: int, last: int) -> tuple[Array, Array]:
         reviews = np.zeros((len(groups), 2, last - first), np.uint32)
-        for group, parts in enumerate(laid_out):
+        for group, parts in enumerate(joined):
             reviews[group] = reviews[group - 1]
             _add(*parts, first, reviews[group])
         columns = _frequent(reviews[-1], least)
@@ -163,8 +163,8 @@ def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, 
     return np.concatenate(columns), np.concatenate(sums, axis=2)
 
 
-def _laid_out(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
-    """All parts end to end, and where each begins."""
+def _joined(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
+    """The arrays of all parts, one behind the other, and where each part begins."""
     rare_at = np.cumsum([0, *(len(part.rare) for part in parts)])
     often_at = np.cumsum([0, *(len(part.often) for part in parts)])
     arrays = ([np.empty(0, u4), *(getattr(part, name) for part in parts)] for name in ("rare", "often"))
@@ -174,7 +174,7 @@ def _laid_out(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
 
 @compiled
 def _add(rare_at, often_at, rare, often, numbers, first, reviews):
-    """Add the frequencies of the columns from `first` on, as many as `reviews` has, of every part."""
+    """Add, for every part, the frequencies of the columns from `first` on, as many as `reviews` (2, c) has."""
     last = first + reviews.shape[1]
     for part in range(len(rare_at) - 1):
         k = _bisected(rare, rare_at[part], rare_at[part + 1], first)
@@ -192,7 +192,7 @@ def _add(rare_at, often_at, rare, often, numbers, first, reviews):
 
 @compiled
 def _bisected(columns, low, high, first):
-    """Where, between low and high, the columns from `first` on begin: they ascend."""
+    """The first place between low and high whose column is at least `first`; columns ascend (binary search)."""
     while low < high:
         middle = (low + high) // 2
         if np.int64(columns[middle] & COLUMN) < first:

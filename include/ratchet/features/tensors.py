@@ -1,4 +1,4 @@
-"""safetensors files, mapped into memory: nothing is read before it is looked at, and nothing is ever unpickled."""
+"""safetensors files mapped into memory: a page is read when it is first used, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ KINDS = {
 def mapped(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """The tensors of a file by name. Writing to one changes this process's copy of a page, never the file.
 
-    safetensors itself can map a file, but gives NumPy copies. Raises SafetensorError for any other kind of file.
+    safetensors itself can map a file, but returns copies to NumPy. Raises SafetensorError for any other kind of file,
+    and for a dtype that NumPy does not have.
     """
     with safe_open(path, framework="np"):  # checks the header: offsets in order, without gaps, within the file
         pass
@@ -28,7 +29,7 @@ def mapped(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         header = json.loads(file.read(size))
     header.pop("__metadata__", None)
     if odd := {each["dtype"] for each in header.values()} - set(KINDS):
-        raise SafetensorError(f"it holds numbers of the kinds {', '.join(sorted(odd))}")
+        raise SafetensorError(f"its tensors have the unsupported dtypes {', '.join(sorted(odd))}")
     data = np.asarray(np.memmap(path, np.uint8, "c"))[8 + size :]
     return {
         name: data[slice(*each["data_offsets"])].view(KINDS[each["dtype"]]).reshape(each["shape"])
@@ -36,13 +37,14 @@ def mapped(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def let_go(array: np.ndarray[Any, Any]) -> None:
-    """Give the memory of a mapped file back: its pages are read again if somebody looks, and forget what was written.
+def release(array: np.ndarray[Any, Any]) -> None:
+    """Return the memory of a mapped file to the system (madvise MADV_DONTNEED).
 
-    An array that is not mapped stays as it is.
+    Later use reads its pages from the file again, so what was written to the array is lost. An array that is not mapped
+    stays as it is.
     """
-    holder: Any = array
-    while isinstance(holder, np.ndarray):
-        holder = holder.base
-    if isinstance(holder, mmap):
-        holder.madvise(MADV_DONTNEED)
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap):
+        base.madvise(MADV_DONTNEED)

@@ -1,8 +1,9 @@
-"""Machine code just in time: numba, with its results kept beside the source, where a container's image can bring them.
+"""Kernels compiled just in time by numba, with a cache on disk beside their source.
 
-numba refuses to read a kept result from a folder that it cannot write to, which is every folder of a hardened
-container. Ours are read wherever they lie, kept where that is allowed, and made anew where neither holds.
-Compiling all kernels takes some seconds, so an image makes them when it is built: `python -m ratchet.kernels.jit`.
+numba does not read cached machine code from a folder that it cannot write to, and every folder of a hardened container
+is read-only. This cache is read from any folder, is written where that is allowed, and where it can be neither, kernels
+are compiled anew in each process. Compiling all of them takes some seconds, so the training image fills the cache when
+it is built: `python -m ratchet.cli.compile_kernels`.
 """
 
 from __future__ import annotations
@@ -14,97 +15,62 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from llvmlite import ir
 from numba import njit
-from numba.core import cgutils, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator, UserProvidedCacheLocator
-from numba.extending import intrinsic
 
 import ratchet
 
 PACKAGE = Path(ratchet.__file__).parent
 
 
-class _Given(UserProvidedCacheLocator):
-    """The folder NUMBA_CACHE_DIR. What is kept is void when any kernel has changed: they call each other."""
+class _ConfiguredFolder(UserProvidedCacheLocator):
+    """The folder that NUMBA_CACHE_DIR names."""
 
     def get_source_stamp(self) -> str:
         return _stamp()
 
 
 class _BesideTheSource(InTreeCacheLocator):
-    """`__pycache__`, writable or not."""
+    """The source's `__pycache__`, writable or not."""
 
     def ensure_cache_path(self) -> None:
         with suppress(OSError):
-            super().ensure_cache_path()
+            super().ensure_cache_path()  # type: ignore[no-untyped-call]
 
     def get_source_stamp(self) -> str:
         return _stamp()
 
 
-class _Places(CompileResultCacheImpl):
-    _locator_classes = [_Given, _BesideTheSource]  # noqa: RUF012 - numba's own form
+class _CacheFiles(CompileResultCacheImpl):
+    _locator_classes = [_ConfiguredFolder, _BesideTheSource]  # noqa: RUF012 - numba's own form
 
 
-class _Kept(FunctionCache):
-    _impl_class = _Places
+class _Cache(FunctionCache):
+    _impl_class = _CacheFiles
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):  # a read-only folder costs the next process some seconds, and nothing else
-            super().save_overload(sig, data)
+        with suppress(OSError):  # in a read-only folder the next process compiles again, which takes some seconds
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def kernel_sources() -> list[Path]:
-    """The files of this package that hold kernels, in a fixed order: those with a function under `@compiled`."""
+    """The files of the package that hold kernels, sorted: those with a function under `@compiled`."""
     return [path for path in sorted(PACKAGE.rglob("*.py")) if b"\n@compiled\n" in path.read_bytes()]
+
+
+def stamped_sources() -> list[Path]:
+    """The files that cached machine code depends on, sorted: those with kernels, and all of this folder."""
+    return sorted({*kernel_sources(), *Path(__file__).parent.glob("*.py")})
 
 
 @cache
 def _stamp() -> str:
-    """SHA-256 over all sources of kernels and this file: whichever changes, every kept result is void."""
-    sources = [Path(__file__), *kernel_sources()]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    """SHA-256 over `stamped_sources`. Kernels call each other, so a change in any file voids the whole cache."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in stamped_sources())).hexdigest()
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function of arrays and numbers at its first call. It runs without the interpreter's lock."""
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
-    dispatcher._cache = _Kept(function)
+    dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
+    dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - numba has no public setter
     return dispatcher
-
-
-@intrinsic
-def prefetch(typing: Any, array: Any, index: Any) -> Any:  # type: ignore[no-untyped-def]
-    """Ask the processor to fetch `array[index]`, counted in the flattened array, while it computes something else."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        builder.call(fetch, [place, number(0), number(3), number(1)])  # to be read, kept near, it is data
-        return context.get_dummy_value()
-
-    return types.void(array, index), generate
-
-
-def main() -> None:
-    """Run every kernel once, on next to nothing, so that its machine code is kept."""
-    import numpy as np
-    import pyarrow as pa
-
-    from ratchet.candidates import CANDIDATES
-    from ratchet.features.featurize import Features
-    from ratchet.features.hashing import count_reviews
-    from ratchet.training.fit import fit
-
-    counts, nothing = count_reviews(pa.array([""] * 8), pa.array(["good one", "bad one"] * 4)), np.zeros(8)
-    few = Features(counts, np.array([1, 0] * 4, dtype=np.int8), nothing, nothing)
-    for candidate in CANDIDATES.values():
-        fit(candidate, [few], [few], "0-0").model.read([""], ["good one"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,8 @@
-"""Machine code from Python: just in time where numba is, and otherwise what was made ahead, for an image without it."""
+"""The decorator that compiles a kernel, and slices of rows on all cores.
+
+Where numba is installed, kernels are compiled just in time (`ratchet.kernels.jit`). An image without numba has the
+module `ratchet.kernels._ahead`, which `python -m ratchet.cli.compile_kernels --ahead` compiled when it was built.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +16,32 @@ from typing import Any
 if find_spec("numba"):
     from ratchet.kernels.jit import compiled
 else:
-    from ratchet import _kernels  # type: ignore[attr-defined]
+    from ratchet.kernels import _ahead  # type: ignore[attr-defined]  # exists in images without numba only
 
     def compiled(function: Callable[..., Any]) -> Any:
-        """The machine code that `ratchet.cli.ahead` made of a function; without any, the function itself."""
-        return getattr(_kernels, function.__name__, function)
+        """The machine code of a kernel, by its name; a kernel that was not compiled ahead stays a Python function."""
+        return getattr(_ahead, function.__name__, function)
 
 
 __all__ = ["compiled", "in_slices"]
 
 
-def in_slices(work: Callable[[int, int], Any], rows: int, size: int) -> list[Any]:
-    """`work(first, last)` on all slices of `size` rows, on all cores; results in their order, whatever the cores."""
+def in_slices(function: Callable[[int, int], Any], rows: int, size: int) -> list[Any]:
+    """Call `function(first, last)` for every slice of `size` rows, on all cores; the last slice may be shorter.
+
+    Returns the results in the order of the slices, for any number of cores. Kernels release the interpreter's lock,
+    so that threads are enough. An exception of one slice is raised here.
+    """
     slices = [(first, min(first + size, rows)) for first in range(0, rows, size)]
     if len(slices) < 2 or (threads := cpu_count() or 1) < 2:
-        return [work(*each) for each in slices]
-    return list(_pool(threads, getpid()).map(lambda each: work(*each), slices))
+        return [function(*each) for each in slices]
+    return list(_pool(threads, getpid()).map(lambda each: function(*each), slices))
 
 
 @cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """One for all: to start threads takes as long as much of what they do. A forked process has none of them."""
+def _pool(threads: int, _process: int) -> ThreadPoolExecutor:
+    """One pool for all calls, because starting threads takes as long as many of the slices.
+
+    The process id is part of the key: a forked process inherits the memory of a pool without its threads.
+    """
     return ThreadPoolExecutor(threads, thread_name_prefix="slices")

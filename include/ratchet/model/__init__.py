@@ -1,1 +1,1 @@
-"""From features to a champion: train, evaluate, decide, register."""
+"""A trained model: its file, its scores and metrics, explanations, batch predictions and exports."""

@@ -1,4 +1,4 @@
-"""Batch scoring: a file of reviews in, a Parquet file of predictions out, in bounded memory."""
+"""Batch scoring: reads a file of reviews and writes a Parquet file of predictions, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,11 @@ import structlog
 
 from ratchet.data.parquet import chunks
 from ratchet.errors import InputError
-from ratchet.model import artifact
 from ratchet.model.artifact import Model
-from ratchet.settings import Settings
 
 log = structlog.get_logger()
 
-ROWS = 10_000
+ROWS = 10_000  # scored at a time
 LAYOUTS = {1: ["text"], 2: ["title", "text"], 3: ["class", "title", "text"]}
 UNREADABLE = (
     pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid,
@@ -32,23 +29,13 @@ UNREADABLE = (
 PREDICTION = pa.schema([("row", pa.int64()), ("label", pa.int8()), ("probability", pa.float64())])
 
 
-@contextmanager
-def opened(model: str, settings: Settings) -> Iterator[Model]:
-    """The model at a folder, or at `models:/name@alias` or `models:/name/version` in MLflow. Raises ArtifactError."""
-    if not model.startswith("models:/"):
-        yield artifact.load(Path(model))
-        return
-    from ratchet.promotion.registry import Registry
-
-    registry = Registry(settings)
-    with registry.artifact(registry.version_of(model)) as folder:
-        yield artifact.load(folder)
-
-
 def predict(model: Model, source: Path, output: Path) -> int:
-    """Write row number, label and probability for every review of `source`; returns how many. Raises InputError."""
+    """Write row number, label and probability of label 1 (schema PREDICTION) for every review of `source`, in order.
+
+    Returns the number of rows. Raises InputError for a file that cannot be read as reviews; then no output is left.
+    """
     aside = output.with_name(f".{output.name}.aside")
-    rows, said = 0, time.monotonic()
+    rows, logged = 0, time.monotonic()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with pq.ParquetWriter(aside, PREDICTION) as writer:
@@ -59,8 +46,8 @@ def predict(model: Model, source: Path, output: Path) -> int:
                 columns = [numbers, label, probability.astype(np.float64)]
                 writer.write_table(pa.table(columns, schema=PREDICTION))
                 rows += len(frame)
-                if time.monotonic() - said >= 5:
-                    said = time.monotonic()
+                if time.monotonic() - logged >= 5:
+                    logged = time.monotonic()
                     log.info("predicting", rows=rows)
         aside.replace(output)
     finally:
@@ -69,7 +56,7 @@ def predict(model: Model, source: Path, output: Path) -> int:
 
 
 def reviews(source: Path) -> Iterator[pd.DataFrame]:
-    """Frames of `title` and `text`, at most 10,000 rows each, missing values as empty text. Raises InputError."""
+    """Frames with `title` and `text`, at most 10,000 rows each; missing values are empty. Raises InputError."""
     if not source.is_file():
         raise InputError(f"{source} is not a file. Give --input a .csv, .csv.gz or .parquet of reviews.")
     try:
@@ -93,7 +80,7 @@ def _frames(source: Path) -> Iterator[pd.DataFrame]:
 
 
 def _columns(source: Path) -> list[str] | None:
-    """Names for a file without a header (Kaggle's layout has none), or None where the first row is one."""
+    """Column names for a file without a header (Kaggle's layout has none), or None where the first row is a header."""
     first = pd.read_csv(source, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
     if "text" in first:
         return None

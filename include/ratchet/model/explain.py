@@ -1,7 +1,7 @@
-"""Why a model answered as it did: the words and word pairs of a review, and how much each weighed.
+"""Explains a prediction: what each word and word pair of a review contributes to the score.
 
-A model is linear, so its score is the sum of what each n-gram contributes, and this is exact, not an estimate. Columns
-are hashed and say no words; but the words of the review at hand are known, and hashing them again finds their columns.
+A model is linear, so its score is the sum of the contributions, and the explanation is exact, not an estimate. Columns
+are hashes, from which no word can be read; but the words of the review are known, and hashing them finds their columns.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Explanation:
-    """The score of a review in its parts: `intercept`, the contributions of `terms`, and `others` sum to `score`.
+    """The parts of a review's score: `intercept`, the contributions of `terms`, and `others` sum to `score`.
 
-    `terms` are the weightiest n-grams with their signed contributions, weightiest first; what the model does not know
-    contributes nothing. N-grams of the review that share a column are one to the model, so they are here: `a / b`.
+    `terms` are the n-grams with the largest contributions and those contributions, signed, largest first. N-grams that
+    the model does not know contribute nothing. N-grams of the review that share a column are named together: `a / b`.
     """
 
     score: float
@@ -38,25 +38,25 @@ class Explanation:
 
 
 def explain(model: Model, document: str, counts: Counts, most: int) -> Explanation:
-    """The `most` weightiest parts of the score of one document, of which `counts` must be `count([document])`."""
+    """The score of one document with its `most` largest contributions; `counts` must be `count([document])`."""
     columns, values = counts.columns, counts.values
     idf, coefficients = model.table[columns].T.astype(np.float64)
     weights = (1.0 + np.log(values)) * idf
     length = float(np.sqrt(weights @ weights)) or 1.0
     contributions = weights * coefficients / length
-    heaviest = np.argsort(-np.abs(contributions), kind="stable")[:most]
-    heaviest = heaviest[contributions[heaviest] != 0]
-    names = named(document, columns[heaviest])
+    largest = np.argsort(-np.abs(contributions), kind="stable")[:most]
+    largest = largest[contributions[largest] != 0]
+    names = named(document, columns[largest])
     return Explanation(
         score=model.card.intercept + float(contributions.sum()),
         intercept=model.card.intercept,
-        terms=[(SHARED.join(names[int(columns[place])]), float(contributions[place])) for place in heaviest],
-        others=float(np.delete(contributions, heaviest).sum()),
+        terms=[(SHARED.join(names[int(columns[place])]), float(contributions[place])) for place in largest],
+        others=float(np.delete(contributions, largest).sum()),
     )
 
 
 def named(document: str, wanted: Array) -> dict[int, list[str]]:
-    """The distinct n-grams of a document in some columns: words before pairs, each in the order of its first place."""
+    """The distinct n-grams of a document by column, for the columns `wanted`: words before pairs, in their order."""
     words = WORD.findall(document.lower())
     singles, pairs = list(dict.fromkeys(words)), list(dict.fromkeys(pairwise(words)))
     joined = [f"{first} {second}" for first, second in pairs]
@@ -71,9 +71,9 @@ def named(document: str, wanted: Array) -> dict[int, list[str]]:
 
 
 def _totals(ngrams: list[str]) -> Array:
-    """The sum of the columns in each n-gram, shape (n,): of a word its own; of a pair that of both words and its own.
+    """The sum of the columns of all terms in each n-gram, shape (n,): for a pair, its own and those of its two words.
 
-    So columns are found by the very kernel that hashed the review.
+    The columns come from the kernel that hashed the review, so both agree for any text.
     """
     if not ngrams:
         return np.empty(0, np.int64)

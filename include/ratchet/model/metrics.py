@@ -1,14 +1,22 @@
-"""How good predictions are: the figures that every run logs. Their definitions are scikit-learn's."""
+"""The metrics that every training run logs, defined as in scikit-learn, which jobs do without."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-BINS = 15
+Array = np.ndarray[Any, Any]
+
+BINS = 15  # of the probability, for the calibration error
+EPSILON = np.finfo(np.float64).eps  # the log loss clips probabilities to [EPSILON, 1 - EPSILON]
 
 
-def metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """The figures for labels in {0, 1} and probabilities of label 1, both of shape (n,)."""
+def metrics(labels: Array, probabilities: Array) -> dict[str, float]:
+    """The metrics of labels in {0, 1} and probabilities of label 1, both of shape (n,).
+
+    A metric that is not defined for them is left out: ROC AUC where only one class occurs.
+    """
     table = np.bincount(2 * labels.astype(int) + (probabilities >= 0.5), minlength=4)
     tn, fp, fn, tp = (float(cell) for cell in table)
     clipped = np.clip(probabilities, EPSILON, 1 - EPSILON)
@@ -24,26 +32,26 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
 
 
-EPSILON = np.finfo(np.float64).eps  # a probability of 0 or 1 counts as this far from it
-
-
 def _macro_f1(tn: float, fp: float, fn: float, tp: float) -> float:
-    """The mean over the classes that occur, among labels or answers."""
+    """The mean F1 over the classes that occur among labels or predictions."""
     found = [2 * right / (2 * right + fp + fn) for right in (tn, tp) if right + fp + fn]
     return sum(found) / len(found)
 
 
-def _roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The share of pairs of both classes in which the positive one has the higher probability; a tie is half of one."""
+def _roc_auc(labels: Array, probabilities: Array) -> float:
+    """The share of pairs of both classes in which the positive one has the higher probability; a tie counts half.
+
+    From the ranks of the probabilities, as the Mann-Whitney U statistic; NaN where one class is missing.
+    """
     positive = labels > 0
     pairs = positive.sum() * (~positive).sum()
     _, place, ties = np.unique(probabilities, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place]  # from 1, those of a tie in their middle
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[place]  # from 1; a tie has its mean rank
     above = ranks[positive].sum() - positive.sum() * (positive.sum() + 1) / 2
     return float(above / pairs) if pairs else float("nan")
 
 
-def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def calibration_error(labels: Array, probabilities: Array) -> float:
     """Expected calibration error with 15 equal-width bins of the probability of label 1 (Naeini et al., AAAI 2015)."""
     where = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     sizes = np.bincount(where, minlength=BINS)

@@ -1,4 +1,4 @@
-"""Sublinear TF-IDF of stored counts and a linear score of it, compiled: no weighted copy is ever made."""
+"""The linear score of a review's sublinear TF-IDF, computed from stored counts without a weighted copy of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from ratchet.features.ngram_counts import BITS, COLUMN, DIMENSIONS, MOST, Counts
 from ratchet.kernels.runtime import compiled, in_slices
 
-ROWS = 2048  # of one slice: about a millisecond
+ROWS = 2048  # reviews of one slice: about a millisecond
 TF = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, MOST + 1))])
 
 
 def scores(counts: Counts, weights: np.ndarray[Any, Any], intercept: float) -> np.ndarray[Any, Any]:
     """Score of every review, shape (n,): its TF-IDF, scaled to length 1, times the coefficients, plus the intercept.
 
-    `weights` has shape (2^22, 2): idf and coefficient by column. A column of idf 0 is in neither score nor length.
+    `weights` has shape (2^22, 2): idf and coefficient by column. A column of idf 0 counts in neither score nor length.
+    The weighting is that of scikit-learn's `TfidfTransformer(sublinear_tf=True)`.
     """
     found = np.empty(len(counts))
     stored = counts.starts, counts.terms, counts.high_at, counts.high
@@ -25,7 +26,10 @@ def scores(counts: Counts, weights: np.ndarray[Any, Any], intercept: float) -> n
 
 
 def table(columns: np.ndarray[Any, Any], *values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Values by column, shape (2^22, number of values), 0 elsewhere."""
+    """A row for every column of the features, shape (2^22, v), float32.
+
+    `columns` (c,) are those with values, `values` v arrays of shape (c,); other rows are 0.
+    """
     found = np.zeros((DIMENSIONS, len(values)), np.float32)
     _spread(columns, np.stack(values, axis=1), found)
     return found

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import structlog
 
 from ratchet.errors import ArtifactError, IntegrityError
-from ratchet.features import featurize
-from ratchet.features.featurize import Features
+from ratchet.features import feature_files
+from ratchet.features.feature_files import Features
 from ratchet.jobs import catalogue, keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
@@ -61,7 +61,7 @@ def evaluate(
     )
     with ThreadPoolExecutor(max_workers=1) as aside:  # a fresh process takes seconds to import, so it works meanwhile
         probed = aside.submit(_probe, context, best)
-        test, opponent = featurize.load(context.storage, test_made, "test"), _champion(champion, registry)
+        test, opponent = feature_files.load(context.storage, test_made, "test"), _champion(champion, registry)
     pictures = context.folder / "plots"
     try:
         measured = _compare(unmeasured, probed.result(), opponent, test, pictures)
@@ -164,9 +164,9 @@ def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: M
     for prefix, current in wanted.items():
         if current is None or current.digest != trained.inputs[prefix]:
             return f"it was trained on {prefix} as it was before its reviews changed"
-    tested = featurize.review_ids(storage, test)
+    tested = feature_files.review_ids(storage, test)
     for batch, made_by in zip(batches, wanted.values(), strict=True):
-        shared = pc.sum(pc.is_in(featurize.review_ids(storage, made_by), value_set=tested)).as_py()
+        shared = pc.sum(pc.is_in(feature_files.review_ids(storage, made_by), value_set=tested)).as_py()
         if shared:
             return f"{shared} test reviews are also in {batch}"
     return ""
@@ -184,7 +184,7 @@ def score(context: JobContext, batch: str, registry: Registry, ledger: Ledger) -
     if batch in model.card.trained_on:
         context.details["not_scored"] = f"version {champion.version} was trained on {batch}"
         return
-    parts = Features.stack([featurize.load(context.storage, made, part) for part in featurize.PARTS])
+    parts = Features.stack([feature_files.load(context.storage, made, part) for part in feature_files.PARTS])
     context.metrics.update(metrics(parts.labels, model.probabilities(parts.counts)))
     context.rows["scored"] = len(parts.labels)
     registry.note(champion.version, {}, {f"prequential_f1_{batch}": context.metrics["macro_f1"]})

@@ -1,4 +1,4 @@
-"""Review files out of archives, as streams; nothing is written but files this module names itself."""
+"""Unpacks review files from archives, as streams. It writes only files that it names itself, never a member's name."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ DAMAGE = (EOFError, OSError, zlib.error, tarfile.TarError, zipfile.BadZipFile, N
 
 
 def extract(archive: Path, folder: Path) -> dict[str, Path]:
-    """Write the training and test file of a .tgz, .tar.gz or .zip into `folder`: role → file, compressed as inside.
+    """Write the training and test file of a .tgz, .tar.gz or .zip into `folder`; returns role → file.
 
-    What the archive's checksums cover is read to its end and so checked. Raises InputError if it is damaged, if a
-    member could lead out of it, or if it has no training file or two.
+    Files that are compressed in the archive stay compressed. The archive is read to its end, which verifies its
+    checksums. Raises InputError if it is damaged, has a member whose name leads outside, or no training file, or two.
     """
     with intact(archive.name):
         return (_unzip if archive.suffix == ".zip" else _untar)(archive, folder)
@@ -50,21 +50,21 @@ def read_through(path: Path) -> None:
 
 
 def copy(source: IO[bytes] | gzip.GzipFile, target: IO[bytes] | None, name: str) -> int:
-    """Read a stream to its end, into `target` if there is one, saying every 5 s how far it is. Returns its bytes."""
-    done, said = 0, time.monotonic()
+    """Copy a stream to `target`, or only read it to its end; logs progress every 5 s. Returns the number of bytes."""
+    done, logged = 0, time.monotonic()
     while chunk := source.read(CHUNK):
         done += len(chunk)
         if target:
             target.write(chunk)
-        if time.monotonic() - said >= 5:
-            said = time.monotonic()
+        if time.monotonic() - logged >= 5:
+            logged = time.monotonic()
             log.info("reading", file=name, mib=done >> 20)
     return done
 
 
 @contextmanager
 def intact(name: str) -> Iterator[None]:
-    """Turn the ways in which damaged bytes show into one InputError; errors of the disk pass unchanged."""
+    """Raises InputError for each of the errors that damaged bytes cause; errors of the disk pass unchanged."""
     try:
         yield
     except DAMAGE as error:
@@ -82,7 +82,7 @@ def _untar(archive: Path, folder: Path) -> dict[str, Path]:
                 _refuse_unsafe(archive.name, member.name, link=member.issym() or member.islnk())
                 name = member.name.removeprefix("./")
                 if member.isfile() and formats.role_of(name):
-                    # No way back in a stream: unpack each candidate as it passes, choose among all.
+                    # A stream cannot go back: unpack every candidate, choose when all names are known.
                     found[name] = _unpack(tar.extractfile(member), folder, len(names), name)
                     names.append(name)
         copy(stream, None, archive.name)
@@ -104,7 +104,8 @@ def _unzip(archive: Path, folder: Path) -> dict[str, Path]:
 
 
 def _unpack(stream: IO[bytes] | None, folder: Path, number: int, name: str) -> Path:
-    assert stream is not None  # tarfile gives None for what is no regular file
+    if stream is None:  # from tarfile, for a member that is no regular file
+        raise InputError(f"{name} is no regular file. Unpack the archive and give the folder.")
     path = folder / f"member-{number}{formats.suffix_of(name)}"
     with path.open("wb") as file:
         copy(stream, file, name)
@@ -112,7 +113,7 @@ def _unpack(stream: IO[bytes] | None, folder: Path, number: int, name: str) -> P
 
 
 def _refuse_unsafe(archive: str, name: str, *, link: bool) -> None:
-    """Archives of reviews need none of this, so one that has it is not what it says it is."""
+    """Raises InputError for a link, an absolute name or one with `..`: an archive of reviews needs none of them."""
     steps = re.split(r"[/\\]", name)
     flaws = {
         "is a link": link,

@@ -1,4 +1,4 @@
-"""How review files are named, and which of many names are the training and the test file."""
+"""The names of review files: form, compression and role, and the choice of training and test file among many names."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ ARCHIVES = (".tgz", ".tar.gz", ".zip")
 
 
 def is_archive(name: str) -> bool:
+    """Whether a file is an archive, by its name."""
     return name.endswith(ARCHIVES)
 
 
 def role_of(name: str) -> str | None:
-    """`train` or `test` if a file's name (folders before it do not count) says so, else None."""
+    """`train` or `test` if a file's name begins so (folders before it do not count), else None."""
     found = ROLE.fullmatch(name.rpartition("/")[2])
     return found and found["role"]
 
 
 def suffix_of(name: str) -> str:
-    """`.csv`, `.csv.gz`, `.ft.txt.bz2`, … Raises InputError for a name that promises no reviews."""
+    """`.csv`, `.csv.gz`, `.ft.txt.bz2` and so on. Raises InputError for a name without such a suffix."""
     found = FILE.fullmatch(name.rpartition("/")[2])
     if not found:
         raise InputError(
-            f"{name} is no file of reviews by its name. Use .csv or .ft.txt, with .gz or .bz2 behind it if "
+            f"{name} does not have the name of a review file. Use .csv or .ft.txt, followed by .gz or .bz2 if "
             "compressed, or an archive: .tgz, .tar.gz, .zip."
         )
     return found["suffix"]
 
 
 def form_of(name: str) -> str:
-    """`csv` or `fasttext`: how the rows of a file are written. Raises InputError as `suffix_of`."""
+    """The format of a file's rows, `csv` or `fasttext`. Raises InputError as `suffix_of`."""
     suffix = suffix_of(name)
     return next(form for start, form in FORMS.items() if suffix.startswith(start))
 
 
 def sibling_of(name: str) -> str | None:
-    """The name that the test file beside a training file would have, or None if the name names no role."""
+    """The name of the test file that belongs to a training file, or None for a file without the role `train`."""
     folder, slash, last = name.rpartition("/")
     return f"{folder}{slash}test{last.removeprefix('train')}" if role_of(name) == "train" else None
 
 
-def pick(names: Iterable[str], place: str) -> dict[str, str]:
+def pick(names: Iterable[str], location: str) -> dict[str, str]:
     """The training file, and the test file if there is one, among names at most one folder deep: role → name.
 
     Raises InputError if no name is a training file, or if two claim the same role.
@@ -57,11 +58,11 @@ def pick(names: Iterable[str], place: str) -> dict[str, str]:
         if role is None or name.count("/") > 1:
             continue
         if role in picked:
-            raise InputError(f"{place} has two {role} files, {picked[role]} and {name}. Remove one of them.")
+            raise InputError(f"{location} has two {role} files, {picked[role]} and {name}. Remove one of them.")
         picked[role] = name
     if "train" not in picked:
         raise InputError(
-            f"{place} has no training file. Name it train.csv, train.csv.gz or train.ft.txt.bz2, "
+            f"{location} has no training file. Name it train.csv, train.csv.gz or train.ft.txt.bz2, "
             "at the top or one folder down."
         )
     return picked

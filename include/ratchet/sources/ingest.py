@@ -1,4 +1,4 @@
-"""The first job: a source's files enter the store, verified, under names that say what they are."""
+"""The job `ingest`: verifies the files of a source and puts them into the store under the names of their roles."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ log = structlog.get_logger()
 
 
 def ingest(context: JobContext, source: str, delivery: str, cache: Path) -> None:
-    """Publish `train.…` and, for the seed, `test.…` if the source has one; compressed files stay compressed.
+    """Publish the training file, and for the seed the test file if there is one; compressed files stay compressed.
 
-    `context.details` then holds `order` (`archive`: weeks are contiguous; `shuffled`), `files` (role → name and
-    form, `csv` or `fasttext`) and `source_sha256` (the digest of each original file by its name). Raises as
-    `resolve.bring`.
+    Sets `context.details`: `order` (`archive` if the weeks are contiguous, else `shuffled`), `files` (role → name and
+    form, `csv` or `fasttext`) and `source_sha256` (the digest of each original file by its name). Raises what
+    `resolve.fetch_source` raises.
     """
-    lot = resolve.bring(source, delivery, cache.expanduser(), context.folder)
+    fetched = resolve.fetch_source(source, delivery, cache.expanduser(), context.folder)
     files = {}
-    for role, path in lot.files.items():
+    for role, path in fetched.files.items():
         name = f"{role}{formats.suffix_of(path.name)}"
         context.publish(path, name)
         files[role] = {"name": name, "form": formats.form_of(name)}
         log.info("ingested", file=name, mib=path.stat().st_size >> 20)
     context.details = {
-        "order": lot.order,
+        "order": fetched.order,
         "files": files,
-        "source_sha256": {name: sha256_of(path) for name, path in lot.originals.items()},
+        "source_sha256": {name: sha256_of(path) for name, path in fetched.originals.items()},
     }

@@ -1,4 +1,4 @@
-"""Datasets of Kaggle through its own client, which resumes downloads itself."""
+"""Downloads datasets from Kaggle with its own client, which resumes broken downloads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = structlog.get_logger()
 
 
 def fetch(dataset: str, cache: Path) -> Path:
-    """The dataset `owner/name` as the .zip that Kaggle makes of it, in the cache.
+    """Download the dataset `owner/name` into the cache; returns the .zip that Kaggle makes of it.
 
-    Raises ConfigurationError, before anything is sent, for another form or without credentials, and
-    ServiceUnavailable if Kaggle refuses or does not answer.
+    Raises ConfigurationError for a name of another form or without credentials, before any request, and
+    ServiceUnavailable if Kaggle refuses or does not respond.
     """
     if not re.fullmatch(r"[\w-]+/[\w-]+", dataset):
         raise ConfigurationError(f"{dataset!r} is no Kaggle dataset. Write kaggle:owner/dataset.")
@@ -30,28 +30,28 @@ def fetch(dataset: str, cache: Path) -> Path:
         )
     folder = cache / "kaggle" / dataset
     folder.mkdir(parents=True, exist_ok=True)
-    log.info("asking Kaggle", dataset=dataset)
-    with redirect_stdout(sys.stderr):  # the client prints; stdout belongs to our log
-        from kaggle import api  # authenticates, and makes ~/.config/kaggle, when imported
+    log.info("downloading from Kaggle", dataset=dataset)
+    with redirect_stdout(sys.stderr):  # the client prints; stdout is for our log
+        from kaggle import api  # its import authenticates and creates ~/.config/kaggle
         from requests import RequestException
 
         try:
             api.authenticate()
             api.dataset_download_files(dataset, path=str(folder))
-        except SystemExit as error:  # how the client says that it knows none of the credentials
+        except SystemExit as error:  # the client exits if it accepts none of the credentials
             raise ConfigurationError(
                 f"Kaggle's client accepts no credentials for {dataset}. Make a new token."
             ) from error
         except (RequestException, ValueError) as error:
             raise ServiceUnavailable(
-                f"Kaggle did not give {dataset}: {error}. Check its name, the token, and that its terms are accepted; "
-                "then run again: the download goes on where it stopped."
+                f"Kaggle did not deliver {dataset}: {error}. Check its name and the token, and accept its terms; "
+                "then run again: the download continues where it stopped."
             ) from error
     return folder / f"{dataset.rpartition('/')[2]}.zip"
 
 
 def _has_credentials() -> bool:
-    """Whether any of the places is filled where the client looks."""
+    """Whether there are credentials in any variable or file that the client reads."""
     if os.environ.get("KAGGLE_API_TOKEN") or (os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")):
         return True
     tokens = Path("~/.kaggle").expanduser()

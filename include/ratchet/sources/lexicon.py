@@ -1,4 +1,4 @@
-"""The words that synthetic reviews are made of. Index 0 of a pair is negative, 1 positive, as the labels are."""
+"""The words of synthetic reviews. Index 0 of a pair is negative, 1 positive, as in labels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ NOUNS = {
     "travel": _words("suitcase backpack tent pillow bottle umbrella wallet jacket boots compass"),
     "office": _words("printer keyboard monitor chair lamp stapler scanner notebook shredder desk"),
 }
-NEW_NOUNS = _words("wearable e-scooter smartring hologlass petbot airfryer vlogcam gamepod")  # from the drift week on
+NEW_NOUNS = _words(
+    "wearable e-scooter smartring hologlass petbot airfryer vlogcam gamepod"
+)  # used from the drift week on
 
 ASPECTS = _words("quality design price size sound packaging battery finish story handling colour manual weight service")
 
-# How surely an opinion of this strength agrees with the label, then its words: (negative, positive).
+# The probability that an opinion of this strength agrees with the label, then its words: negative, positive.
 GRADES = (
     (
         0.65,
@@ -51,7 +53,7 @@ GRADES = (
         ),
     ),
 )
-# Never used before the drift week; the first three of the praise were strong blame until then.
+# Used from the drift week on; the first three positive words were strongly negative until then.
 SLANG = (
     _words("mid cringe sus janky meh scuffed cheugy flop trash-tier bricked laggy borked sketchy nerfed salty whack"),
     _words("sick insane wicked slaps goated fire lit bussin based clutch epic valid dope snatched pog elite"),

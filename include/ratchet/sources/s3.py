@@ -1,4 +1,4 @@
-"""Objects of S3 into the cache. A download that broke off goes on from there, if the object is unchanged."""
+"""Downloads objects of S3 into the cache. A broken download continues where it stopped, if the object is unchanged."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ratchet.jobs.storage import sha256_of
 log = structlog.get_logger()
 
 CHUNK = 1 << 20
-TRIES = 5  # connections in a row that may bring nothing
+TRIES = 5  # connections in a row without a byte, after which a download fails
 
 
 def fetch(client: Any, bucket: str, key: str, cache: Path) -> Path:
-    """The object as a file in the cache, named as the key ends. Only bytes that are missing there are asked for.
+    """The object as a file in the cache, named as the last part of the key. Only missing bytes are requested.
 
     The ETag is part of the path: a changed object starts over, and the old version's bytes are removed. The file's
-    SHA-256 lies beside it, and a file that no longer has it is fetched anew. Raises ServiceUnavailable if S3 refuses,
-    if the connection breaks `TRIES` times in a row with nothing gained, or if what arrived is not what S3 holds.
+    SHA-256 is stored beside it, and a file with another digest is downloaded again. Raises ServiceUnavailable if S3
+    refuses, if the connection breaks `TRIES` times in a row without progress, or if the bytes have the wrong checksum.
     """
     uri = f"s3://{bucket}/{key}"
     try:
@@ -56,7 +56,10 @@ def fetch(client: Any, bucket: str, key: str, cache: Path) -> Path:
 
 
 def _check(partial: Path, head: dict[str, Any], uri: str) -> None:
-    """Compare with the ETag where that is an MD5: not with a dash (uploaded in parts), nor encrypted with a KMS key."""
+    """Raises ServiceUnavailable if the file's MD5 is not the ETag.
+
+    The ETag is no MD5 if it has a dash (uploaded in parts) or the object is encrypted with a KMS key.
+    """
     etag = head["ETag"].strip('"')
     if "-" in etag or head.get("ServerSideEncryption", "AES256") != "AES256":
         return
@@ -68,16 +71,16 @@ def _check(partial: Path, head: dict[str, Any], uri: str) -> None:
 
 
 def _complete(client: Any, request: dict[str, str], uri: str, file: IO[bytes], size: int) -> None:
-    """Append to `file` what it lacks of the object's `size` bytes."""
+    """Append the bytes that `file` lacks of the object's `size`."""
     tries = 0
     while (start := file.tell()) < size:
         log.info("downloading", source=uri, from_byte=start, bytes=size)
-        rest = {"Range": f"bytes={start}-"} if start else {}  # of a whole object boto3 checks the checksum, too
+        rest = {"Range": f"bytes={start}-"} if start else {}  # boto3 verifies the checksum of a whole object only
         try:
             _append(client.get_object(**request, **rest)["Body"].iter_chunks(CHUNK), file, uri, size)
         except ClientError as error:
             raise ServiceUnavailable(
-                f"{uri} stopped being readable: {error}. If it was replaced meanwhile, run again: it starts over."
+                f"{uri} can no longer be read: {error}. If it was replaced meanwhile, run again: it starts over."
             ) from error
         except BotoCoreError as error:
             if isinstance(error, FlexibleChecksumError):
@@ -87,16 +90,16 @@ def _complete(client: Any, request: dict[str, str], uri: str, file: IO[bytes], s
             if tries == TRIES:
                 raise ServiceUnavailable(
                     f"The download of {uri} broke off at {file.tell()} of {size} bytes: {error}. "
-                    "Run again: it goes on from there."
+                    "Run again: it continues from there."
                 ) from error
-            log.warning("download broke off, going on", source=uri, at_byte=file.tell(), error=str(error))
+            log.warning("download broke off, continuing", source=uri, at_byte=file.tell(), error=str(error))
             time.sleep(0.1 * 2**tries)
 
 
 def _append(chunks: Any, file: IO[bytes], uri: str, size: int) -> None:
-    said = time.monotonic()
+    logged = time.monotonic()
     for chunk in chunks:
         file.write(chunk)
-        if time.monotonic() - said >= 5:
-            said = time.monotonic()
+        if time.monotonic() - logged >= 5:
+            logged = time.monotonic()
             log.info("downloading", source=uri, mib=file.tell() >> 20, of_mib=size >> 20)

@@ -1,11 +1,10 @@
-"""Synthetic product reviews, for a first look without data. No person wrote them, so scores on them say nothing
-about real reviews. The same parameters give the same bytes.
+"""Synthetic product reviews, for trying the project without data. Scores on them do not carry over to real reviews.
 
-Labels follow opinion words (graded, negated, mixed) and the reputation of the brand. Brands are drawn from a long
-tail, so every week brings new ones and a longer window knows more of them. From the drift week on, a share of the
-reviews is about new products, in slang that was never seen before; three words of blame become praise in it. A
-tenth of the test set is of that kind. Of the training rows 0.2 % are malformed, 0.2 % repeat a row of their week,
-and one in 2,000 repeats a test review: they are for the quarantine.
+The same parameters give the same bytes. Labels follow opinion words (graded, negated, mixed) and the reputation of the
+brand. Brands are drawn from a long tail, so every week has new ones and a longer window knows more of them. From the
+drift week on, a share of the reviews is about new products, in slang that did not occur before, in which three negative
+words are positive. A tenth of the test set is of that kind. Of the training rows 0.2 % are malformed, 0.2 % repeat a
+row of their week, and one in 2,000 repeats a test review; preprocess puts all of these into the quarantine.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ UNTITLED = 0.3
 NEGATED = 0.15
 MISSPELLED = 0.05
 NEW_IN_TEST = 0.1
-MALFORMED = (  # each is refused for another reason
+MALFORMED = (  # each is refused for a different reason
     b'"3","Three stars","There is no class 3 in this layout."\n',
     b'"1","Only two columns"\n',
     b'"2","Empty",""\n',
@@ -38,7 +37,7 @@ MALFORMED = (  # each is refused for another reason
 
 @dataclass(frozen=True)
 class Parameters:
-    """What can be tuned, as in `synthetic:rows=5000&drift_week=none`."""
+    """The parameters of a source such as `synthetic:rows=5000&drift_week=none`."""
 
     rows: int = 20_000  # training rows over all weeks
     test_rows: int = 2_000
@@ -96,7 +95,7 @@ def _weeks(parameters: Parameters, delivery: str) -> Iterable[int]:
 
 def week_rows(parameters: Parameters, week: int) -> Iterator[bytes]:
     """The lines of one week; they depend on no other week."""
-    rng = random.Random(f"{parameters.seed}/{week}")
+    rng = random.Random(f"{parameters.seed}/{week}")  # noqa: S311 - not for cryptography
     first, last = (parameters.rows * edge // parameters.weeks for edge in (week, week + 1))
     drifted = parameters.drift_week is not None and week >= parameters.drift_week
     fresh = parameters.drift if drifted else 0.0
@@ -116,21 +115,21 @@ def week_rows(parameters: Parameters, week: int) -> Iterator[bytes]:
 
 def test_rows(parameters: Parameters) -> Iterator[bytes]:
     """The lines of the test set."""
-    rng = random.Random(f"{parameters.seed}/test")
+    rng = random.Random(f"{parameters.seed}/test")  # noqa: S311 - not for cryptography
     fresh = 0.0 if parameters.drift_week is None else NEW_IN_TEST
     return (_review(rng, parameters.noise, fresh) for _ in range(parameters.test_rows))
 
 
 @cache
 def _brand(number: int) -> tuple[str, float]:
-    """Name and reputation (chance of a happy customer) of a made-up brand."""
-    rng = random.Random(number)
+    """Name and reputation (probability of a positive review) of an invented brand."""
+    rng = random.Random(number)  # noqa: S311 - not for cryptography
     name = "".join(rng.choices(lexicon.SYLLABLES, k=3)).capitalize()
     return name, rng.choice((0.12, 0.3, 0.5, 0.7, 0.88))
 
 
 def _review(rng: random.Random, noise: float, fresh: float) -> bytes:
-    """One line. The label is drawn from the brand's reputation, the words from the label."""
+    """One line. The label is drawn from the brand's reputation, the words from the label; `noise` labels are wrong."""
     new = rng.random() < fresh
     brand, reputation = _brand(int(BRANDS ** rng.random()))  # log-uniform ranks: Zipf's law
     label = int(rng.random() < (0.5 if new else reputation))
@@ -158,9 +157,9 @@ def _review(rng: random.Random, noise: float, fresh: float) -> bytes:
 
 
 def _opinion(rng: random.Random, label: int, new: bool) -> str:
-    """A word of opinion that agrees with the label as surely as it is strong; sometimes by negating its opposite."""
-    surety, *by_side = (0.9, *lexicon.SLANG) if new else rng.choice(lexicon.GRADES)
-    side = label if rng.random() < surety else 1 - label
+    """A word of opinion. A strong word agrees with the label more often than a weak one; some negate the opposite."""
+    agreement, *by_side = (0.9, *lexicon.SLANG) if new else rng.choice(lexicon.GRADES)
+    side = label if rng.random() < agreement else 1 - label
     if rng.random() < NEGATED:
         return f"{rng.choice(lexicon.NEGATIONS[side])} {rng.choice(by_side[1 - side])}"
     word = rng.choice(by_side[side])

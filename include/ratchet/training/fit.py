@@ -10,8 +10,8 @@ import numpy as np
 import structlog
 
 from ratchet.candidates import CANDIDATES, AnyCandidate, Candidate, SklearnCandidate
-from ratchet.features import featurize, ngram_counts
-from ratchet.features.featurize import Features
+from ratchet.features import feature_files, ngram_counts
+from ratchet.features.feature_files import Features
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic
@@ -115,9 +115,11 @@ def train(context: JobContext, window: Window, candidate: str) -> Fit:
     of the window has no features yet, or features of reviews that have changed since.
     """
     made = {name: features_of(context, name) for name in present(context.storage, window)}
-    training, validation = (featurize.load_all(context.storage, made.values(), part) for part in featurize.PARTS)
+    training, validation = (
+        feature_files.load_all(context.storage, made.values(), part) for part in feature_files.PARTS
+    )
     start = warm_start.load(context, window, candidate, made)
-    context.rows = {part: sum(each.rows[part] for each in made.values()) for part in featurize.PARTS}
+    context.rows = {part: sum(each.rows[part] for each in made.values()) for part in feature_files.PARTS}
     log.info("fit starts", window=str(window), candidate=candidate, **context.rows)
     found = fit(CANDIDATES[candidate], training, validation, str(window), start)
     found = replace(found, model=found.model.with_card(trained_on={name: each.digest for name, each in made.items()}))

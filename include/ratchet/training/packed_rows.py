@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ratchet.features.ngram_counts import BITS, COLUMN, DIMENSIONS, Counts
-from ratchet.features.tensors import let_go
-from ratchet.kernels.jit import prefetch
+from ratchet.features.tensors import release
+from ratchet.kernels.prefetch import prefetch
 from ratchet.kernels.runtime import compiled, in_slices
 from ratchet.model.scoring import TF, tf
 
@@ -103,7 +103,7 @@ def _placed(part: Counts, place_of: Array, unused: int, out: Array) -> tuple[Arr
     stops, high_at = np.empty(len(part), np.int64), np.empty_like(part.high_at)
     arrays = part.starts, part.terms, part.high_at, place_of, unused, out, stops, high_at
     in_slices(lambda first, last: _place(first, last, *arrays), len(part), ROWS)
-    let_go(part.terms)  # otherwise training needs twice the memory
+    release(part.terms)  # otherwise training needs twice the memory
     return part.starts[:-1], stops, high_at
 
 

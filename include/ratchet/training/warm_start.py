@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from ratchet.features.featurize import PARTS
+from ratchet.features.feature_files import PARTS
 from ratchet.features.tensors import mapped
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import JobContext

@@ -1,4 +1,4 @@
-"""Stores for the pages: one in which nothing was done, one with twelve weeks; and a real Postgres."""
+"""Stores for the pages: an empty one and one with twelve weeks; a real Postgres; the dashboard as a process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from local.processes import postgres
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of data in which nothing was done yet; the environment names it."""
+    """An empty folder for data, which RATCHET_STORE names."""
     monkeypatch.setenv("RATCHET_STORE", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
 def weeks(store: Path) -> Path:
-    """Twelve weeks and a rollback."""
+    """The store with twelve weeks and a rollback."""
     twelve_weeks(store)
     return store
 
@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def process(weeks: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`ratchet dashboard` on a free port with a home that cannot be written to, and its address."""
+    """`ratchet dashboard` on a free port with a home directory that is not writable, and its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

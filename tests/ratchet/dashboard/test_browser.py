@@ -13,8 +13,8 @@ from ratchet.dashboard import app
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed.")
 
 
-def test_every_page_is_a_click_away(process: tuple[subprocess.Popen[bytes], str]) -> None:
-    """The menu leads to each page, whose charts are drawn, and back; an address leads there, too."""
+def test_the_menu_opens_every_page(process: tuple[subprocess.Popen[bytes], str]) -> None:
+    """Each entry of the menu opens its page; the address of a page opens it with its charts."""
     _, address = process
     with browser() as tab:
         tab.open(address)
@@ -29,6 +29,6 @@ def test_every_page_is_a_click_away(process: tuple[subprocess.Popen[bytes], str]
 
 
 def links(title: str) -> str:
-    """The entries of the menu with this name, as an expression."""
+    """A JavaScript expression for the entries of the menu with this title."""
     entries = "[...document.querySelectorAll('[data-testid=stSidebarNavLink]')]"
     return f"{entries}.filter(link => link.innerText.trim().endsWith('{title}'))"

@@ -1,4 +1,4 @@
-"""A file of any size passes through little memory."""
+"""A file of any size is read in little memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from ratchet.data.parquet import chunks
 
-NOISE = np.random.default_rng(0).bytes(1 << 24).hex()  # 32 MiB that no compression halves twice
+NOISE = np.random.default_rng(0).bytes(1 << 24).hex()  # 32 MiB that compression reduces to half at most
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_rows_come_in_their_order(path: Path) -> None:
-    """However many are asked for at a time, and of the columns that are asked for."""
+    """For any number of rows at a time, with the requested columns."""
     found = list(chunks(path, 7, columns=["number"]))
     assert {len(chunk) for chunk in found[:-1]} == {7}
     assert pa.Table.from_batches(found).to_pydict() == {"number": list(range(512))}
 
 
-def test_what_was_read_is_let_go(path: Path) -> None:
+def test_memory_of_earlier_rows_is_released(path: Path) -> None:
     """At the end of a file no more of it is in memory than at its beginning."""
     before, most = pa.total_allocated_bytes(), 0
     for _ in chunks(path, 8):

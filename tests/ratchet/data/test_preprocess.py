@@ -1,4 +1,4 @@
-"""Raw files become reviews and a quarantine: nothing is lost, nothing is there twice, and bad deliveries stop."""
+"""Raw files become reviews and a quarantine: no row is lost, no review is there twice, bad deliveries are refused."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ratchet.settings import Settings
 
 
 def good(start: int, stop: int) -> bytes:
-    """Distinct healthy lines, the classes taking turns."""
+    """Distinct valid lines of alternating classes."""
     return b"".join(b'"%d","title","review %d"\n' % (1 + number % 2, number) for number in range(start, stop))
 
 
 def deliver(store: FolderStorage, delivery: str = keys.SEED, **files: bytes) -> None:
-    """What ingest leaves: files by role (`train`, `test`; `train_gz` is compressed) and their manifest."""
+    """The outputs of ingest: files by role (`train`, `test`; `train_gz` is compressed) and their manifest."""
     prefix, outputs, details = keys.raw(delivery), {}, {}
     for role, data in files.items():
         name = role.replace("_", ".csv.") if "_" in role else f"{role}.csv"
@@ -110,11 +110,11 @@ def test_a_bad_row_is_quarantined_with_its_reason(store: FolderStorage, line: by
 
 
 def test_the_quarantine_is_in_the_order_of_the_lines(store: FolderStorage) -> None:
-    """Whoever refused a row, file and line lead through the source from top to bottom."""
+    """Rows refused for any reason are sorted by file and line of the source."""
     deliver(store, train=good(0, 100) + b'"3","t","x"\njunk\n' + good(0, 1), test=good(100, 120) + b"junk\n")
     run(store)
-    places = [(file, line) for file, line, _, _ in quarantined(store)]
-    assert places == [("test.csv", 21), ("train.csv", 101), ("train.csv", 102), ("train.csv", 103)]
+    lines = [(file, line) for file, line, _, _ in quarantined(store)]
+    assert lines == [("test.csv", 21), ("train.csv", 101), ("train.csv", 102), ("train.csv", 103)]
 
 
 def test_of_a_review_in_both_files_the_test_row_stays(store: FolderStorage) -> None:
@@ -128,8 +128,8 @@ def test_of_a_review_in_both_files_the_test_row_stays(store: FolderStorage) -> N
     assert manifest.rows["duplicates"] == manifest.rows["quarantined"] == 11
 
 
-def test_over_five_percent_refused_stops_but_keeps_the_quarantine(store: FolderStorage) -> None:
-    """The summary counts each reason with a sample, and what stood before stands untouched."""
+def test_over_five_percent_refused_is_an_error_and_publishes_the_quarantine(store: FolderStorage) -> None:
+    """The summary counts each reason with a sample, and earlier outputs stay as they are."""
     deliver(store, train=good(0, 100))
     before = run(store)
     deliver(store, train=good(0, 94) + b'"7","t","x"\n' * 4 + b"junk\n" * 2)
@@ -143,14 +143,14 @@ def test_over_five_percent_refused_stops_but_keeps_the_quarantine(store: FolderS
         assert sha256_of(store.root / keys.processed(keys.SEED) / name) == output.sha256
 
 
-def test_five_percent_refused_is_still_healthy(store: FolderStorage) -> None:
+def test_five_percent_refused_is_accepted(store: FolderStorage) -> None:
     """The limit is over 5 %, not at it."""
     deliver(store, train=good(0, 95) + b"junk\n" * 5)
     assert run(store).rows["quarantined"] == 5
 
 
 def test_duplicates_do_not_count_against_a_delivery(store: FolderStorage) -> None:
-    """A file that brings everything twice is not a broken one."""
+    """A file with every review twice is not a broken one."""
     deliver(store, train=good(0, 100) * 2)
     assert run(store).rows["duplicates"] == 100
 
@@ -167,7 +167,7 @@ def test_duplicates_do_not_count_against_a_delivery(store: FolderStorage) -> Non
     ],
 )
 def test_a_source_that_cannot_be_trained_on_is_an_error(store: FolderStorage, files: dict, message: str) -> None:
-    """Empty, one class, nothing new or cut off: each says what is wrong, and no manifest calls it done."""
+    """Empty, one class, nothing new or cut off: the message names the fault, and there is no manifest."""
     deliver(store, **files)
     with pytest.raises(InputError, match=message):
         run(store)
@@ -183,7 +183,7 @@ def test_altered_raw_bytes_are_noticed(store: FolderStorage) -> None:
 
 
 def test_nothing_delivered_names_the_command(store: FolderStorage) -> None:
-    """Without raw files the error says which job makes them."""
+    """Without raw files the error names the job that makes them."""
     with pytest.raises(MissingInput, match="ratchet ingest --delivery seed"):
         run(store)
 
@@ -211,8 +211,8 @@ def cut(store: FolderStorage, delivery: str) -> None:
     Job("split", keys.split(delivery), {}).run(lambda context: split(context, delivery, 2), store, Settings())
 
 
-def test_a_live_delivery_brings_only_what_is_new(ten_weeks: FolderStorage) -> None:
-    """It is held against the test set and every earlier batch, live ones too."""
+def test_a_live_delivery_adds_only_new_reviews(ten_weeks: FolderStorage) -> None:
+    """It is compared with the test set and every earlier batch, live ones too."""
     deliver(ten_weeks, "batch_02", train=good(110, 140))
     run(ten_weeks, "batch_02")
     cut(ten_weeks, "batch_02")
@@ -225,7 +225,7 @@ def test_a_live_delivery_brings_only_what_is_new(ten_weeks: FolderStorage) -> No
 
 
 def test_a_live_delivery_cannot_take_the_place_of_a_seed_batch(ten_weeks: FolderStorage) -> None:
-    """Batches only ever come behind the last."""
+    """A new batch always has a higher number than all others."""
     for taken in ("batch_01", "week_3"):
         deliver(ten_weeks, taken, train=good(200, 220))
         with pytest.raises(ConfigurationError, match="Name the delivery batch_02 or later"):
@@ -244,10 +244,10 @@ pieces = st.sampled_from([b'"', b",", b"\n", b"\0", b"\xff", b"junk", *good(0, 9
 
 @settings(max_examples=100, deadline=None)
 @given(train=st.lists(pieces).map(b"".join), test=st.lists(pieces).map(b"".join))
-def test_whatever_is_read_is_accepted_or_quarantined(train: bytes, test: bytes) -> None:
-    """For any bytes the two files together hold every row that was read, and so does the manifest."""
+def test_every_row_is_accepted_or_quarantined(train: bytes, test: bytes) -> None:
+    """For any bytes, reviews and quarantine together have every row that was read, and so do the manifest's counts."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_judge", lambda tally, prefix: None)
+        patch.setattr(module, "_require_usable", lambda counts, prefix: None)
         store = FolderStorage(Path(folder))
         deliver(store, train=train, test=test)
         rows = run(store).rows

@@ -1,4 +1,4 @@
-"""Bytes become rows or refusals, one for one, and no input can make the reader stop, swallow or swell."""
+"""Every record becomes a row or a refusal; no input stops the reader, loses records or fills its memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def outcomes(data: bytes, **kind: str) -> list[str]:
 
 
 def test_a_kaggle_line_is_one_row_with_its_escapes_undone() -> None:
-    """Doubled quotes, a written newline and a written quote come out as what they stand for."""
+    """Doubled quotes, a written newline and a written quote come out as the characters that they mean."""
     assert read(b'"1","Said ""no""","One\\ntwo \\""three"". "\n') == [Row(1, "1", 'Said "no"', 'One\ntwo "three".')]
 
 
@@ -62,13 +62,13 @@ def test_a_header_is_no_record(header: bytes) -> None:
 
 
 def test_a_header_of_other_columns_stops_the_reading() -> None:
-    """Columns in another order would be read as something they are not."""
+    """Columns in another order would be read as each other."""
     with pytest.raises(InputError, match=r"must be class,title,text"):
         read(b"label,text,title\n" + GOOD)
 
 
 def test_empty_lines_are_no_records() -> None:
-    """A blank line holds nothing that could be lost."""
+    """A blank line has no content that could be lost."""
     assert [row.line for row in read(b"\n" + GOOD + b"\r\n\n" + GOOD + b"\n")] == [2, 5]
 
 
@@ -86,13 +86,13 @@ def test_empty_lines_are_no_records() -> None:
     ],
 )
 def test_a_broken_line_is_refused_alone(line: bytes, reason: str) -> None:
-    """Every fault of form has its reason, and the lines around it are read."""
+    """Every fault of form has its reason, and the lines before and after it are read."""
     text = "Works as it should."
     assert outcomes(GOOD + line + GOOD * 3) == [text, reason, text, text, text]
 
 
 def test_a_refusal_shows_where_and_what() -> None:
-    """Its sample is the beginning of the record, undecodable bytes spelled out."""
+    """Its sample is the beginning of the record, with undecodable bytes as \\xNN."""
     [_, refusal] = read(GOOD + b'"1","t","\xff' + b"x" * 500 + b'"\n')
     assert refusal == Refusal(2, records.NOT_UTF8, ('"1","t","\\xff' + "x" * 500)[:200])
 
@@ -100,26 +100,26 @@ def test_a_refusal_shows_where_and_what() -> None:
 @pytest.mark.parametrize("stray", [b'"1","t","stray " quote"\n', b'"1","t","not closed\n', b'1,t,"bare\n'])
 @pytest.mark.parametrize("again", [3, 5000])
 def test_one_stray_quote_loses_one_line(stray: bytes, again: int) -> None:
-    """Whether or not another stray quote follows near enough to pair with it."""
+    """Whether or not another stray quote follows within the limit of lines."""
     found = outcomes(GOOD + stray + GOOD * again + stray + GOOD)
     assert len(found) == again + 4
     assert sum(text != "Works as it should." for text in found) == 2
 
 
 def test_a_long_review_is_still_a_review() -> None:
-    """Python's own limit of 128 KiB a field does not hold here."""
+    """Python's own limit of 128 KiB a field does not apply here."""
     assert outcomes(b'"1","t","' + b"x" * 500_000 + b'"\n') == ["x" * 500_000]
 
 
-def test_an_open_quote_reaches_only_so_far() -> None:
-    """A record over more lines than the bound is refused line by line instead of held in memory."""
+def test_an_open_quote_extends_over_a_limited_number_of_lines() -> None:
+    """A record over more lines than the limit is refused line by line instead of kept in memory."""
     found = outcomes(b'1,t,"' + b"x\n" * (records.LOOKAHEAD + 1) + b'end"\n')
     assert found[0] == records.UNBALANCED
     assert len(found) == records.LOOKAHEAD + 2
 
 
 def test_a_field_of_100_mb_is_refused_in_little_memory() -> None:
-    """Of a line that is too long only its beginning is kept, while the rest passes by."""
+    """Of a line that is too long only its beginning is in memory."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(GOOD + b'"1","t","')
         for _ in range(100):
@@ -146,7 +146,7 @@ def test_fasttext_lines_are_rows() -> None:
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
-def test_compressed_files_are_unpacked_or_called_damaged(suffix, pack) -> None:
+def test_compressed_files_are_unpacked_or_reported_as_damaged(suffix, pack) -> None:
     """A file that was cut off is an error that names it, never a shorter file."""
     data = b"".join(b'"1","t","text %d"\n' % number for number in range(5000))
     assert len(read(pack(data), f"train.csv{suffix}")) == 5000
@@ -159,7 +159,7 @@ words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 
 
 @given(st.lists(st.tuples(st.sampled_from("12"), words, words)), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
-def test_whatever_a_csv_writer_writes_is_read_back(rows: list[tuple[str, str, str]], quoting: int) -> None:
+def test_the_output_of_a_csv_writer_is_read_back(rows: list[tuple[str, str, str]], quoting: int) -> None:
     """Quotes, commas and newlines in any place come back as they were, in either style of quoting."""
     file = io.StringIO(newline="")
     csv.writer(file, quoting=quoting).writerows(rows)
@@ -174,7 +174,7 @@ garbage = st.lists(
 @settings(max_examples=500)
 @given(garbage)
 def test_every_line_of_garbage_is_accounted_for(data: bytes) -> None:
-    """Records begin on lines of their own, in order, and leave out no line but empty ones and those they span."""
+    """Records begin on different lines, in order; only empty lines and those that a record spans begin none."""
     found = read(data)
     starts = [record.line for record in found]
     assert starts == sorted(set(starts))

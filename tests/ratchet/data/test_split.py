@@ -1,4 +1,4 @@
-"""Batches are equal, hold both classes, and never share a review with the frozen test set."""
+"""Batches have equal sizes and both classes, and never share a review with the frozen test set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ratchet.data import external_sort as arrange
+from ratchet.data import external_sort
 from ratchet.data.schemas import BATCH, REVIEW, review_id
 from ratchet.data.split import split
 from ratchet.errors import InputError, IntegrityError, MissingInput
@@ -28,7 +28,7 @@ def reviews(start: int, stop: int) -> Rows:
 
 
 def deliver(store: FolderStorage, order: str, delivery: str = keys.SEED, **files: Rows) -> None:
-    """What preprocess leaves: reviews by role and their manifest."""
+    """The outputs of preprocess: reviews by role and their manifest."""
     prefix, outputs = keys.processed(delivery), {}
     for role, rows in files.items():
         path = store.root / prefix / f"{role}.parquet"
@@ -54,7 +54,7 @@ def rows_of(store: FolderStorage, batch: str) -> list[dict]:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStorage:
     """An empty store; chunks are small, so that a small set passes through many."""
-    monkeypatch.setattr(arrange, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(external_sort, "CHUNK_ROWS", 64)
     return FolderStorage(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_the_archives_order_is_kept_where_it_means_time(store: FolderStorage) ->
 
 
 def test_shuffled_batches_do_not_depend_on_the_order_of_rows(store: FolderStorage) -> None:
-    """The same set of reviews gives the same bytes, however it was sorted; and that is no order by number."""
+    """The same reviews give the same bytes in any order of rows; and they are not ordered by number."""
     rows = reviews(0, 1500)
     deliver(store, "shuffled", train=rows)
     first = run(store).outputs
@@ -91,7 +91,7 @@ def test_shuffled_batches_do_not_depend_on_the_order_of_rows(store: FolderStorag
 
 
 def test_a_fifth_of_every_batch_validates(store: FolderStorage) -> None:
-    """The share is that of a fair die, in each batch, so it does not hang on what orders the batches."""
+    """In each batch, as in a random sample, so the share does not depend on the order of the batches."""
     deliver(store, "shuffled", train=reviews(0, 20_000), test=reviews(20_000, 20_100))
     run(store)
     for number in range(10):
@@ -101,7 +101,7 @@ def test_a_fifth_of_every_batch_validates(store: FolderStorage) -> None:
 
 
 def test_the_part_of_a_review_is_its_own(store: FolderStorage) -> None:
-    """It stays the same however many batches there are and whatever else is in them."""
+    """It does not depend on the number of batches and the other reviews in them."""
     deliver(store, "shuffled", train=reviews(0, 1000), test=reviews(1000, 1100))
     run(store, 2)
     before = {row["review_id"]: row["part"] for n in range(2) for row in rows_of(store, keys.batch_name(n))}
@@ -124,11 +124,11 @@ def test_without_a_test_file_a_tenth_is_held_out(store: FolderStorage, order: st
     left = [row for number in range(10) for row in rows_of(store, keys.batch_name(number))]
     assert test.isdisjoint(row["review_id"] for row in left)
     validating = sum(row["part"] == "validation" for row in left)
-    assert 0.17 < validating / len(left) < 0.23  # another die: holding out took no more of one part
+    assert 0.17 < validating / len(left) < 0.23  # independent bits: holding out took no more of one part
 
 
 def test_a_shared_review_is_never_published(store: FolderStorage) -> None:
-    """Should preprocess have let one pass, the split stops before it touches the store."""
+    """If preprocess missed one, the split stops before it changes the store."""
     deliver(store, "shuffled", train=reviews(0, 500), test=reviews(499, 600))
     with pytest.raises(IntegrityError, match=r"batch_0\d shares 1 reviews with the test set"):
         run(store)
@@ -136,7 +136,7 @@ def test_a_shared_review_is_never_published(store: FolderStorage) -> None:
 
 
 def test_a_live_delivery_becomes_the_batch_of_its_name(store: FolderStorage) -> None:
-    """It leaves the test set and all earlier batches as they are, and is held against the test set."""
+    """The test set and all earlier batches stay as they are, and the batch is compared with the test set."""
     deliver(store, "shuffled", train=reviews(0, 500), test=reviews(500, 600))
     seed = run(store)
     deliver(store, "archive", "batch_10", train=reviews(600, 700))
@@ -151,16 +151,16 @@ def test_a_live_delivery_becomes_the_batch_of_its_name(store: FolderStorage) -> 
 
 
 def test_a_batch_of_one_class_is_an_error(store: FolderStorage) -> None:
-    """An archive that is sorted by class cannot be cut into weeks as it is."""
+    """An archive that is sorted by class cannot be split into weeks."""
     rows = sorted(reviews(0, 500), key=lambda row: row[1])
     deliver(store, "archive", train=rows, test=reviews(500, 600))
-    with pytest.raises(InputError, match="batch_00 would hold 50 negative and 0 positive"):
+    with pytest.raises(InputError, match="batch_00 would have 50 negative and 0 positive"):
         run(store)
     assert store.list("batches/") == []
 
 
 def test_fewer_reviews_than_batches_is_an_error(store: FolderStorage) -> None:
-    """A batch that would be empty says so."""
+    """The message names the remedy."""
     deliver(store, "archive", train=reviews(0, 4), test=reviews(4, 8))
     with pytest.raises(InputError, match="make fewer batches"):
         run(store)
@@ -176,6 +176,6 @@ def test_altered_reviews_are_noticed(store: FolderStorage) -> None:
 
 
 def test_nothing_processed_names_the_command(store: FolderStorage) -> None:
-    """Without reviews the error says which job makes them."""
+    """Without reviews the error names the job that makes them."""
     with pytest.raises(MissingInput, match="ratchet preprocess --delivery seed"):
         run(store)

@@ -1,4 +1,4 @@
-"""The compiled featurizer: what it counts is what scikit-learn's HashingVectorizer counts, to the bit."""
+"""The compiled featurizer counts as scikit-learn's HashingVectorizer does, to the bit."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def assert_same(counts: Counts, documents: list[str]) -> None:
 @settings(deadline=None, max_examples=300)
 @given(st.lists(texts, min_size=1, max_size=8))
 def test_any_text_is_counted_as_scikit_learn_counts_it(documents: list[str]) -> None:
-    """Whatever the script, the case, the length, and even where the text is no valid Unicode."""
+    """For any script, case and length, and even if the text is no valid Unicode."""
     assert_same(count(documents), documents)
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=8), st.data())
 def test_reviews_are_counted_as_their_documents(reviews: list[tuple[str, str]], data: st.DataObject) -> None:
-    """Straight from Arrow, title and text give what they give as one document, from any part of an array."""
+    """Title and text in Arrow, in any slice of an array, give the same counts as the joined document."""
     clean = [[text.encode("utf-8", "ignore").decode() for text in review] for review in reviews]
     start = data.draw(st.integers(0, len(clean) - 1))
     titles, bodies = (pa.array(column, pa.string()).slice(start) for column in zip(*clean, strict=True))
@@ -64,19 +64,19 @@ def test_reviews_are_counted_as_their_documents(reviews: list[tuple[str, str]], 
 
 
 def test_slices_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows counted by several threads in many slices stay in their order, high counts among them."""
+    """Rows counted by several threads in many slices keep their order, and so do high counts."""
     documents = [f"{'so ' * (number % 7)}good {'aa ' * (MOST + number)}{number}" for number in range(50)]
     monkeypatch.setattr(hashing, "ROWS", 3)
     assert_same(count(documents), documents)
 
 
-def test_no_letter_lies_beyond_the_table() -> None:
+def test_there_is_no_letter_beyond_the_table() -> None:
     """The table of letters ends at U+3FFFF; Python knows none above."""
     assert not any(map(str.isalnum, map(chr, range(len(hashing.letters()), sys.maxunicode + 1))))
 
 
 def test_rows_are_taken_and_stacked_with_their_high_counts() -> None:
-    """A count too high for its 10 bits follows its review wherever that goes."""
+    """A count too high for its 10 bits stays with its review."""
     documents = ["aa " * 5000, "", "good bad", "bb " * MOST + "cc " * (MOST + 1)]
     counts = Counts.stack([count(documents[:1]), count([]), count(documents[1:])])
     assert_same(counts, documents)
@@ -105,7 +105,7 @@ def test_frequencies_of_batches_add_up() -> None:
 
 
 def test_each_kernel_is_compiled_for_one_kind_of_arguments() -> None:
-    """A second kind would cost every fresh process, and every image, the seconds of a second compilation."""
+    """A second kind would cost every new process, and every image, the seconds of a second compilation."""
     count(["naïve"]), count(["good"] * 10)
     count_reviews(pa.array(["é", "a"]), pa.array(["good", "ü"])), count_reviews(pa.array([""]), pa.array(["good"]))
     assert len(hashing._hash_rows.signatures) == 1
@@ -113,12 +113,12 @@ def test_each_kernel_is_compiled_for_one_kind_of_arguments() -> None:
 
 
 @pytest.mark.parametrize("place", ["a file", "folder"])
-def test_kernels_work_wherever_they_can_or_cannot_be_kept(tmp_path: Path, place: str) -> None:
-    """A fresh process compiles or loads them, whether or not NUMBA_CACHE_DIR can hold anything."""
+def test_kernels_run_with_and_without_a_writable_cache(tmp_path: Path, place: str) -> None:
+    """A new process compiles or loads them, whether or not NUMBA_CACHE_DIR is a folder that can be written."""
     (tmp_path / "a file").write_text("")
     script = "from ratchet.features.hashing import count; print(len(count(['a good one']).terms))"
-    where = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / place)}
-    done = subprocess.run([sys.executable, "-c", script], env=where, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / place)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "3\n"
     assert any((tmp_path / "folder").rglob("*.nbc")) == (place == "folder")
 

@@ -1,4 +1,4 @@
-"""Mapped tensors: read as they are written, and out of memory again when they are let go."""
+"""Mapped tensors: they are read as they were written, and leave the memory when they are released."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import psutil
 import pytest
 from safetensors.numpy import save_file
 
-from ratchet.features.tensors import let_go, mapped
+from ratchet.features.tensors import mapped, release
 
 MIB = 1 << 20
 
 
-@pytest.mark.skipif(not psutil.LINUX, reason="only Linux says how much of a process is mapped files")
-def test_what_is_let_go_takes_no_memory_and_is_read_again(tmp_path: Path) -> None:
-    """64 MiB of a file count to this process once they were looked at, and no longer after that."""
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux reports how much of a process is mapped files")
+def test_released_pages_take_no_memory_and_are_read_again(tmp_path: Path) -> None:
+    """64 MiB of a file count to this process once they were read, and no longer after their release."""
     process, written = psutil.Process(), np.arange(8 * MIB, dtype=np.int64)
     save_file({"first": written[:1], "second": written}, tmp_path / "tensors")
     found = mapped(tmp_path / "tensors")
     before = process.memory_info().shared
     assert found["second"].sum() == written.sum()
     assert process.memory_info().shared - before > 60 * MIB
-    let_go(found["second"])
+    release(found["second"])
     assert process.memory_info().shared - before < 4 * MIB
     assert (found["second"] == written).all()
 
 
-def test_what_is_not_mapped_stays() -> None:
-    """An array of this process alone, and a view of it."""
+def test_an_array_that_is_not_mapped_keeps_its_values() -> None:
+    """Also if only a view of it is released."""
     array = np.arange(10)
-    let_go(array)
-    let_go(array[3:])
+    release(array)
+    release(array[3:])
     assert array.sum() == 45

@@ -1,4 +1,4 @@
-"""Work in slices: the same results on any number of cores, and in a process that was forked."""
+"""Slices of rows: the same results on any number of cores, and in a forked process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 
 import pytest
 
-from ratchet.kernels import runtime as compiled
+from ratchet.kernels import runtime
 from ratchet.kernels.runtime import in_slices
 
 
@@ -15,16 +15,16 @@ def squares(rows: int) -> list[int]:
 
 
 @pytest.mark.parametrize("cores", [1, 2, 8])
-def test_slices_come_back_in_their_order(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
-    """Ten at a time, and the last one shorter."""
-    monkeypatch.setattr(compiled, "cpu_count", lambda: cores)
+def test_results_are_in_the_order_of_the_slices(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    """Slices have ten rows, and the last one fewer."""
+    monkeypatch.setattr(runtime, "cpu_count", lambda: cores)
     assert squares(25) == [285, 2185, 2430]
     assert squares(0) == []
 
 
 def test_a_forked_process_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It inherits the memory of a pool, but none of its threads, and would wait for them for ever."""
-    monkeypatch.setattr(compiled, "cpu_count", lambda: 2)
+    """It inherits the memory of a pool without its threads, and would wait for them without end."""
+    monkeypatch.setattr(runtime, "cpu_count", lambda: 2)
     expected = squares(100)
     with multiprocessing.get_context("fork").Pool(1) as forked:
         assert forked.apply_async(squares, [100]).get(timeout=30) == expected

@@ -1,4 +1,4 @@
-"""Batch scoring: a row of output per row of input, in order, whatever the file is like; or an error in words."""
+"""Batch scoring: a row of output per row of input, in order, for every form of file; or an error with its cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ratchet.model.batch_predict import predict
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """Likes the word `good` and nothing else."""
+    """A model for which only the word `good` counts."""
     columns = count(["good"]).columns
     ones = np.ones(len(columns), np.float32)
     return Model(Card(candidate="linear-svc", window="0-0", intercept=-0.5), columns, ones, ones)
@@ -58,17 +58,17 @@ def test_parquet_is_read_in_chunks(model: Model, tmp_path: Path, monkeypatch: py
     assert (found["row"], found["label"]) == (list(range(60)), [1, 0, 0] * 20)
 
 
-def test_long_work_says_how_far_it_is(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line about every five seconds with the rows done, and none for what is short."""
+def test_long_predictions_log_their_progress(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line about every five seconds with the number of rows, and none for a short file."""
     monkeypatch.setattr(module, "ROWS", 7)
     pd.DataFrame({"text": ["good"] * 20}).to_parquet(tmp_path / "in.parquet")
     with capture_logs() as quiet:
         predict(model, tmp_path / "in.parquet", tmp_path / "out.parquet")
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=itertools.count(step=5).__next__))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         predict(model, tmp_path / "in.parquet", tmp_path / "out.parquet")
     assert quiet == []
-    assert [(line["event"], line["log_level"], line["rows"]) for line in said] == [
+    assert [(line["event"], line["log_level"], line["rows"]) for line in logged] == [
         ("predicting", "info", rows) for rows in (7, 14, 20)
     ]
 
@@ -92,11 +92,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_an_error_and_leaves_nothing(model: Model, tmp_path: Path, name: str) -> None:
-    """InputError says what is wrong, and no output is left, half or whole."""
-    content, says = BROKEN[name]
+def test_a_broken_file_is_an_error_and_leaves_no_output(model: Model, tmp_path: Path, name: str) -> None:
+    """InputError names the cause, and no output is left, partial or complete."""
+    content, message = BROKEN[name]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         predict(model, tmp_path / name, tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

@@ -1,4 +1,4 @@
-"""Explanations: the words are the featurizer's own, and what they contribute is the score, no more and no less."""
+"""Explanations name the featurizer's own n-grams, and their contributions sum to the score."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ texts = st.one_of(
 
 
 def model(seed: int = 0, known: float = 0.7) -> Model:
-    """A model that knows a random part of all columns."""
+    """A model with weights for a random part of all columns."""
     rng = np.random.default_rng(seed)
     columns = np.flatnonzero(rng.random(DIMENSIONS) < known).astype(np.uint32)
     idf, coefficients = (rng.random((2, len(columns))) + np.array([[1], [-0.5]])).astype(np.float32)
@@ -50,7 +50,7 @@ def test_the_terms_are_those_of_scikit_learn(document: str) -> None:
 @settings(deadline=None, max_examples=300)
 @given(texts, st.integers(1, 20))
 def test_the_parts_sum_to_the_score(document: str, most: int) -> None:
-    """Intercept and contributions give the very score that the model's kernel gives, however many are named."""
+    """Intercept and contributions sum to the score of the model's kernel, for any number of named terms."""
     counts = count([document])
     parts, all_parts = explain(MODEL, document, counts, most), explain(MODEL, document, counts, ALL)
     for each in (parts, all_parts):
@@ -65,7 +65,7 @@ def test_the_parts_sum_to_the_score(document: str, most: int) -> None:
 
 
 def test_words_that_share_a_column_are_named_together() -> None:
-    """The model cannot tell them apart, so neither does the explanation; each has its words once."""
+    """The model cannot distinguish them, so the explanation names both; each word occurs once."""
     words = [f"w{number}" for number in range(10_000)]
     columns = count(words).columns
     first = next(number for number in range(len(words)) if (columns[:number] == columns[number]).any())
@@ -76,8 +76,8 @@ def test_words_that_share_a_column_are_named_together() -> None:
     assert len(parts.terms) == 3  # of both words, and of two pairs
 
 
-def test_a_term_speaks_for_its_label() -> None:
-    """Praise above 0, blame below, and what the model does not know is left out."""
+def test_a_contribution_has_the_sign_of_its_label() -> None:
+    """Positive words are above 0, negative ones below, and words that the model does not know are left out."""
     columns = count(["great", "awful"]).columns
     order = np.argsort(columns)
     idf, coefficients = np.ones(2, np.float32), np.array([2.0, -1.0], np.float32)
@@ -91,6 +91,6 @@ def test_a_term_speaks_for_its_label() -> None:
 
 @pytest.mark.parametrize("document", ["", "a", "!"])
 def test_a_review_without_words_has_the_intercept_alone(document: str) -> None:
-    """There is nothing to weigh, and nothing is divided by zero."""
+    """There are no terms, and no division by zero."""
     parts = explain(MODEL, document, count([document]), ALL)
     assert (parts.terms, parts.others, parts.score) == ([], 0, MODEL.card.intercept)

@@ -1,4 +1,4 @@
-"""The figures of a run are scikit-learn's."""
+"""The metrics of a run are scikit-learn's."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ratchet.training.fit import sigmoid
 CASES = {
     "usual": (np.random.default_rng(0).integers(0, 2, 500), np.random.default_rng(1).random(500)),
     "ties": (np.random.default_rng(0).integers(0, 2, 500), np.random.default_rng(1).integers(0, 4, 500) / 3),
-    "one answer": (np.array([0, 1, 1]), np.array([0.9, 0.8, 0.7])),
-    "all right": (np.array([0, 1, 1]), np.array([0.0, 1.0, 0.7])),
+    "one predicted class": (np.array([0, 1, 1]), np.array([0.9, 0.8, 0.7])),
+    "all correct": (np.array([0, 1, 1]), np.array([0.0, 1.0, 0.7])),
     "one class": (np.array([1, 1, 1]), np.array([0.2, 0.8, 0.7])),
-    "one class, all right": (np.array([1, 1]), np.array([0.6, 1.0])),
+    "one class, all correct": (np.array([1, 1]), np.array([0.6, 1.0])),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_figures_are_scikit_learns(name: str) -> None:
-    """Ties, single classes and certain answers included; what is not defined is left out."""
+def test_metrics_are_scikit_learns(name: str) -> None:
+    """Also for ties, single classes and probabilities of 0 and 1; a metric that is not defined is left out."""
     labels, probabilities = CASES[name]
-    answers = probabilities >= 0.5
+    predicted = probabilities >= 0.5
     expected = {
-        "accuracy": accuracy_score(labels, answers),
-        "precision": precision_score(labels, answers, zero_division=0.0),
-        "recall": recall_score(labels, answers, zero_division=0.0),
-        "macro_f1": f1_score(labels, answers, average="macro"),
+        "accuracy": accuracy_score(labels, predicted),
+        "precision": precision_score(labels, predicted, zero_division=0.0),
+        "recall": recall_score(labels, predicted, zero_division=0.0),
+        "macro_f1": f1_score(labels, predicted, average="macro"),
         "log_loss": log_loss(labels, probabilities, labels=[0, 1]),
     }
     if len(set(labels.tolist())) == 2:
@@ -42,10 +42,10 @@ def test_figures_are_scikit_learns(name: str) -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 5.0])
 def test_the_sigmoid_is_scikit_learns(noise: float) -> None:
-    """Probabilities equal those of its LogisticRegression(C=1e6), for labels that scores separate, too."""
-    dice = np.random.default_rng(0)
-    scores = dice.normal(size=1000)
-    labels = (scores + noise * dice.normal(size=1000) > 0.3).astype(np.int8)
+    """Probabilities equal those of its LogisticRegression(C=1e6), also for labels that the scores separate."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=1000)
+    labels = (scores + noise * rng.normal(size=1000) > 0.3).astype(np.int8)
     slope, offset = sigmoid(scores, labels)
     theirs = LogisticRegression(C=1e6, tol=1e-10, max_iter=10_000).fit(scores.reshape(-1, 1), labels)
     expected = theirs.predict_proba(scores.reshape(-1, 1))[:, 1]

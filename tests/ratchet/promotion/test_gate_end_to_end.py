@@ -20,8 +20,8 @@ from mlflow.tracking import MlflowClient
 from harness.jobs import BOTH, Bench
 from ratchet.candidates import FEATURIZER, Candidate
 from ratchet.errors import ArtifactError, LedgerError, ServiceUnavailable
-from ratchet.features import featurize
-from ratchet.features.featurize import Features
+from ratchet.features import feature_files
+from ratchet.features.feature_files import Features
 from ratchet.jobs import keys
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.ledger.store import Decision
@@ -92,7 +92,7 @@ def relabelled(part: Features, labels: np.ndarray) -> Features:
 
 def held_out(bench: Bench) -> Features:
     made = bench.manifest(keys.features(FEATURIZER, keys.TEST))
-    return featurize.load(FolderStorage(bench.store), made, "test")
+    return feature_files.load(FolderStorage(bench.store), made, "test")
 
 
 def test_week_0_keeps_the_better_of_two_candidates(bench: Bench) -> None:
@@ -230,10 +230,10 @@ def test_trained_on_other_batches(bench: Bench) -> None:
 def test_trained_on_test_reviews(bench: Bench, tmp_path: Path) -> None:
     """A batch that shares reviews with the test set is found out by their ids."""
     prefix, test = (keys.features(FEATURIZER, batch) for batch in ("batch_01", keys.TEST))
-    ids = bench.store / prefix / featurize.IDS
+    ids = bench.store / prefix / feature_files.IDS
     shutil.copy(ids, tmp_path)
     honest = bench.manifest(prefix).model_dump()["outputs"]
-    shutil.copy(bench.store / test / featurize.IDS, ids)
+    shutil.copy(bench.store / test / feature_files.IDS, ids)
     bench.rewrite(prefix, outputs=honest | {ids.name: bench.manifest(test).model_dump()["outputs"][ids.name]})
     try:
         decision = bench.week("0-1", FORCE)

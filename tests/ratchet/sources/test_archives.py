@@ -1,4 +1,4 @@
-"""Review files out of archives, and archives that are refused."""
+"""Review files are unpacked from archives, and unsafe or damaged archives are refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def packed(folder: Path, kind: str, members: Members) -> Path:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where members are unpacked."""
+    """The folder into which members are unpacked."""
     folder = tmp_path / "out"
     folder.mkdir()
     return folder
@@ -55,8 +55,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("folder", ["", "./", "amazon_review_polarity_csv/"])
-def test_both_files_come_out(tmp_path: Path, out: Path, kind: str, folder: str) -> None:
-    """At the top or one folder down, training and test file come out as they were; the rest stays inside."""
+def test_both_files_are_unpacked(tmp_path: Path, out: Path, kind: str, folder: str) -> None:
+    """At the top or one folder down, training and test file keep their bytes; other members are not unpacked."""
     members = [(f"{folder}readme.txt", b"hello"), (f"{folder}train.csv", ROWS), (f"{folder}test.csv", ROWS[:50])]
     found = archives.extract(packed(tmp_path, kind, members), out)
     assert {role: path.read_bytes() for role, path in found.items()} == {"train": ROWS, "test": ROWS[:50]}
@@ -73,7 +73,7 @@ def test_compressed_members_stay_compressed(tmp_path: Path, out: Path, kind: str
 
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
 def test_a_truncated_archive_is_found(tmp_path: Path, out: Path, kind: str, keep: float) -> None:
-    """Wherever it was cut off, even behind the last member, the message says what to do."""
+    """At any place, even after the last member, and the message names the remedy."""
     path = packed(tmp_path, kind, [("train.csv", os.urandom(100_000)), ("notes.bin", os.urandom(100_000))])
     os.truncate(path, int(path.stat().st_size * keep))
     with pytest.raises(InputError, match=r"reviews\.\S+ ends in the middle or is damaged .* Download it again"):
@@ -154,28 +154,28 @@ def test_an_encrypted_member_is_refused(tmp_path: Path, out: Path) -> None:
 
 @pytest.mark.parametrize("names", [["readme.txt"], ["test.csv"], ["a/b/train.csv"]])
 def test_an_archive_without_a_training_file_is_refused(tmp_path: Path, out: Path, kind: str, names: list[str]) -> None:
-    """Also if there is only a test file, or a training file lies too deep."""
+    """Also if there is only a test file, or the training file is too many folders down."""
     with pytest.raises(InputError, match="has no training file"):
         archives.extract(packed(tmp_path, kind, [(name, ROWS) for name in names]), out)
 
 
 @pytest.mark.parametrize("names", [["train.csv", "a/train.csv"], ["train.csv", "train.ft.txt.bz2"]])
 def test_two_training_files_are_refused(tmp_path: Path, out: Path, kind: str, names: list[str]) -> None:
-    """Which one is meant is for the user to say."""
+    """The user must remove one of them."""
     with pytest.raises(InputError, match="has two train files"):
         archives.extract(packed(tmp_path, kind, [(name, ROWS) for name in names]), out)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_one_name_twice_is_refused(tmp_path: Path, out: Path, kind: str) -> None:
-    """Archives can hold a name twice; neither is taken."""
+    """Archives can have two members of one name; neither is chosen."""
     with pytest.raises(InputError, match="has two train files"):
         archives.extract(packed(tmp_path, kind, [("train.csv", ROWS), ("train.csv", ROWS[:50])]), out)
 
 
 @pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
 def test_a_compressed_file_is_read_to_its_end(tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes]) -> None:
-    """A whole file passes; one that lacks its last bytes, or holds nothing, does not."""
+    """A complete file passes; one that lacks its last bytes, or is empty, does not."""
     path = tmp_path / f"train.csv{suffix}"
     path.write_bytes(compress(ROWS))
     archives.read_through(path)
@@ -187,7 +187,7 @@ def test_a_compressed_file_is_read_to_its_end(tmp_path: Path, suffix: str, compr
         archives.read_through(path)
 
 
-def test_an_error_of_the_disk_is_not_called_damage(tmp_path: Path, kind: str) -> None:
-    """Where the folder to unpack into is missing, the error says so and not that the archive is bad."""
+def test_an_error_of_the_disk_is_not_reported_as_damage(tmp_path: Path, kind: str) -> None:
+    """If the folder to unpack into is missing, the error names that, not a bad archive."""
     with pytest.raises(FileNotFoundError):
         archives.extract(packed(tmp_path, kind, [("train.csv", ROWS)]), tmp_path / "missing")

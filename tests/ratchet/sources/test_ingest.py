@@ -1,4 +1,4 @@
-"""Every form of source enters the store under a name that says what it is, or is refused."""
+"""The files of every form of source are stored under the name of their role, or the source is refused."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def source(tmp_path: Path) -> Path:
 
 
 def ingested(context: JobContext, source: object, delivery: str = "seed") -> dict[str, bytes]:
-    """What a source becomes in the store: name → bytes."""
+    """The stored files of a source: name → bytes."""
     ingest(context, str(source), delivery, context.folder.parent / "cache")
     return {name: context.storage.read(f"{context.prefix}/{name}") for name in sorted(context.outputs)}
 
 
 def archive(source: Path, files: dict[str, bytes]) -> Path:
-    """A .tgz of the files, as Kaggle lays it out."""
+    """A .tgz of the files, with Kaggle's layout."""
     path = source / "amazon_review_polarity_csv.tgz"
     with tarfile.open(path, "w:gz") as tar:
         for name, data in files.items():
@@ -48,7 +48,7 @@ def archive(source: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_kaggles_archive(context: JobContext, source: Path) -> None:
-    """Its two files are unpacked, and the manifest says what they are and which archive they came from."""
+    """Its two files are unpacked, and the manifest names their roles and the archive that they came from."""
     path = archive(source, {"train.csv": TRAIN, "test.csv": TEST})
     assert ingested(context, path) == {"train.csv": TRAIN, "test.csv": TEST}
     assert context.details == {
@@ -59,7 +59,7 @@ def test_kaggles_archive(context: JobContext, source: Path) -> None:
 
 
 def test_a_zip(context: JobContext, source: Path) -> None:
-    """A zip is unpacked likewise."""
+    """A zip is unpacked, too."""
     with zipfile.ZipFile(source / "reviews.zip", "w") as opened:
         opened.writestr("train.csv", TRAIN)
     assert ingested(context, source / "reviews.zip") == {"train.csv": TRAIN}
@@ -74,8 +74,8 @@ def test_a_folder(context: JobContext, source: Path, below: str) -> None:
     assert ingested(context, source) == {"train.csv.gz": gzip.compress(TRAIN, mtime=0), "test.csv": TEST}
 
 
-def test_a_training_file_brings_its_test_file(context: JobContext, source: Path) -> None:
-    """Beside train.csv, test.csv is taken as well."""
+def test_a_training_file_comes_with_its_test_file(context: JobContext, source: Path) -> None:
+    """With train.csv, test.csv beside it is stored as well."""
     (source / "train.csv").write_bytes(TRAIN)
     (source / "test.csv").write_bytes(TEST)
     assert ingested(context, source / "train.csv") == {"train.csv": TRAIN, "test.csv": TEST}
@@ -97,7 +97,7 @@ def test_the_fasttext_form(context: JobContext, source: Path) -> None:
 
 
 def test_a_later_delivery_has_no_test_file(context: JobContext, source: Path) -> None:
-    """The test set is frozen with the seed: in batch_10 only the training file is taken."""
+    """The test set is frozen with the seed: in batch_10 only the training file is stored."""
     path = archive(source, {"train.csv": TRAIN, "test.csv": TEST})
     assert list(ingested(context, path, "batch_10")) == ["train.csv"]
     context.outputs.clear()
@@ -107,7 +107,7 @@ def test_a_later_delivery_has_no_test_file(context: JobContext, source: Path) ->
 
 
 def test_synthetic_reviews(context: JobContext) -> None:
-    """They are in the order of their weeks, and the manifest says so."""
+    """They are in the order of their weeks, and the manifest records this order."""
     made = ingested(context, "synthetic:rows=500&test_rows=40")
     assert [data.count(b"\n") for data in made.values()] == [40, 500]
     assert context.details["order"] == "archive"
@@ -145,7 +145,7 @@ def test_an_empty_prefix_in_s3_is_refused(context: JobContext, bucket: str) -> N
 
 
 def test_a_damaged_download_is_fetched_again(context: JobContext, bucket: str) -> None:
-    """A truncated object is refused and leaves the cache, so that the next run asks S3 again."""
+    """A truncated object is refused and leaves the cache, so that the next run downloads it again."""
     whole = gzip.compress(TRAIN, mtime=0)
     boto3.client("s3").put_object(Bucket=bucket, Key="train.csv.gz", Body=whole[:-5])
     with pytest.raises(InputError, match="Download it again"):
@@ -167,14 +167,14 @@ def test_a_kaggle_dataset(context: JobContext, tmp_path: Path, monkeypatch: pyte
     assert list(context.details["source_sha256"]) == ["someone-reviews.zip"]
 
 
-def test_a_pin_that_holds(context: JobContext, source: Path) -> None:
-    """A source pinned to its own digest is taken."""
+def test_a_pin_that_matches(context: JobContext, source: Path) -> None:
+    """A source pinned to its own digest is stored."""
     path = archive(source, {"train.csv": TRAIN})
     pin = hashlib.sha256(path.read_bytes()).hexdigest()
     assert ingested(context, f"{path}#sha256={pin}") == {"train.csv": TRAIN}
 
 
-def test_a_pin_that_does_not_hold_spares_the_users_file(context: JobContext, source: Path) -> None:
+def test_a_pin_that_does_not_match_leaves_the_users_file(context: JobContext, source: Path) -> None:
     """Other bytes are refused, nothing enters the store, and a local file stays where it is."""
     (source / "train.csv").write_bytes(TRAIN)
     with pytest.raises(IntegrityError, match="is pinned to 0000"):
@@ -183,8 +183,8 @@ def test_a_pin_that_does_not_hold_spares_the_users_file(context: JobContext, sou
     assert (source / "train.csv").exists()
 
 
-def test_a_pin_that_does_not_hold_removes_the_download(context: JobContext, bucket: str) -> None:
-    """The bad file leaves the cache, so the next run fetches it anew."""
+def test_a_pin_that_does_not_match_removes_the_download(context: JobContext, bucket: str) -> None:
+    """The bad file leaves the cache, so the next run downloads it again."""
     boto3.client("s3").put_object(Bucket=bucket, Key="train.csv", Body=TRAIN)
     with pytest.raises(IntegrityError, match="is pinned to 0000"):
         ingested(context, f"s3://{bucket}/train.csv#sha256={'0' * 64}")
@@ -194,7 +194,7 @@ def test_a_pin_that_does_not_hold_removes_the_download(context: JobContext, buck
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("", "A source is one of: synthetic:"),
         ("nowhere/train.csv", "no file or folder here"),
@@ -206,9 +206,9 @@ def test_a_pin_that_does_not_hold_removes_the_download(context: JobContext, buck
         ("train.csv#sha256=abc", "is no SHA-256"),
     ],
 )
-def test_what_is_no_source_is_refused(context: JobContext, text: str, complaint: str) -> None:
-    """The message says which forms there are, or what is wrong with this one; a password is never repeated."""
-    with pytest.raises(ConfigurationError, match=complaint) as refusal:
+def test_what_is_no_source_is_refused(context: JobContext, text: str, message: str) -> None:
+    """The message lists the forms of sources, or names the fault of this one; it never contains a password."""
+    with pytest.raises(ConfigurationError, match=message) as refusal:
         ingested(context, text)
     assert "secret" not in str(refusal.value)
 
@@ -220,7 +220,7 @@ def test_a_pin_on_a_folder_is_refused(context: JobContext, source: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("files", "complaint"),
+    ("files", "message"),
     [
         ({}, "has no training file"),
         ({"test.csv": TEST}, "has no training file"),
@@ -231,17 +231,17 @@ def test_a_pin_on_a_folder_is_refused(context: JobContext, source: Path) -> None
         ({"train.ft.txt.bz2": bz2.compress(FASTTEXT)[:-5]}, "train.ft.txt.bz2 ends in the middle"),
     ],
 )
-def test_bad_folders_are_refused(context: JobContext, source: Path, files: dict[str, bytes], complaint: str) -> None:
-    """Each is named with what is wrong, and nothing enters the store."""
+def test_bad_folders_are_refused(context: JobContext, source: Path, files: dict[str, bytes], message: str) -> None:
+    """The message names the fault, and nothing is stored."""
     for name, data in files.items():
         (source / name).write_bytes(data)
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises(InputError, match=message):
         ingested(context, source)
     assert not context.outputs
 
 
 def test_a_file_of_another_kind_is_refused(context: JobContext, source: Path) -> None:
-    """A suffix that promises no reviews is answered with those that do."""
+    """For an unknown suffix, the message lists the known ones."""
     (source / "train.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"Use \.csv or \.ft\.txt"):
         ingested(context, source / "train.parquet")

@@ -1,4 +1,4 @@
-"""Downloads that are cut off, resumed, and checked; S3 is ministack, Kaggle's client talks to a server of our own."""
+"""Downloads that break off, continue, and are verified; S3 is ministack, Kaggle's client calls a local server."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ KEY = "in/train.csv.gz"
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing in the code can catch it."""
+    """In place of kill -9: the code cannot catch it."""
 
 
 class Unsteady:
-    """An S3 client that notes which ranges were asked for, and whose bodies fail as they are told to.
+    """An S3 client that records the requested ranges, and whose connections fail in a given order.
 
-    `failures` are the errors of the connections in turn, each after `after` bytes; then all goes well.
+    `failures` are the errors of the first connections, each raised after `after` bytes; later ones do not fail.
     """
 
     def __init__(self, *failures: BaseException, after: int = 1_500_000) -> None:
         self.client = boto3.client("s3")
         self.failures, self.after = list(failures), after
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def head_object(self, **request: Any) -> dict[str, Any]:
         return self.client.head_object(**request)
 
     def get_object(self, **request: Any) -> dict[str, Any]:
-        self.asked.append(request.get("Range", "all"))
-        answer = self.client.get_object(**request)
-        return {**answer, "Body": self} if self._began(answer["Body"]) else answer
+        self.requested.append(request.get("Range", "all"))
+        response = self.client.get_object(**request)
+        return {**response, "Body": self} if self._began(response["Body"]) else response
 
     def _began(self, body: Any) -> bool:
         self.body = body
@@ -69,59 +69,59 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_object_is_downloaded_once(bucket: str, tmp_path: Path) -> None:
-    """The second fetch finds the file in the cache and asks for no byte."""
+    """The second fetch finds the file in the cache and requests no byte."""
     put(bucket, DATA)
-    for asked in (["all"], []):
+    for requested in (["all"], []):
         client = Unsteady()
         path = s3.fetch(client, bucket, KEY, tmp_path)
         assert (path.name, path.read_bytes()) == ("train.csv.gz", DATA)
-        assert client.asked == asked
+        assert client.requested == requested
 
 
 def test_a_killed_download_resumes(bucket: str, tmp_path: Path) -> None:
-    """After a kill in the middle, only the missing bytes are asked for, and the file is whole."""
+    """After a kill in the middle, only the missing bytes are requested, and the file is complete."""
     put(bucket, DATA)
     with pytest.raises(Killed):
         s3.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
     assert not list(tmp_path.rglob("train.csv.gz"))
     client = Unsteady()
     assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
-    assert client.asked == ["bytes=1500000-"]
+    assert client.requested == ["bytes=1500000-"]
 
 
-def test_a_broken_connection_goes_on_by_itself(bucket: str, tmp_path: Path, no_waiting: None) -> None:
-    """Two resets cost two more requests, each for what is missing then."""
+def test_a_broken_connection_is_opened_again(bucket: str, tmp_path: Path, no_waiting: None) -> None:
+    """After two resets there are two more requests, each for the bytes that are then missing."""
     put(bucket, DATA)
     client = Unsteady(broken(), broken(), after=1_000_000)
     assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
-    assert client.asked == ["all", "bytes=1000000-", "bytes=2000000-"]
+    assert client.requested == ["all", "bytes=1000000-", "bytes=2000000-"]
 
 
-def test_a_connection_that_brings_nothing_gives_up(bucket: str, tmp_path: Path, no_waiting: None) -> None:
-    """Five empty answers in a row end in an error that says how far it came, and that it can go on."""
+def test_connections_without_progress_end_in_an_error(bucket: str, tmp_path: Path, no_waiting: None) -> None:
+    """After five empty responses in a row; the message names the bytes downloaded, and that a new run continues."""
     put(bucket, DATA)
     client = Unsteady(*[broken() for _ in range(9)], after=0)
-    with pytest.raises(ServiceUnavailable, match=r"broke off at 0 of 3000000 bytes.*goes on from there"):
+    with pytest.raises(ServiceUnavailable, match=r"broke off at 0 of 3000000 bytes.*continues from there"):
         s3.fetch(client, bucket, KEY, tmp_path)
-    assert len(client.asked) == s3.TRIES
+    assert len(client.requested) == s3.TRIES
 
 
 def test_a_changed_object_starts_over(bucket: str, tmp_path: Path) -> None:
-    """Bytes of another ETag are never continued, and they leave the cache."""
+    """Bytes of another ETag are never continued, and are removed from the cache."""
     put(bucket, DATA)
     with pytest.raises(Killed):
         s3.fetch(Unsteady(Killed()), bucket, KEY, tmp_path)
     put(bucket, DATA[::-1])
     client = Unsteady()
     assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
-    assert client.asked == ["all"]
+    assert client.requested == ["all"]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
         "train.csv.gz", "train.csv.gz.sha256",
     ]  # fmt: skip
 
 
 def test_an_object_replaced_meanwhile_is_refused(bucket: str, tmp_path: Path, no_waiting: None) -> None:
-    """If-Match keeps the halves of two versions apart; the next run takes the new one."""
+    """If-Match prevents a mixture of two versions; the next run downloads the new one."""
     put(bucket, DATA)
     client = Unsteady(broken())
     began = client._began
@@ -136,15 +136,15 @@ def test_an_object_replaced_meanwhile_is_refused(bucket: str, tmp_path: Path, no
     assert s3.fetch(Unsteady(), bucket, KEY, tmp_path).read_bytes() == DATA[::-1]
 
 
-def test_bytes_with_a_wrong_checksum_are_thrown_away(bucket: str, tmp_path: Path, no_waiting: None) -> None:
-    """Where S3's checksum does not hold, the download begins again instead of going on behind bad bytes."""
+def test_bytes_with_a_wrong_checksum_are_discarded(bucket: str, tmp_path: Path, no_waiting: None) -> None:
+    """If S3's checksum does not match, the download starts over instead of continuing after bad bytes."""
     put(bucket, DATA)
     client = Unsteady(FlexibleChecksumError(error_msg="wrong"))
     assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
-    assert client.asked == ["all", "all"]
+    assert client.requested == ["all", "all"]
 
 
-def test_a_resumed_download_with_bad_bytes_is_thrown_away(bucket: str, tmp_path: Path) -> None:
+def test_a_resumed_download_with_bad_bytes_is_discarded(bucket: str, tmp_path: Path) -> None:
     """A first half that the disk altered has the right length but not the ETag's MD5; the next run starts over."""
     put(bucket, DATA)
     with pytest.raises(Killed):
@@ -154,7 +154,7 @@ def test_a_resumed_download_with_bad_bytes_is_thrown_away(bucket: str, tmp_path:
         s3.fetch(Unsteady(), bucket, KEY, tmp_path)
     client = Unsteady()
     assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
-    assert client.asked == ["all"]
+    assert client.requested == ["all"]
 
 
 @pytest.mark.parametrize("changes", [{"ETag": '"abc-2"'}, {"ETag": '"abc"', "ServerSideEncryption": "aws:kms"}])
@@ -167,17 +167,17 @@ def test_an_etag_that_is_no_md5_is_not_compared(changes: dict[str, str], tmp_pat
 
 
 @pytest.mark.parametrize("name", ["train.csv.gz", "train.csv.gz.sha256"])
-def test_an_altered_cache_is_fetched_anew(name: str, bucket: str, tmp_path: Path) -> None:
-    """A cached file that no longer has the SHA-256 beside it is not trusted, whichever of the two was altered."""
+def test_an_altered_cache_is_downloaded_again(name: str, bucket: str, tmp_path: Path) -> None:
+    """A cached file that does not match the SHA-256 beside it is not used; either of the two may be altered."""
     put(bucket, DATA)
     path = s3.fetch(Unsteady(), bucket, KEY, tmp_path)
     path.with_name(name).write_bytes(bytes(64))
     client = Unsteady()
     assert s3.fetch(client, bucket, KEY, tmp_path).read_bytes() == DATA
-    assert client.asked == ["all"]
+    assert client.requested == ["all"]
 
 
-def test_an_unreachable_s3_is_named(tmp_path: Path, bucket: str) -> None:
+def test_an_object_that_cannot_be_read_is_named(tmp_path: Path, bucket: str) -> None:
     """A key that is gone ends in an error with its URI."""
     with pytest.raises(ServiceUnavailable, match="s3://reviews/in/nothing cannot be read"):
         s3.fetch(boto3.client("s3"), bucket, "in/nothing", tmp_path)
@@ -185,7 +185,7 @@ def test_an_unreachable_s3_is_named(tmp_path: Path, bucket: str) -> None:
 
 @pytest.fixture
 def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credentials for Kaggle anywhere its client looks."""
+    """No credentials for Kaggle in any variable or file that its client reads."""
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -193,18 +193,18 @@ def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kaggle(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bytes], list[str]]]:
-    """Call it with a status and a body: Kaggle's real client then gets this answer. Returns what will be asked for."""
+    """A function of status and body: Kaggle's real client gets this response. Returns the list of later requests."""
     monkeypatch.setenv("KAGGLE_USERNAME", "someone")
     monkeypatch.setenv("KAGGLE_KEY", "secret")
     servers = []
 
-    def answer(status: int, body: bytes) -> list[str]:
-        asked: list[str] = []
+    def respond(status: int, body: bytes) -> list[str]:
+        requests: list[str] = []
 
-        class Answer(http.server.BaseHTTPRequestHandler):
+        class Response(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                asked.append(f"{self.path} {self.rfile.read(length).decode()}")
+                requests.append(f"{self.path} {self.rfile.read(length).decode()}")
                 self.send_response(status)
                 self.send_header("Content-Type", "application/zip")
                 self.send_header("Content-Length", str(len(body)))
@@ -215,7 +215,7 @@ def kaggle(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
             def log_message(self, *args: object) -> None: ...
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Response)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         from kaggle import KaggleApi
@@ -225,42 +225,42 @@ def kaggle(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         monkeypatch.setitem(
             kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, f"http://127.0.0.1:{server.server_port}"
         )
-        return asked
+        return requests
 
-    yield answer
+    yield respond
     for server in servers:
         server.shutdown()
         server.server_close()
 
 
 def test_a_kaggle_dataset_is_downloaded_by_its_own_client(kaggle: Any, tmp_path: Path, capsys: Any) -> None:
-    """The dataset is asked for by its name, its zip lies in the cache, and stdout is free of its prints."""
+    """The dataset is requested by its name, its zip is in the cache, and stdout has none of the client's output."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("train.csv", '"2","Fine","It works."\n')
-    asked = kaggle(200, body.getvalue())
+    requests = kaggle(200, body.getvalue())
     path = kaggle_source.fetch("someone/reviews", tmp_path / "cache")
     assert (path.name, path.read_bytes()) == ("reviews.zip", body.getvalue())
-    assert any("someone" in line and "reviews" in line for line in asked)
+    assert any("someone" in line and "reviews" in line for line in requests)
     assert "Dataset URL" not in capsys.readouterr().out
 
 
-def test_a_refusal_by_kaggle_is_passed_on(kaggle: Any, tmp_path: Path) -> None:
+def test_a_refusal_by_kaggle_is_an_error(kaggle: Any, tmp_path: Path) -> None:
     """A 403 ends in an error that names the dataset and what to check."""
     kaggle(403, b"")
-    with pytest.raises(ServiceUnavailable, match=r"did not give someone/reviews: 403.*terms"):
+    with pytest.raises(ServiceUnavailable, match=r"did not deliver someone/reviews: 403.*terms"):
         kaggle_source.fetch("someone/reviews", tmp_path / "cache")
 
 
 def test_kaggle_without_credentials_is_refused_before_any_request(no_credentials: None, tmp_path: Path) -> None:
-    """The message names the variables and the file, and not even the cache is touched."""
+    """The message names the variables and the file, and the cache is not created."""
     with pytest.raises(ConfigurationError, match=r"KAGGLE_USERNAME and KAGGLE_KEY.*kaggle\.json"):
         kaggle_source.fetch("someone/reviews", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("name", ["reviews", "a/b/c", "../x", "a/..", ""])
-def test_what_names_no_dataset_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_name_of_no_dataset_is_refused(name: str, tmp_path: Path) -> None:
     """Only owner/dataset can become a path in the cache."""
     with pytest.raises(ConfigurationError, match="no Kaggle dataset"):
         kaggle_source.fetch(name, tmp_path)

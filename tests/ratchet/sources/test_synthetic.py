@@ -77,7 +77,7 @@ def test_every_week_brings_new_brands() -> None:
     assert len(weeks[5] - set().union(*weeks[:5])) > len(weeks[5]) / 10
 
 
-def test_noise_turns_labels_and_leaves_texts() -> None:
+def test_noise_changes_labels_and_leaves_texts() -> None:
     """Without noise the same texts have other labels in about one row of twenty."""
     noisy, clean = (texts_of_week(Parameters(noise=noise), 0) for noise in (0.05, 0.0))
     assert [line[3:] for line in noisy] == [line[3:] for line in clean]
@@ -92,7 +92,7 @@ def test_a_later_week_is_made_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("colour=red", "no parameter 'colour'"),
         ("rows=many", "rows=many is no int"),
@@ -103,14 +103,14 @@ def test_a_later_week_is_made_alone(tmp_path: Path) -> None:
         ("seed=none", "seed=none is no int"),
     ],
 )
-def test_impossible_parameters_are_refused(text: str, complaint: str) -> None:
+def test_impossible_parameters_are_refused(text: str, message: str) -> None:
     """A wrong name or value is named in the message."""
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=message):
         Parameters.parse(text)
 
 
 def test_parameters_are_read_from_the_source() -> None:
-    """Every value given is taken, in its own type, and the others stay."""
+    """Each value has the type of its parameter, and the others keep their defaults."""
     assert Parameters.parse("rows=50&noise=0.1&drift_week=2") == Parameters(rows=50, noise=0.1, drift_week=2)
 
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from ratchet.candidates import CANDIDATES, Candidate
 from ratchet.features import featurize
 from ratchet.features.document import document
-from ratchet.features.featurize import Features
+from ratchet.features.feature_files import Features
 from ratchet.features.hashing import count
 from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
@@ -58,16 +58,16 @@ def model(request: pytest.FixtureRequest, parts: list[Features]) -> Model:
     return fit(CANDIDATES[request.param], parts[:1], parts[1:2], "0-0").model
 
 
-def test_long_featurizing_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_featurizing_logs_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line about every five seconds, with rows done and rows in all; nothing for what is short."""
     chunks = ["abc", "def", "g"]
     with capture_logs() as quiet:
-        assert list(featurize._telling(chunks, 7)) == chunks
+        assert list(featurize._with_progress(chunks, 7)) == chunks
     monkeypatch.setattr(featurize, "time", SimpleNamespace(monotonic=itertools.count(step=3).__next__))
-    with capture_logs() as said:
-        assert list(featurize._telling(chunks, 7)) == chunks
+    with capture_logs() as logged:
+        assert list(featurize._with_progress(chunks, 7)) == chunks
     assert quiet == []
-    assert [(line["event"], line["rows"], line["of"]) for line in said] == [("featurizing", 6, 7)]
+    assert [(line["event"], line["rows"], line["of"]) for line in logged] == [("featurizing", 6, 7)]
 
 
 def test_scoring_is_scikit_learns(parts: list[Features]) -> None:

@@ -21,7 +21,8 @@ from harness.jobs import Bench
 from ratchet.candidates import CANDIDATES, SklearnCandidate
 from ratchet.errors import ConfigurationError, FitError
 from ratchet.features.document import document
-from ratchet.features.featurize import Features, vectorizer
+from ratchet.features.feature_files import Features
+from ratchet.features.featurize import vectorizer
 from ratchet.features.hashing import count
 from ratchet.jobs import keys
 from ratchet.model import artifact

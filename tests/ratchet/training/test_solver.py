@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from ratchet.candidates import CANDIDATES, GAP, Candidate
 from ratchet.errors import FitError
 from ratchet.features.document import document
-from ratchet.features.featurize import Features
+from ratchet.features.feature_files import Features
 from ratchet.features.hashing import count
 from ratchet.features.ngram_counts import MOST
 from ratchet.sources import synthetic

@@ -1,1 +1,1 @@
-"""One module per page; the module's name is the page's address."""
+"""One module per page; the module's name is the path of the page."""

@@ -1,4 +1,4 @@
-"""The page on decisions: every one, with all its reasons and the evidence it rests on."""
+"""The page Decisions: every decision with its reasons, checks and evidence."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ ACTIONS = ["promote", "keep", "rollback"]
 
 
 def show(settings: DashboardSettings) -> None:
-    """Draw the page from the ledger alone."""
-    components.intro(
+    """Draw the page. It reads the ledger only."""
+    components.page_header(
         "Decisions",
-        "Why the champion is who it is: every decision that was ever made about it, newest first. The ledger only "
-        "ever grows; `ratchet replay ID` computes a verdict again from what it keeps.",
+        "Every promotion, rejection and rollback, newest first, with its reasons. The ledger is append-only; `ratchet "
+        "replay ID` computes a verdict again from the stored evidence.",
     )
-    rows = components.asked("ledger", ledger.decisions, settings)
+    rows = components.load_or_warn("ledger", ledger.decisions, settings)
     if rows is None:
         return
     if not rows:
-        components.empty(
-            "Nothing was decided yet. The first decision comes with week 0: run `ratchet promote --window 0-0`, or "
+        components.empty_state(
+            "There is no decision yet. The first one is for week 0: run `ratchet promote --window 0-0`, or "
             "trigger the DAG `review_sentiment`."
         )
         return
     left, right = st.columns([1, 2])
-    actions = left.pills("Decision", ACTIONS, selection_mode="multi", default=ACTIONS)
-    words = right.text_input("Search", placeholder="words of a window, a version, a reason or a name")
+    actions = left.pills("Kind", ACTIONS, selection_mode="multi", default=ACTIONS)
+    words = right.text_input("Search", placeholder="window, version, reason or author")
     found = ledger.matching(rows, actions, words)
     if not found:
-        st.info(f"None of {len(rows)} decisions is like that. Choose more kinds, or other words.")
+        st.info(f"None of the {len(rows)} decisions matches. Select more kinds, or search for other words.")
         return
     st.text(f"{len(found)} of {len(rows)} decisions")
     st.dataframe(
@@ -49,22 +49,22 @@ def show(settings: DashboardSettings) -> None:
 
 
 def _one(rows: list[Decision]) -> None:
-    """All that the ledger holds of a decision."""
-    st.header("In full")
+    """All details of one decision."""
+    st.header("Details")
     by_id = {row.id: row for row in reversed(rows)}
     row = by_id[st.selectbox("Decision", list(by_id), format_func=lambda each: _title(by_id[each]))]
     st.text("\n".join(f"• {reason}" for reason in row.reasons))
     origin = f"code {row.code_version or 'unknown'}{f', DAG run {row.dag_run}' if row.dag_run else ''}"
-    st.text(f"Decided by {row.decided_by} at {components.minute(row.decided_at)} UTC, {origin}.")
+    st.text(f"Decided by {row.decided_by} at {components.format_minute(row.decided_at)} UTC, {origin}.")
     if row.answer:
-        st.text(f"A person was asked: {row.answer.words}.")
+        st.text(f"Approval: {row.answer.words}.")
     checks = ledger.checks(row)
     if checks:
-        components.checks(checks)
+        components.check_table(checks)
     else:
-        st.text("The gate was not asked, so there are no checks.")
+        st.text("The gate did not judge this decision, so there are no checks.")
     if row.evidence:
-        with st.expander("The evidence, as it is in the ledger"):
+        with st.expander("Evidence as stored in the ledger"):
             st.json(row.evidence, expanded=1)
 
 

@@ -1,4 +1,4 @@
-"""The page on feedback: how many answers have a true label, and how many of those were right."""
+"""The page Feedback: coverage by true labels, accuracy where they are known, champion against challenger."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ WEEKS = 12
 
 
 def show(settings: DashboardSettings) -> None:
-    """Draw the page from the prediction log alone."""
-    components.intro(
+    """Draw the page. It reads the prediction log only."""
+    components.page_header(
         "Feedback",
-        f"How good the answers of the last {WEEKS} weeks turned out to be, where a true label came back. Labels come "
-        "late and not for all, so read the coverage first: a few labels that somebody chose to send say little.",
+        f"Accuracy of the predictions of the last {WEEKS} weeks, where the true label is known. Labels arrive late and "
+        "not for every prediction, so check the coverage first: a few selected labels are not representative.",
     )
     since = datetime.now(UTC) - timedelta(weeks=WEEKS)
-    cells = components.asked("prediction log", predictions.cells, settings, since, "week")
-    if cells is None:
+    counts = components.load_or_warn("prediction log", predictions.counts, settings, since, "week")
+    if counts is None:
         return
-    if cells.empty:
-        components.empty(
-            "No prediction was logged yet. Ask the API something, on the page Try a review, and send what was true "
-            "with `POST /feedback`."
+    if counts.empty:
+        components.empty_state(
+            "There is no prediction in the log yet. Send the API a review, on the page Try a review, and its true "
+            "label with `POST /feedback`."
         )
         return
-    answered = feedback.answered(cells)
+    answered = feedback.without_shadow(counts)
     _coverage(answered)
     accuracy = feedback.accuracy(answered, ["began", "model_version", "arm"])
     if accuracy.empty:
-        components.empty(
-            "No true label came back yet. Send one with `POST /feedback`: the `prediction_id` and the label."
+        components.empty_state(
+            "There is no true label yet. Send one with `POST /feedback`: the `prediction_id` and the label."
         )
         return
     _accuracy(accuracy)
     _arms(settings, since)
 
 
-def _coverage(cells: pd.DataFrame) -> None:
-    table = feedback.coverage(cells)
-    reviews, known = table["reviews"].sum(), table["known"].sum()
-    components.facts(
+def _coverage(counts: pd.DataFrame) -> None:
+    table = feedback.coverage(counts)
+    reviews, labelled = table["reviews"].sum(), table["labelled"].sum()
+    components.metric_row(
         {
-            "Answered": components.count(reviews),
-            "With a true label": components.count(known),
-            "Coverage": f"{known / reviews:.1%}" if reviews else "–",
+            "Predictions": components.format_count(reviews),
+            "With a true label": components.format_count(labelled),
+            "Coverage": f"{labelled / reviews:.1%}" if reviews else "–",
         }
     )
     st.header("Coverage")
@@ -62,8 +62,8 @@ def _coverage(cells: pd.DataFrame) -> None:
         .mark_bar(color=BLUE)
         .encode(
             x=alt.X("week of:N", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("share:Q", title="with a true label", axis=alt.Axis(format="%")),
-            tooltip=["week of", "reviews", "known", alt.Tooltip("share", format=".1%")],
+            y=alt.Y("share:Q", title="share with a true label", axis=alt.Axis(format="%")),
+            tooltip=["week of", "reviews", "labelled", alt.Tooltip("share", format=".1%")],
         ),
         width="stretch",
         height=220,
@@ -72,11 +72,11 @@ def _coverage(cells: pd.DataFrame) -> None:
 
 def _accuracy(table: pd.DataFrame) -> None:
     st.header("Accuracy")
-    st.caption("Of the answers with a true label, by week, version and arm; the bars are 95 % intervals (Wilson).")
+    st.caption("Of the predictions with a true label, by week, version and arm, with 95 % intervals (Wilson).")
     shown = _by_day(table)
     shown["model"] = [f"version {row.model_version}, {row.arm}" for row in shown.itertuples()]
     x = alt.X("week of:N", axis=alt.Axis(labelAngle=0))
-    st.altair_chart(components.ranges(shown, x, "accuracy", "accuracy", "model"), width="stretch")
+    st.altair_chart(components.interval_chart(shown, x, "accuracy", "accuracy", "model"), width="stretch")
 
 
 def _by_day(table: pd.DataFrame) -> pd.DataFrame:
@@ -85,35 +85,37 @@ def _by_day(table: pd.DataFrame) -> pd.DataFrame:
 
 def _arms(settings: DashboardSettings, since: datetime) -> None:
     st.header("Champion and challenger")
-    st.caption("Whoever answers better on real reviews. These verdicts hold however often anybody looks.")
-    found = components.asked("prediction log", experiment.drawn, settings, since)
-    shade = components.asked("prediction log", experiment.shadowed, settings, since)
-    if found:
-        versions = found.experiment
+    st.caption(
+        "Which of the two is right more often on real reviews. The verdicts stay valid however often you check them."
+    )
+    latest = components.load_or_warn("prediction log", experiment.latest_experiment, settings, since)
+    shadow = components.load_or_warn("prediction log", experiment.latest_shadow_comparison, settings, since)
+    if latest:
+        versions = latest.experiment
         arms = {
-            f"Champion, version {versions.champion}": found.champion,
-            f"Challenger, version {versions.challenger}": found.challenger,
+            f"Champion, version {versions.champion}": latest.champion,
+            f"Challenger, version {versions.challenger}": latest.challenger,
         }
-        components.facts(
+        components.metric_row(
             {f"{arm}: {seen.labelled:,} labels of {seen.answered:,}": _right(seen) for arm, seen in arms.items()}
         )
-        _verdict(f"The challenger answers {versions.share:.0%} of the reviews", found.verdict)
-    if shade:
-        about = f"Version {shade.challenger} reads along unheard with version {shade.champion}"
-        _verdict(f"{about}, {shade.seen.rows:,} reviews with a true label", shade.verdict)
-    if not found and not shade:
-        components.empty(
-            "Only the champion reads, so there is nothing to compare. `RATCHET_SERVING_CHALLENGER_SHARE` on the API "
-            "gives the challenger a share of the reviews, `RATCHET_SERVING_SHADOW` lets it read along unheard."
+        _verdict(f"The challenger answers {versions.share:.0%} of the reviews", latest.verdict)
+    if shadow:
+        comparison = f"Version {shadow.challenger} in shadow mode beside version {shadow.champion}"
+        _verdict(f"{comparison}, {shadow.seen.rows:,} reviews with a true label", shadow.verdict)
+    if not latest and not shadow:
+        components.empty_state(
+            "There is no challenger to compare with. On the API, `RATCHET_SERVING_CHALLENGER_SHARE` gives the "
+            "challenger a share of the reviews, and `RATCHET_SERVING_SHADOW` runs it in shadow mode."
         )
 
 
 def _right(seen: Seen) -> str:
-    """The share of right answers among those with a true label."""
+    """The accuracy on the reviews with a true label."""
     return f"{seen.right / seen.labelled:.2%}" if seen.labelled else "–"
 
 
-def _verdict(about: str, verdict: Verdict) -> None:
-    """The conclusion, and the checks that it rests on."""
-    st.markdown(f"{about}: **{verdict.conclusion}**.")
-    components.checks([(check.name, check.passed, check.says) for check in verdict.checks])
+def _verdict(subject: str, verdict: Verdict) -> None:
+    """The conclusion about a comparison, and its checks."""
+    st.markdown(f"{subject}: **{verdict.conclusion}**.")
+    components.check_table([(check.name, check.passed, check.says) for check in verdict.checks])

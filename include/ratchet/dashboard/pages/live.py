@@ -1,4 +1,4 @@
-"""The page on what the API does now, and what it answered of late."""
+"""The page Live: the API's traffic now, and its recent predictions."""
 
 from __future__ import annotations
 
@@ -19,49 +19,51 @@ SPANS = {
     "last 7 days": (timedelta(days=7), "hour", "%d %b"),
     "last 30 days": (timedelta(days=30), "day", "%d %b"),
 }
-"""How far back, counted by what, and how the time axis says it."""
-EVERY = 10  # seconds between two looks of an open page
+"""By name: the time span, the step of counting, and the format of the time axis."""
+REFRESH_SECONDS = 10  # between two scrapes while the page is open
 
 
 def show(settings: DashboardSettings) -> None:
-    """Draw the page; the API's counters and the prediction log stand for themselves."""
-    components.intro(
+    """Draw the page. The API's counters and the prediction log are independent: each is shown without the other."""
+    components.page_header(
         "Live",
-        "How fast the API answers, how often it fails, and what it answers. A distribution that moves without a new "
-        "version means that other reviews are coming in.",
+        "Latency, errors and predictions of the API. If the distribution of predictions changes while the version "
+        "stays the same, the incoming reviews have changed.",
     )
     st.header("The API now")
     if components.has_api(settings):
-        st.fragment(_now, run_every=EVERY)(settings)
-    st.header("What was answered")
+        st.fragment(_now, run_every=REFRESH_SECONDS)(settings)
+    st.header("Predictions")
     _log(settings)
 
 
 def _now(settings: DashboardSettings) -> None:
-    now = components.asked("API", api.look, settings)
+    now = components.load_or_warn("API", api.scrape_metrics, settings)
     if now is None:
-        st.session_state.pop("looks", None)
+        st.session_state.pop("snapshots", None)
         return
-    looks = st.session_state.looks = traffic.remember(st.session_state.get("looks", []), now)
-    counted = traffic.between(looks)
+    snapshots = st.session_state.snapshots = traffic.add_snapshot(st.session_state.get("snapshots", []), now)
+    counted = traffic.measure(snapshots)
     if counted.seconds is None:
-        st.text(f"One look so far: counts since the API started. The next look, in {EVERY} seconds, gives rates.")
+        st.text(f"First measurement: counts since the API started. Rates follow in {REFRESH_SECONDS} seconds.")
     else:
-        st.text(f"Of the last {counted.seconds:.0f} seconds; this part looks again every {EVERY} seconds.")
+        st.text(f"In the last {counted.seconds:.0f} seconds; refreshed every {REFRESH_SECONDS} seconds.")
     _alarms(now.values, counted)
     _traffic(counted)
 
 
 def _alarms(values: prometheus.Values, counted: Traffic) -> None:
-    """What a person has to look at, if there is something."""
+    """Warnings about conditions that need a person."""
     if prometheus.total(values, "ratchet_champion_problem"):
-        st.warning("The API does not serve the ledger's champion, or cannot tell. The page Retraining says why.")
+        st.warning(
+            "The API does not serve the ledger's champion, or cannot read the ledger. The page Retraining shows why."
+        )
     if lost := prometheus.total(values, "ratchet_log_rows_total", outcome="lost"):
         st.error(f"{lost:,.0f} rows of the prediction log were lost since the API started: its spool is full.")
     if waiting := prometheus.total(values, "ratchet_log_spool_bytes"):
-        st.warning(f"{waiting / 1e6:,.1f} MB of the prediction log wait in the API's spool: is the log's database up?")
+        st.warning(f"{waiting / 1e6:,.1f} MB of the prediction log wait in the API's spool. Is the log's database up?")
     if shed := prometheus.total(counted.values, "ratchet_shed_total"):
-        st.warning(f"{shed:,.0f} requests were shed: more came than this API can answer. Start another one.")
+        st.warning(f"{shed:,.0f} requests were refused because the API is overloaded. Start another instance.")
 
 
 def _traffic(counted: Traffic) -> None:
@@ -71,16 +73,16 @@ def _traffic(counted: Traffic) -> None:
     predict = table[table["route"] == "/predict"]
     p99 = "–" if predict.empty or predict["p99"].isna().all() else f"{predict['p99'].iloc[0]:,.1f} ms"
     rate = counted.rate(reviews)
-    components.facts(
+    components.metric_row(
         {
-            "Reviews read": components.count(reviews) if rate is None else f"{rate:,.1f} /s",
+            "Reviews classified": components.format_count(reviews) if rate is None else f"{rate:,.1f} /s",
             "Failed (5xx)": "–" if predict.empty else f"{predict['failed'].iloc[0]:.2%}",
             "p99 of /predict": p99,
-            "Read as positive": f"{positive / reviews:.1%}" if reviews else "–",
+            "Predicted positive": f"{positive / reviews:.1%}" if reviews else "–",
         }
     )
     if table.empty:
-        st.info("Nobody asked anything in this time.")
+        st.info("There were no requests in this time.")
         return
     st.dataframe(
         table.assign(refused=100 * table["refused"], failed=100 * table["failed"]),
@@ -93,14 +95,14 @@ def _traffic(counted: Traffic) -> None:
             **{name: st.column_config.NumberColumn(f"{name}, ms", format="%.1f") for name in ("p50", "p95", "p99")},
         },
     )
-    st.caption("Quantiles are estimated from a histogram; what took longer than its last limit counts as that limit.")
-    found = traffic.probabilities(counted.values)
-    if found["reviews"].sum():
-        st.altair_chart(_histogram(found), width="stretch", height=200)
+    st.caption("Quantiles are estimated from a histogram; a time above its last limit counts as that limit.")
+    histogram = traffic.probability_histogram(counted.values)
+    if histogram["reviews"].sum():
+        st.altair_chart(_histogram(histogram), width="stretch", height=200)
 
 
 def _histogram(table: pd.DataFrame) -> alt.Chart:
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_bar(color=BLUE)
         .encode(
@@ -110,62 +112,68 @@ def _histogram(table: pd.DataFrame) -> alt.Chart:
             tooltip=[alt.Tooltip("low", format=".2f"), alt.Tooltip("high", format=".2f"), "reviews"],
         )
     )
+    return chart
 
 
 def _log(settings: DashboardSettings) -> None:
-    span, step, format = SPANS[st.selectbox("Time", list(SPANS), width=300)]
+    span, step, time_format = SPANS[st.selectbox("Time", list(SPANS), width=300)]
     since = datetime.now(UTC) - span
-    cells = components.asked("prediction log", predictions.cells, settings, since, step)
-    if cells is None:
+    counts = components.load_or_warn("prediction log", predictions.counts, settings, since, step)
+    if counts is None:
         return
-    if cells.empty:
-        components.empty(
-            "No prediction was logged in this time. Ask the API something, on the page Try a review; if it answers and "
-            "nothing comes up here, compare its `RATCHET_SERVING_LOG` with this one's."
+    if counts.empty:
+        components.empty_state(
+            "There is no prediction in the log for this time. Send the API a review, on the page Try a review. If it "
+            "answers and nothing appears here, check that `RATCHET_SERVING_LOG` is the same on the API and here."
         )
         return
-    st.altair_chart(_volume(_named(cells), step, format), width="stretch")
-    found = components.asked("prediction log", predictions.probabilities, settings, since)
-    if found is not None:
-        st.subheader("How sure it was")
-        st.caption("Share of reviews by the probability of positive; the model is sure near 0 and 1, not near 0.5.")
-        st.altair_chart(_distribution(_named(found)), width="stretch")
+    st.altair_chart(_volume(_named(counts), step, time_format), width="stretch")
+    histogram = components.load_or_warn("prediction log", predictions.probability_histogram, settings, since)
+    if histogram is not None:
+        st.subheader("Probabilities")
+        st.caption(
+            "Share of reviews by their probability of being positive. The model is certain near 0 and 1, and uncertain "
+            "near 0.5."
+        )
+        st.altair_chart(_distribution(_named(histogram)), width="stretch")
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(model=[f"version {row.model_version}, {row.arm}" for row in table.itertuples()])
 
 
-def _volume(table: pd.DataFrame, step: str, format: str) -> alt.Chart:
+def _volume(table: pd.DataFrame, step: str, time_format: str) -> alt.Chart:
     totals = table.groupby(["began", "model"], as_index=False)["reviews"].sum()
     unit = {"hour": "utcyearmonthdatehours", "day": "utcyearmonthdate"}[step]
-    axis = alt.Axis(format=format, labelAngle=0, tickCount=7)
-    return (
+    axis = alt.Axis(format=time_format, labelAngle=0, tickCount=7)
+    chart: alt.Chart = (
         alt.Chart(totals)
         .mark_bar()
         .encode(
             x=alt.X(f"{unit}(began):T", title=f"reviews by {step}, UTC", axis=axis),
             y=alt.Y("reviews:Q", title="reviews"),
-            color=_colour(totals, "square"),
+            color=_color(totals, "square"),
             tooltip=[alt.Tooltip("utcyearmonthdatehours(began):T", title="from, UTC"), "model", "reviews"],
         )
     )
+    return chart
 
 
 def _distribution(table: pd.DataFrame) -> alt.Chart:
     tenths = alt.Axis(tickCount=10, format=".1f")
     between = [alt.Tooltip(name, format=".2f") for name in ("low", "high")]
-    return (
-        alt.Chart(predictions.shares(table, "model"))
+    chart: alt.Chart = (
+        alt.Chart(predictions.histogram_shares(table, "model"))
         .mark_line(point=True)
         .encode(
             x=alt.X("middle:Q", title="probability of positive", scale=alt.Scale(domain=[0, 1]), axis=tenths),
             y=alt.Y("share:Q", title="share of reviews", axis=alt.Axis(format=".0%")),
-            color=_colour(table, "circle"),
+            color=_color(table, "circle"),
             tooltip=["model", *between, "reviews", alt.Tooltip("share", format=".1%")],
         )
     )
+    return chart
 
 
-def _colour(table: pd.DataFrame, symbol: str) -> alt.Color:
-    return components.series("model", sorted(table["model"].unique()), symbol)
+def _color(table: pd.DataFrame, symbol: str) -> alt.Color:
+    return components.color_by("model", sorted(table["model"].unique()), symbol)

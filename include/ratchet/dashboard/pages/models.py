@@ -1,4 +1,4 @@
-"""The page on model versions: how good each is, how sure that is, and where it is weak."""
+"""The page Models: scores of every model version with intervals, and by slice of the test set."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ratchet.ledger.store import Decision
 
 
 def show(settings: DashboardSettings) -> None:
-    """Draw the page from the ledger alone: its evidence holds the counts that every interval follows from."""
-    components.intro(
+    """Draw the page. It reads the ledger only: every interval is computed from the counts in its evidence."""
+    components.page_header(
         "Models",
-        "How good each model version is on the frozen test set. The bars are 95 % intervals: where those of two "
-        "versions overlap widely, another test set might rank them the other way round.",
+        "Scores of each model version on the frozen test set, with 95 % intervals. If the intervals of two versions "
+        "overlap widely, another test set might rank them differently.",
     )
-    rows = components.asked("ledger", ledger.decisions, settings)
+    rows = components.load_or_warn("ledger", ledger.decisions, settings)
     if rows is None:
         return
     judged = versions.judged(rows)
     if not judged:
-        components.empty(
-            "No model version was measured yet. The first is with week 0: run `ratchet evaluate --window 0-0` and "
+        components.empty_state(
+            "No model version was evaluated yet. The first one is for week 0: run `ratchet evaluate --window 0-0` and "
             "`ratchet promote --window 0-0`, or trigger the DAG `review_sentiment`."
         )
         return
@@ -33,7 +33,10 @@ def show(settings: DashboardSettings) -> None:
     champion = found[0].version if found else None
     newest = list(judged)[::-1]
     st.header("Slices")
-    st.caption("One version in parts of the test set. A challenger may not fall behind the champion in any of them.")
+    st.caption(
+        "Scores of one version in parts of the test set. The gate rejects a challenger that is worse than the champion "
+        "in one of them."
+    )
     chosen = st.selectbox(
         "Model version",
         newest,
@@ -47,13 +50,13 @@ def show(settings: DashboardSettings) -> None:
 def _versions(rows: list[Decision]) -> None:
     figures = versions.versions(rows)
     if figures["test"].nunique() > 1:
-        st.warning("The test set was replaced in between: only versions with the same `test` can be compared.")
+        st.warning("The test set was replaced between versions: compare only versions with the same `test`.")
     x = alt.X("version:O", title="model version", axis=alt.Axis(labelAngle=0))
-    st.altair_chart(components.ranges(figures, x, "value", "on the test set", "figure"), width="stretch")
+    st.altair_chart(components.interval_chart(figures, x, "value", "on the test set", "figure"), width="stretch")
     st.dataframe(versions.wide(figures), hide_index=True)
     st.caption(
         "Macro-F1 with a bootstrap interval, accuracy with Wilson's, both from the counts in the ledger. Versions "
-        "with the same `test` read the same reviews, so the paired difference below tells two of them apart better."
+        "with the same `test` were evaluated on the same reviews, so the paired difference below separates them better."
     )
 
 
@@ -62,13 +65,13 @@ def _slices(row: Decision) -> None:
     if paired:
         difference, low, high = paired
         st.text(
-            f"Version {row.version} against the champion of that time, paired: macro-F1 {difference:+.4f} "
+            f"Version {row.version} against the champion at that time, paired difference: macro-F1 {difference:+.4f} "
             f"[{low:+.4f}, {high:+.4f}]."
         )
     table = versions.slices(row)
     if table["slice"].nunique() == 1:
-        st.text("There was no champion to compare with, so no slices were looked at.")
+        st.text("There was no champion to compare with, so the slices were not evaluated.")
         return
     order = table["slice"].drop_duplicates().tolist()
     x = alt.X("slice:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=160))
-    st.altair_chart(components.ranges(table, x, "macro_f1", "macro-F1", "model"), width="stretch")
+    st.altair_chart(components.interval_chart(table, x, "macro_f1", "macro-F1", "model"), width="stretch")

@@ -1,4 +1,4 @@
-"""The page on retraining: who serves, how the scores moved as the window grew, what was decided."""
+"""The page Retraining: the champion, the scores by training window, and the decision of each week."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SCORES = [ledger.CHALLENGER, ledger.CHAMPION, ledger.PREQUENTIAL]
 
 
 def show(settings: DashboardSettings) -> None:
-    """Draw the page; a source that is down costs its part of the page and nothing else."""
-    components.intro(
+    """Draw the page. If a source is down, only its part of the page is missing."""
+    components.page_header(
         "Retraining",
-        "Each week a challenger is trained on one more batch of reviews. It takes the champion's place only when the "
-        "evidence says so.",
+        "Each week a challenger is trained on one more batch of reviews. It replaces the champion only if the gate's "
+        "checks on the test set pass.",
     )
-    rows = components.asked("ledger", ledger.decisions, settings)
+    rows = components.load_or_warn("ledger", ledger.decisions, settings)
     if rows == []:
-        components.empty(
-            "Nothing was decided yet. The first decision comes with week 0: run `ratchet promote --window 0-0`, or "
+        components.empty_state(
+            "There is no decision yet. The first one is for week 0: run `ratchet promote --window 0-0`, or "
             "trigger the DAG `review_sentiment`."
         )
     if rows:
@@ -33,51 +33,51 @@ def show(settings: DashboardSettings) -> None:
     if settings.dashboard_api:
         _served(settings, rows)
     if rows:
-        scores = components.asked("store", store.prequential, settings, ledger.windows(rows)) or {}
+        scores = components.load_or_warn("store", store.prequential_scores, settings, ledger.windows(rows)) or {}
         _weeks(ledger.weeks(rows, scores))
 
 
 def _champion(rows: list[Decision]) -> None:
     found = ledger.champion(rows)
     if found is None:
-        st.info("There is no champion yet: no challenger was good enough. The page Decisions says why.")
+        st.info("There is no champion yet: no challenger passed the gate. The page Decisions shows why.")
         return
     made, judged = found
     score = ledger.macro_f1(judged)
-    components.facts(
+    components.metric_row(
         {
             "Champion": f"version {made.version}",
             "Trained on batches": judged.window,
             "Macro-F1, test set": "–" if score is None else f"{score:.4f}",
         }
     )
-    since = components.minute(made.decided_at)
+    since = components.format_minute(made.decided_at)
     st.text(f"Champion since {since} UTC: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
 
 
 def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
-    """What the API says, beside what the ledger says."""
-    said = components.asked("API", api.served, settings)
-    if said is None:
+    """The version that the API serves, compared with the champion in the ledger."""
+    model = components.load_or_warn("API", api.served_model, settings)
+    if model is None:
         return
-    version = said["promotion"]["version"]
+    version = model["promotion"]["version"]
     found = ledger.champion(rows) if rows else None
-    if said["problem"] or (found and found[0].version != version):
-        st.warning(f"The API serves version {version}, which is not up to date. {said['problem']}")
+    if model["problem"] or (found and found[0].version != version):
+        st.warning(f"The API serves version {version}, which is not up to date. {model['problem']}")
     else:
-        st.success(f"The API serves version {version}, loaded {components.minute(said['loaded_at'])} UTC.")
+        st.success(f"The API serves version {version}, loaded {components.format_minute(model['loaded_at'])} UTC.")
 
 
 def _weeks(table: pd.DataFrame) -> None:
     st.header("Retraining curve")
     st.caption(
-        "Macro-F1 by training window. On the frozen test set: the week's challenger, and whoever was champion after "
-        "the decision. Prequential: the champion of that time on the week's batch, before anything trained on it; a "
-        "dip there means that the language has moved."
+        "Macro-F1 by training window. On the frozen test set: the week's challenger, and the champion after the "
+        "decision. Prequential: the champion at that time on the week's new batch, before any training on it; a drop "
+        "there means that the new reviews differ from the earlier ones."
     )
     points = ledger.curve(table)
     if points.empty:
-        st.info("No challenger was measured yet.")
+        st.info("No challenger was evaluated yet.")
     else:
         st.altair_chart(_lines(points, table["window"].tolist()[::-1]), width="stretch")
     st.dataframe(
@@ -89,8 +89,10 @@ def _weeks(table: pd.DataFrame) -> None:
 
 
 def _lines(points: pd.DataFrame, windows: list[str]) -> alt.LayerChart:
-    """Lines for who served and what was met, a ring for each challenger; the axis does not start at 0, because weeks
-    differ in the third digit."""
+    """Lines for the champion's and the prequential score, a ring for each challenger.
+
+    The axis does not start at 0, because weeks differ in the third digit.
+    """
     base = alt.Chart(points).encode(
         x=alt.X("window:N", sort=windows, title="window of batches", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("macro_f1:Q", scale=alt.Scale(zero=False), title="macro-F1"),
@@ -103,7 +105,8 @@ def _lines(points: pd.DataFrame, windows: list[str]) -> alt.LayerChart:
         tooltip=["window", "score", alt.Tooltip("macro_f1", format=".4f")],
     )
     is_challenger = alt.datum.score == ledger.CHALLENGER
-    return (
+    chart: alt.LayerChart = (
         base.transform_filter(~is_challenger).mark_line(point=True)
         + base.transform_filter(is_challenger).mark_point(size=140, strokeWidth=2, opacity=1)
     )  # fmt: skip
+    return chart

@@ -1,4 +1,4 @@
-"""The page to try a review: how the champion reads it, and which words weighed."""
+"""The page Try a review: the prediction for a text, and the words that contributed most to it."""
 
 from __future__ import annotations
 
@@ -18,61 +18,61 @@ TEXT = "It works well and does not cost much. The battery is a little weak, but 
 
 
 def show(settings: DashboardSettings) -> None:
-    """Draw the page; nothing is asked before somebody presses the button."""
-    components.intro(
+    """Draw the page. It sends no request before the button is pressed."""
+    components.page_header(
         "Try a review",
-        "Ask the API how it reads a review: positive or negative, how sure it is, and which words weighed. It counts "
-        "and logs this like any caller's.",
+        "Send a review to the API: is it positive or negative, with which probability, and which words contributed "
+        "most. The API counts and logs it like any other request.",
     )
     if not components.has_api(settings):
         return
     with st.form("review"):
         title = st.text_input("Title (may be empty)", TITLE, max_chars=1_000)
         text = st.text_area("Text", TEXT, max_chars=100_000, height=120)
-        asked = st.form_submit_button("Read it", type="primary")
-    if not asked:
+        is_submitted = st.form_submit_button("Classify", type="primary")
+    if not is_submitted:
         return
     if not text.strip():
-        st.info("There is no text to read. Write some.")
+        st.info("The text is empty. Enter a review.")
         return
-    answer = components.asked("API", api.read, settings, title, text)
-    if answer:
-        _answer(answer)
+    prediction = components.load_or_warn("API", api.predict_review, settings, title, text)
+    if prediction:
+        _prediction(prediction)
 
 
-def _answer(answer: dict[str, Any]) -> None:
-    positive, probability = answer["label"] == 1, answer["probability"]
-    components.facts(
+def _prediction(prediction: dict[str, Any]) -> None:
+    is_positive, probability = prediction["label"] == 1, prediction["probability"]
+    components.metric_row(
         {
-            "It reads as": "positive" if positive else "negative",
+            "Prediction": "positive" if is_positive else "negative",
             "Probability of positive": f"{probability:.1%}",
-            "Answered by": f"version {answer['model_version']}",
+            "Model": f"version {prediction['model_version']}",
         }
     )
-    explanation = answer.get("explanation")
+    explanation = prediction.get("explanation")
     if explanation is None:
-        st.info("This API cannot tell which words weighed: update it to see them here.")
+        st.info("This API does not explain its predictions: update it to see the contributions of words here.")
     elif not explanation["terms"]:
-        st.info("No word of this review is known to the model, so none weighed.")
+        st.info("The model knows no word of this review, so no word contributed.")
     else:
         _explanation(explanation)
 
 
-def _explanation(found: dict[str, Any]) -> None:
-    """The score in its parts, which add up to it."""
-    st.subheader("What weighed most")
+def _explanation(explanation: dict[str, Any]) -> None:
+    """The contributions that add up to the score."""
+    st.subheader("Largest contributions")
     st.caption(
-        f"Words and pairs of words, and how far each pulled. With {found['others']:+.2f} from all others and "
-        f"{found['intercept']:+.2f} from where the model starts they add up to a score of {found['score']:+.2f}; above "
-        "0 it reads as positive."
+        "Words and pairs of words, and how much each adds to the score. With "
+        f"{explanation['others']:+.2f} from all other words and the intercept of {explanation['intercept']:+.2f} they "
+        f"add up to a score of {explanation['score']:+.2f}; a score above 0 means positive."
     )
-    st.altair_chart(_bars(pd.DataFrame(found["terms"])), width="stretch")
+    st.altair_chart(_bars(pd.DataFrame(explanation["terms"])), width="stretch")
 
 
 def _bars(table: pd.DataFrame) -> alt.Chart:
-    """A bar per n-gram, in the order in which the API gives them: what weighed most first."""
+    """A bar per n-gram, in the order of the API's response: the largest contribution first."""
     towards = alt.condition(alt.datum.contribution > 0, alt.value(BLUE), alt.value(ORANGE))
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_bar()
         .encode(
@@ -82,3 +82,4 @@ def _bars(table: pd.DataFrame) -> alt.Chart:
             tooltip=["term", alt.Tooltip("contribution", format="+.3f")],
         )
     )
+    return chart

@@ -1,1 +1,1 @@
-"""What the pages ask, and whom: the ledger, the store, the API, the prediction log. Nothing here writes or draws."""
+"""Read-only queries of the pages to the ledger, the store, the API and the prediction log. Nothing here draws."""

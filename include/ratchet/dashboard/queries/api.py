@@ -1,4 +1,4 @@
-"""What the API says: whom it serves, how it fares, and how it reads a review."""
+"""Requests to the API: the model that it serves, its metrics, and its prediction for one review."""
 
 from __future__ import annotations
 
@@ -7,81 +7,94 @@ from typing import Any
 
 import httpx
 
-from ratchet.dashboard.queries.prometheus import Look, parsed
+from ratchet.dashboard.queries.prometheus import MetricsSnapshot, parse_metrics
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 
-SECONDS = 3.0  # the page waits for it, and shows the rest without it
-TERMS = 12  # n-grams of an explanation: what fits on a screen
+TIMEOUT_SECONDS = 3.0  # a page waits this long for the API, and shows the rest without it
+TERMS = 12  # n-grams of an explanation: as many as fit on a screen
 
 
-def served(settings: DashboardSettings) -> dict[str, Any]:
-    """What the API says of the model that it serves. Raises ServiceUnavailable or ConfigurationError, with a remedy."""
-    return _body(_asked(settings, "GET", "/model"), "promotion", "problem", "loaded_at")
+def served_model(settings: DashboardSettings) -> dict[str, Any]:
+    """The API's description of the model that it serves, with `promotion`, `problem` and `loaded_at`.
 
-
-def look(settings: DashboardSettings) -> Look:
-    """The API's counters as they are now. Raises ServiceUnavailable or ConfigurationError, with a remedy."""
-    answer = _asked(settings, "GET", "/metrics")
-    return Look(time.time(), parsed(answer.text))
-
-
-def read(settings: DashboardSettings, title: str, text: str) -> dict[str, Any]:
-    """The answer to one review, with the model's version, and an `explanation` from an API that can give one.
-
-    Raises ServiceUnavailable or ConfigurationError.
+    Raises ServiceUnavailable or ConfigurationError, with a remedy.
     """
-    asked, wanted = {"reviews": [{"title": title, "text": text}]}, ("model_version", "predictions")
+    return _json_body(_request(settings, "GET", "/model"), "promotion", "problem", "loaded_at")
+
+
+def scrape_metrics(settings: DashboardSettings) -> MetricsSnapshot:
+    """The API's metrics as they are now. Raises ServiceUnavailable or ConfigurationError, with a remedy."""
+    response = _request(settings, "GET", "/metrics")
+    return MetricsSnapshot(time.time(), parse_metrics(response.text))
+
+
+def predict_review(settings: DashboardSettings, title: str, text: str) -> dict[str, Any]:
+    """The prediction for one review, with `model_version`, and with `explanation` if the API can give one.
+
+    Raises ServiceUnavailable or ConfigurationError, with a remedy.
+    """
+    request, required = {"reviews": [{"title": title, "text": text}]}, ("model_version", "predictions")
     try:
-        body = _body(_asked(settings, "POST", "/predict", json=asked | {"explain": TERMS}), *wanted)
-    except Refused:  # by an API from before explanations, or because of the review: the second answer is about that
-        body = _body(_asked(settings, "POST", "/predict", json=asked), *wanted)
+        body = _json_body(_request(settings, "POST", "/predict", json=request | {"explain": TERMS}), *required)
+    except RequestRejected:  # the API is older than explanations, or the review is wrong: a second request tells which
+        body = _json_body(_request(settings, "POST", "/predict", json=request), *required)
     return {"model_version": body["model_version"], **body["predictions"][0]}
 
 
-class Refused(ServiceUnavailable):
-    """The API does not take a request as it is."""
+class RequestRejected(ServiceUnavailable):
+    """The API rejects the content of a request (422)."""
 
 
-def _asked(settings: DashboardSettings, method: str, path: str, **given: Any) -> httpx.Response:
-    """The API's answer, which is 200. Whatever else comes is raised as what a person can do about it."""
-    where, key = settings.dashboard_api, settings.dashboard_api_key.get_secret_value()
+def _request(settings: DashboardSettings, method: str, path: str, **options: Any) -> httpx.Response:
+    """The API's response if its status is 200; any other outcome is raised as an error with a remedy."""
+    address, key = settings.dashboard_api, settings.dashboard_api_key.get_secret_value()
     try:
-        answer = httpx.request(
-            method, f"{where}{path}", headers={"Authorization": f"Bearer {key}"}, timeout=SECONDS, **given
+        response = httpx.request(
+            method, f"{address}{path}", headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT_SECONDS, **options
         )
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # a ValueError is a key that no header can hold
-        raise ServiceUnavailable(f"The API at {where} did not answer: {error}. Is `ratchet serve` up?") from error
-    if answer.status_code == httpx.codes.OK:
-        return answer
-    said = _detail(answer)
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        raise ConfigurationError("The API knows no such key. Correct RATCHET_DASHBOARD_API_KEY.")
-    if answer.status_code == httpx.codes.FORBIDDEN:
-        raise ConfigurationError(f"The API's key may not ask {path}: {said} Give RATCHET_DASHBOARD_API_KEY that role.")
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        raise ServiceUnavailable(f"The API at {where} has no {path}: update it, or correct RATCHET_DASHBOARD_API.")
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        raise ServiceUnavailable(f"The API cannot answer now: {said}")
-    if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-        raise Refused(f"The API does not take this: {said}")
-    raise ServiceUnavailable(f"The API refused {path} with {answer.status_code}: {said}")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: the key cannot be a header's value
+        raise ServiceUnavailable(f"The API at {address} did not answer: {error}. Is `ratchet serve` up?") from error
+    if response.status_code == httpx.codes.OK:
+        return response
+    raise _error(response, address, path)
 
 
-def _body(answer: httpx.Response, *wanted: str) -> dict[str, Any]:
-    """The answer as JSON, with all that is wanted. Raises ConfigurationError where somebody else answers."""
+def _error(response: httpx.Response, address: str, path: str) -> ServiceUnavailable | ConfigurationError:
+    """The error for a response whose status is not 200."""
+    detail = _detail(response)
+    match response.status_code:
+        case httpx.codes.UNAUTHORIZED:
+            return ConfigurationError("The API does not know this key. Correct RATCHET_DASHBOARD_API_KEY.")
+        case httpx.codes.FORBIDDEN:
+            return ConfigurationError(
+                f"The API's key may not use {path}: {detail} Give the key in RATCHET_DASHBOARD_API_KEY that role."
+            )
+        case httpx.codes.NOT_FOUND:
+            return ServiceUnavailable(
+                f"The API at {address} has no {path}: update it, or correct RATCHET_DASHBOARD_API."
+            )
+        case httpx.codes.SERVICE_UNAVAILABLE:
+            return ServiceUnavailable(f"The API cannot answer now: {detail}")
+        case httpx.codes.UNPROCESSABLE_ENTITY:
+            return RequestRejected(f"The API rejects this request: {detail}")
+    return ServiceUnavailable(f"The API refused {path} with status {response.status_code}: {detail}")
+
+
+def _json_body(response: httpx.Response, *required: str) -> dict[str, Any]:
+    """The response as JSON with the required fields. Raises ConfigurationError if another service responded."""
     try:
-        body = answer.json()
+        body = response.json()
     except ValueError:
         body = None
-    if not isinstance(body, dict) or not body.keys() >= set(wanted):
-        raise ConfigurationError(f"What answers at {answer.url} is not the API. Correct RATCHET_DASHBOARD_API.")
+    if not isinstance(body, dict) or not body.keys() >= set(required):
+        raise ConfigurationError(f"The service at {response.url} is not the API. Correct RATCHET_DASHBOARD_API.")
     return body
 
 
-def _detail(answer: httpx.Response) -> str:
-    """Why, in the API's own words if it has some."""
+def _detail(response: httpx.Response) -> str:
+    """The API's own message, or the status' reason phrase without one."""
     try:
-        return str(answer.json()["detail"])
+        return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return answer.reason_phrase
+        return response.reason_phrase

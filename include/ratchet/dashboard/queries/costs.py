@@ -1,4 +1,4 @@
-"""What each week took: seconds, memory and dollars, from what the jobs themselves wrote into their manifests."""
+"""Seconds, memory and dollars of each week, from the manifests of its jobs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SEED = "seed"
 ORDER = ("ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote")
 
 
-def jobs(made: list[Manifest]) -> pd.DataFrame:
-    """A row per job: `week` ("seed" or k as text), `job`, `prefix`, `seconds`, `gib`, `finished`."""
+def job_table(manifests: list[Manifest]) -> pd.DataFrame:
+    """A row per job: `week` ("seed" or k as text), `job`, `prefix`, `seconds`, `gib` (peak memory), `finished`."""
     columns = ["week", "job", "prefix", "seconds", "gib", "finished"]
-    found = [
+    rows = [
         (_week(each), each.job, each.prefix, each.seconds, each.peak_memory_mib / 1024, each.finished_at)
-        for each in made
+        for each in manifests
     ]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _week(made: Manifest) -> str:
-    """The week that a job was for: that of its batch or of its window's end. The test set came with week 0."""
+    """The week of a job: that of its batch or of its window's end. The test set belongs to week 0."""
     if made.prefix.endswith(f"/{keys.SEED}"):
         return SEED
     if found := re.search(r"/batch_(\d+)(?:/|$)|/0-(\d+)(?:/|$)", made.prefix):
@@ -33,25 +33,26 @@ def _week(made: Manifest) -> str:
     return "0"
 
 
-def weeks(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per week, the seed first: `week`, `jobs`, `seconds`, `gib` (the most of any job), `of`, `dollars`.
+def cost_by_week(jobs: pd.DataFrame) -> pd.DataFrame:
+    """A row per week, the seed first: `week`, `jobs`, `seconds`, `gib`, `largest_job`, `dollars`.
 
-    Dollars: one task a job, of the size that holds the most hungry job of all. Raises ConfigurationError without one.
+    `gib` is the highest peak memory of the week, reached by `largest_job`. Dollars: one Fargate task per job, of the
+    smallest size that fits the largest job of all weeks. Raises ConfigurationError if no size does.
     """
-    gib = prices.task_gib(table["gib"].max())
-    found = []
-    for week, rows in table.groupby("week"):
-        largest = rows.loc[rows["gib"].idxmax()]
-        price = prices.dollars(rows["seconds"], gib)
-        found.append((week, len(rows), rows["seconds"].sum(), largest["gib"], largest["job"], price))
-    columns = ["week", "jobs", "seconds", "gib", "of", "dollars"]
-    return pd.DataFrame(found, columns=columns).sort_values("week", key=_place, ignore_index=True)
+    gib = prices.task_gib(jobs["gib"].max())
+    rows = []
+    for week, of_week in jobs.groupby("week"):
+        largest = of_week.loc[of_week["gib"].idxmax()]
+        dollars = prices.dollars(of_week["seconds"], gib)
+        rows.append((week, len(of_week), of_week["seconds"].sum(), largest["gib"], largest["job"], dollars))
+    columns = ["week", "jobs", "seconds", "gib", "largest_job", "dollars"]
+    return pd.DataFrame(rows, columns=columns).sort_values("week", key=_order, ignore_index=True)
 
 
-def _place(weeks: pd.Series) -> pd.Series:
+def _order(weeks: pd.Series) -> pd.Series:
     return weeks.map(lambda week: -1 if week == SEED else int(week))
 
 
-def by_job(table: pd.DataFrame) -> pd.DataFrame:
-    """`week`, `job`, `seconds`: the sum over a week's jobs of a kind."""
-    return table.groupby(["week", "job"], as_index=False)["seconds"].sum()
+def seconds_by_job(jobs: pd.DataFrame) -> pd.DataFrame:
+    """A row per week and kind of job: `week`, `job`, `seconds` (the sum)."""
+    return jobs.groupby(["week", "job"], as_index=False)["seconds"].sum()

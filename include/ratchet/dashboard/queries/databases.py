@@ -1,10 +1,10 @@
-"""What databases say when they refuse, in a line that a page can show."""
+"""Error messages of databases, shortened to a line that a page can show."""
 
 from __future__ import annotations
 
 from sqlalchemy.exc import SQLAlchemyError
 
 
-def said(error: SQLAlchemyError) -> str:
-    """The database's own words: the first line, without the statement and its parameters."""
+def short_message(error: SQLAlchemyError) -> str:
+    """The first line of the database's message, without the statement and its parameters."""
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0].rstrip(".")

@@ -1,13 +1,14 @@
-"""Champion against challenger: what the prediction log counted of either, and what that comes to."""
+"""Champion against challenger on real reviews: counts from the prediction log, and the verdict on them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from ratchet.dashboard.queries.log import connected, has_log
+from ratchet.dashboard.queries.log import has_log, read_only_connection
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.experiments.assignment import Experiment
 from ratchet.experiments.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
@@ -15,8 +16,8 @@ from ratchet.prediction_log.sinks.database import feedback, predictions
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """An experiment in which the challenger answers a share of the reviews, and how both arms fared."""
+class ExperimentCounts:
+    """An experiment in which the challenger answers a share of the reviews, and the counts of both arms."""
 
     experiment: Experiment
     champion: Seen
@@ -24,13 +25,16 @@ class Drawn:
 
     @property
     def verdict(self) -> Verdict:
-        """What the counts say by now, at whatever look this is."""
+        """The verdict on the counts so far. It is valid however often it is computed."""
         return compare(self.champion, self.challenger, self.experiment.share, Policy())
 
 
 @dataclass(frozen=True)
-class Shade:
-    """A challenger that read along unheard, and how it fared beside the champion where the truth is known."""
+class ShadowComparison:
+    """A challenger in shadow mode and the champion, on the same reviews with a true label.
+
+    `champion` and `challenger` are model versions.
+    """
 
     champion: int
     challenger: int
@@ -38,73 +42,82 @@ class Shade:
 
     @property
     def verdict(self) -> Verdict:
-        """What the counts say by now, at whatever look this is."""
+        """The verdict on the counts so far. It is valid however often it is computed."""
         return compare_shadow(self.seen, Policy())
 
 
-def drawn(settings: DashboardSettings, since: datetime) -> Drawn | None:
-    """The newest experiment that drew reviews; None without one."""
-    right = sa.case((feedback.c.label == predictions.c.label, 1), else_=0)
-    question = (
+def latest_experiment(settings: DashboardSettings, since: datetime) -> ExperimentCounts | None:
+    """The newest experiment in which a challenger answers a share of the reviews; None without one.
+
+    Raises ServiceUnavailable or ConfigurationError if the log cannot be read.
+    """
+    is_right = sa.case((feedback.c.label == predictions.c.label, 1), else_=0)
+    statement = (
         sa.select(
             predictions.c.experiment,
             predictions.c.arm,
             sa.func.count().label("answered"),
             sa.func.count(feedback.c.label).label("labelled"),
-            sa.func.sum(right).label("right"),
+            sa.func.sum(is_right).label("right"),
             sa.func.max(predictions.c.at).label("last"),
         )
         .select_from(predictions.outerjoin(feedback, feedback.c.prediction_id == predictions.c.prediction_id))
         .where(predictions.c.at >= since, predictions.c.experiment != "", predictions.c.arm != "shadow")
         .group_by(predictions.c.experiment, predictions.c.arm)
     )
-    rows = _asked(settings, question)
+    rows = _fetch(settings, statement)
     if not rows:
         return None
     newest = max(rows, key=lambda row: row.last).experiment
     arms = {row.arm: _seen(row) for row in rows if row.experiment == newest}
-    nobody = Seen(answered=0, labelled=0, right=0)
-    return Drawn(Experiment.parse(newest), arms.get("champion", nobody), arms.get("challenger", nobody))
+    none = Seen(answered=0, labelled=0, right=0)
+    return ExperimentCounts(Experiment.parse(newest), arms.get("champion", none), arms.get("challenger", none))
 
 
-def _seen(row: sa.Row) -> Seen:
+def _seen(row: sa.Row[Any]) -> Seen:
     return Seen(answered=row.answered, labelled=row.labelled, right=row.right)
 
 
-def shadowed(settings: DashboardSettings, since: datetime) -> Shade | None:
-    """The newest pair of versions that read the same reviews, of which one was not heard; None without one."""
+def latest_shadow_comparison(settings: DashboardSettings, since: datetime) -> ShadowComparison | None:
+    """The newest pair of a champion and a challenger in shadow mode; None without one.
+
+    Raises ServiceUnavailable or ConfigurationError if the log cannot be read.
+    """
     champion, shadow = predictions.alias("champion"), predictions.alias("shadow")
-    heard = champion.join(
+    pairs = champion.join(
         shadow,
         sa.and_(
             shadow.c.prediction_id == champion.c.prediction_id, champion.c.arm == "champion", shadow.c.arm == "shadow"
         ),
     ).join(feedback, feedback.c.prediction_id == champion.c.prediction_id)
-    first, second = champion.c.label == feedback.c.label, shadow.c.label == feedback.c.label
+    champion_right = champion.c.label == feedback.c.label
+    shadow_right = shadow.c.label == feedback.c.label
     cells = {
-        "both": sa.and_(first, second),
-        "champion": sa.and_(first, sa.not_(second)),
-        "challenger": sa.and_(sa.not_(first), second),
-        "neither": sa.and_(sa.not_(first), sa.not_(second)),
+        "both": sa.and_(champion_right, shadow_right),
+        "champion": sa.and_(champion_right, sa.not_(shadow_right)),
+        "challenger": sa.and_(sa.not_(champion_right), shadow_right),
+        "neither": sa.and_(sa.not_(champion_right), sa.not_(shadow_right)),
     }
-    question = (
+    statement = (
         sa.select(
-            champion.c.model_version.label("before"),
-            shadow.c.model_version.label("after"),
+            champion.c.model_version.label("champion_version"),
+            shadow.c.model_version.label("challenger_version"),
             *(sa.func.sum(sa.case((cell, 1), else_=0)).label(name) for name, cell in cells.items()),
         )
-        .select_from(heard)
+        .select_from(pairs)
         .where(champion.c.at >= since, shadow.c.at >= since)
         .group_by(champion.c.model_version, shadow.c.model_version)
         .order_by(sa.func.max(shadow.c.at).desc())
         .limit(1)
     )
-    for row in _asked(settings, question):
+    for row in _fetch(settings, statement):
         counts = row._asdict()
-        return Shade(counts.pop("before"), counts.pop("after"), Shadowed(**counts))
+        versions = counts.pop("champion_version"), counts.pop("challenger_version")
+        return ShadowComparison(*versions, Shadowed(**counts))
     return None
 
 
-def _asked(settings: DashboardSettings, question: sa.Select) -> list[sa.Row]:
-    with connected(settings) as connection:
-        return list(connection.execute(question)) if has_log(connection) else []
+def _fetch(settings: DashboardSettings, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
+    """The rows of a query; none if nothing was ever logged."""
+    with read_only_connection(settings) as connection:
+        return list(connection.execute(statement)) if has_log(connection) else []

@@ -1,4 +1,4 @@
-"""What true labels say about the answers: coverage and accuracy. Pure, over the cells of `predictions`."""
+"""Coverage by true labels, and accuracy where they are known. Pure functions of `predictions.counts`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,35 @@ from ratchet.dashboard.queries import intervals
 SHADOW = "shadow"
 
 
-def answered(cells: pd.DataFrame) -> pd.DataFrame:
-    """Without what a shadow thought, which nobody was told."""
-    return cells[cells["arm"] != SHADOW]
+def without_shadow(counts: pd.DataFrame) -> pd.DataFrame:
+    """The counts without the arm `shadow`, whose predictions no caller received."""
+    return counts[counts["arm"] != SHADOW]
 
 
-def coverage(cells: pd.DataFrame) -> pd.DataFrame:
-    """A row per step of time: `began`, `reviews`, `known` (with a true label), `share`."""
-    table = _counted(cells, ["began"])
-    return table.assign(share=table["known"] / table["reviews"])[["began", "reviews", "known", "share"]]
+def coverage(counts: pd.DataFrame) -> pd.DataFrame:
+    """A row per time step: `began`, `reviews`, `labelled` (reviews with a true label), `share` (labelled / reviews)."""
+    table = _sums(counts, ["began"])
+    return table.assign(share=table["labelled"] / table["reviews"])[["began", "reviews", "labelled", "share"]]
 
 
-def accuracy(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """A row per group with true labels: the groups, `known`, `right`, `accuracy`, and its interval `low` to `high`."""
-    table = _counted(cells, by)
-    table = table[table["known"] > 0].reset_index(drop=True)
-    limits = [intervals.wilson(row.right, row.known) for row in table.itertuples()]
-    table["accuracy"] = table["right"] / table["known"]
+def accuracy(counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """A row per group with true labels: the columns `by`, `labelled`, `correct`, `accuracy`, `low`, `high`.
+
+    `low` to `high` is Wilson's 95 % interval of the accuracy.
+    """
+    table = _sums(counts, by)
+    table = table[table["labelled"] > 0].reset_index(drop=True)
+    limits = [intervals.wilson(row.correct, row.labelled) for row in table.itertuples()]
+    table["accuracy"] = table["correct"] / table["labelled"]
     table["low"], table["high"] = [low for low, _ in limits], [high for _, high in limits]
-    return table[[*by, "known", "right", "accuracy", "low", "high"]]
+    return table[[*by, "labelled", "correct", "accuracy", "low", "high"]]
 
 
-def _counted(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Per group: `reviews`, `known` and `right`, all counts."""
-    known = cells["truth"].notna()
-    right = known & (cells["truth"] == cells["label"]).fillna(False)
-    counts = cells.assign(known=cells["reviews"].where(known, 0), right=cells["reviews"].where(right, 0))
-    return counts.groupby(by, as_index=False)[["reviews", "known", "right"]].sum()
+def _sums(counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Per group: the numbers of `reviews`, of those `labelled`, and of those `correct`."""
+    is_labelled = counts["true_label"].notna()
+    is_correct = is_labelled & (counts["true_label"] == counts["label"]).fillna(False)
+    table = counts.assign(
+        labelled=counts["reviews"].where(is_labelled, 0), correct=counts["reviews"].where(is_correct, 0)
+    )
+    return table.groupby(by, as_index=False)[["reviews", "labelled", "correct"]].sum()

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ratchet.dashboard.queries.databases import said
+from ratchet.dashboard.queries.databases import short_message
 from ratchet.errors import LedgerError, ServiceUnavailable
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.settings import Settings
@@ -27,7 +27,7 @@ def decisions(settings: Settings) -> list[Decision]:
             ledger.engine.dispose()
     except SQLAlchemyError as error:
         raise LedgerError(
-            f"The ledger cannot be read: {said(error)}. May this role read the table `decisions`?"
+            f"The ledger cannot be read: {short_message(error)}. May this role read the table `decisions`?"
         ) from error
     except ValidationError as error:
         raise LedgerError("The ledger holds a decision of another version of Ratchet: update the dashboard.") from error

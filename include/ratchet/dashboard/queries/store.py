@@ -1,4 +1,4 @@
-"""What the store knows: the manifests that jobs left there."""
+"""Manifests of the jobs, read from the store."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
 from ratchet.windows import Window
 
-AT_ONCE = 16  # a year of weeks has some 400 manifests, each of which S3 takes about 20 ms for
+PARALLEL_READS = 16  # a year of weeks has some 400 manifests, and S3 takes about 20 ms for each
 
 
-def prequential(settings: Settings, windows: list[str]) -> dict[str, float]:
-    """By window 0-k, the champion's macro-F1 on batch k before anything trained on it; none where it was not scored."""
+def prequential_scores(settings: Settings, windows: list[str]) -> dict[str, float]:
+    """The prequential macro-F1 by window 0-k: the champion's on batch k before anything trained on it.
+
+    A window whose batch was not scored is left out. Raises ServiceUnavailable if the store cannot be read.
+    """
     prefixes = {window: keys.score(keys.batch_name(Window.parse(window).end)) for window in windows}
     found = dict(zip(prefixes, _read(settings, list(prefixes.values())), strict=True))
     return {window: made.metrics["macro_f1"] for window, made in found.items() if made and "macro_f1" in made.metrics}
 
 
-def jobs(settings: Settings) -> list[Manifest]:
-    """The manifest of every job that finished, in the order in which they did."""
-    with _answering(settings):
+def job_manifests(settings: Settings) -> list[Manifest]:
+    """The manifest of every finished job, by time of finish. Raises ServiceUnavailable if the store cannot be read."""
+    with _store_errors(settings):
         ending = f"/{keys.MANIFEST}"
         prefixes = [key.removesuffix(ending) for key in open_storage(settings.store).list("") if key.endswith(ending)]
-    return sorted(filter(None, _read(settings, prefixes)), key=lambda made: made.finished_at)
+    return sorted(filter(None, _read(settings, prefixes)), key=lambda manifest: manifest.finished_at)
 
 
 def _read(settings: Settings, prefixes: list[str]) -> list[Manifest | None]:
-    """The manifests of these prefixes, several at once."""
-    with _answering(settings), ThreadPoolExecutor(AT_ONCE) as pool:
+    """The manifests of these prefixes, read in parallel; None where there is none."""
+    with _store_errors(settings), ThreadPoolExecutor(PARALLEL_READS) as pool:
         return list(pool.map(partial(manifests.find, open_storage(settings.store)), prefixes))
 
 
 @contextmanager
-def _answering(settings: Settings) -> Iterator[None]:
+def _store_errors(settings: Settings) -> Iterator[None]:
+    """Raise ServiceUnavailable, with a remedy, for an OSError of the store."""
     try:
         yield
     except OSError as error:

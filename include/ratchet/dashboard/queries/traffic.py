@@ -1,4 +1,4 @@
-"""How the API fares: rate, errors and latency by route, from its counters."""
+"""Request rate, errors and latency of the API by route, from its counters."""
 
 from __future__ import annotations
 
@@ -7,63 +7,65 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ratchet.dashboard.queries import prometheus
-from ratchet.dashboard.queries.prometheus import Look, Values
+from ratchet.dashboard.queries.prometheus import MetricsSnapshot, Values
 
 REQUESTS, DURATION = "ratchet_requests_total", "ratchet_request_seconds"
-REMEMBERED = 300.0  # seconds: looks from longer ago say little about now
+MAX_AGE_SECONDS = 300.0  # older snapshots would hide what happens now
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What was counted, and in how many seconds; None since the API started, which nobody knows here."""
+    """Counts, and the seconds in which they were made; None: since the API started, which the counters do not tell."""
 
     values: Values
     seconds: float | None
 
     def rate(self, count: float) -> float | None:
-        """Per second; None where the time is not known."""
+        """`count` per second; None where the time is not known."""
         return count / self.seconds if self.seconds else None
 
 
-def remember(looks: list[Look], now: Look) -> list[Look]:
-    """The looks that can be compared with the newest: not too old, and of the same process."""
-    recent = [each for each in looks if each.at >= now.at - REMEMBERED]
-    return [*recent, now] if not recent or prometheus.increase(recent[-1], now) is not None else [now]
+def add_snapshot(snapshots: list[MetricsSnapshot], newest: MetricsSnapshot) -> list[MetricsSnapshot]:
+    """The snapshots that can be compared with the newest, and it: at most MAX_AGE_SECONDS old, of the same process."""
+    recent = [each for each in snapshots if each.at >= newest.at - MAX_AGE_SECONDS]
+    is_same_process = not recent or prometheus.increase(recent[-1], newest) is not None
+    return [*recent, newest] if is_same_process else [newest]
 
 
-def between(looks: list[Look]) -> Traffic:
-    """From the oldest look to the newest; from a single one, all since the API started."""
-    first, last = looks[0], looks[-1]
-    grown = prometheus.increase(first, last) if last.at > first.at else None
-    return Traffic(last.values, None) if grown is None else Traffic(grown, last.at - first.at)
+def measure(snapshots: list[MetricsSnapshot]) -> Traffic:
+    """The traffic from the oldest snapshot to the newest; from a single one, all since the API started."""
+    first, last = snapshots[0], snapshots[-1]
+    growth = prometheus.increase(first, last) if last.at > first.at else None
+    return Traffic(last.values, None) if growth is None else Traffic(growth, last.at - first.at)
 
 
 def routes(traffic: Traffic) -> pd.DataFrame:
-    """A row per route that was asked, the busiest first: `route`, `requests`, `rate`, `refused`, `failed`, quantiles.
+    """A row per route with requests, the busiest first: `route`, `requests`, `rate`, `refused`, `failed`, quantiles.
 
-    Refused are 4xx, failed 5xx, both as shares; `p50`, `p95` and `p99` are milliseconds.
+    `rate` is requests per second. `refused` (4xx) and `failed` (5xx) are shares of the requests; the quantiles `p50`,
+    `p95` and `p99` are milliseconds.
     """
-    found = []
+    rows = []
     for route, requests in sorted(prometheus.by(traffic.values, REQUESTS, "route").items()):
         if requests:
             statuses = prometheus.by(traffic.values, REQUESTS, "status", route=route)
-            shares = [_share(statuses, kind) for kind in "45"]
+            shares = [_share(statuses, digit) for digit in "45"]
             times = [prometheus.quantile(traffic.values, DURATION, share, route=route) for share in (0.5, 0.95, 0.99)]
-            found.append((route, int(requests), traffic.rate(requests), *shares, *map(_milliseconds, times)))
+            rows.append((route, int(requests), traffic.rate(requests), *shares, *map(_milliseconds, times)))
     columns = ["route", "requests", "rate", "refused", "failed", "p50", "p95", "p99"]
-    table = pd.DataFrame(found, columns=columns).astype(dict.fromkeys(["rate", "p50", "p95", "p99"], float))
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["rate", "p50", "p95", "p99"], float))
     return table.sort_values("requests", ascending=False, ignore_index=True)
 
 
-def _share(statuses: dict[str, float], kind: str) -> float:
-    """Of statuses that begin with this digit."""
-    return sum(count for status, count in statuses.items() if status.startswith(kind)) / sum(statuses.values())
+def _share(statuses: dict[str, float], digit: str) -> float:
+    """The share of responses whose status begins with this digit."""
+    return sum(count for status, count in statuses.items() if status.startswith(digit)) / sum(statuses.values())
 
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else 1000 * seconds
 
 
-def probabilities(values: Values) -> pd.DataFrame:
-    """The histogram of probabilities: `low`, `high`, `reviews`."""
+def probability_histogram(values: Values) -> pd.DataFrame:
+    """The API's histogram of the probability of label 1: `low`, `high`, `reviews`."""
     return pd.DataFrame(prometheus.histogram(values, "ratchet_probability"), columns=["low", "high", "reviews"])

@@ -1,1 +1,1 @@
-"""The jobs that Spark can do on more than one machine, with the definitions of `ratchet.data`: docs/spark.md."""
+"""`preprocess` and `split` on a Spark cluster, with the definitions of `ratchet.data`: docs/spark.md."""

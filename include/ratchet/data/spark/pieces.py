@@ -1,7 +1,7 @@
-"""A file of reviews cut into pieces that can be read each for itself, as if the whole had been read.
+"""Cuts a file of reviews into pieces that give the same records, read one by one, as the whole file.
 
-Only a stream can be cut right: a compressed file has no other way in, a quote can reach over many lines, and a line's
-number is the count of those before it. So the driver reads every file through once, without parsing it.
+Only a stream can be cut correctly: a compressed file can be read only from its start, a quote can extend over many
+lines, and the number of a line is the count of those before it. So the driver reads every file once, unparsed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from pathlib import Path
 
 from ratchet.data import records
 
-SIZE = 16 << 20  # bytes: one task's work of a second or two
+SIZE = 16 << 20  # bytes: one task of a second or two
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Lines of a file from the line `first` (from 1) on. No record of the file reaches into it or out of it."""
+    """Lines of a file, in a file of their own; the first of them has the number `first`, from 1.
+
+    Every record of the whole file lies in one piece.
+    """
 
     path: Path
     first: int
 
 
 def cut(path: Path, name: str, form: str, folder: Path) -> Iterator[Piece]:
-    """The pieces of a file, in order, each until the next one is asked for. Raises InputError if it is damaged."""
+    """The pieces of a file, in order. Each one is overwritten by the next. Raises InputError if the file is damaged."""
     first, target = 1, folder / "piece"
     with records.unpacked(path, name) as file:
         for _, lines in groupby(numbered(records.physical_lines(file, name), form), itemgetter(0)):
@@ -38,20 +41,20 @@ def cut(path: Path, name: str, form: str, folder: Path) -> Iterator[Piece]:
                     count += 1
                     piece.write(line)
                     if len(line) > records.LONGEST and not line.endswith(b"\n"):
-                        piece.write(b"\n")  # the rest of the line was left out, but its end is one
+                        piece.write(b"\n")  # the line was cut off, its end with it
             yield Piece(target, first)
             first += count
 
 
 def numbered(lines: Iterator[bytes], form: str) -> Iterator[tuple[int, bytes]]:
-    """Every line with the number of its piece. A new one begins behind SIZE bytes where no record reaches into it.
+    """Every line with the number of its piece. After SIZE bytes, a piece ends where no record is open.
 
     Only a line with an odd number of quotes can begin a record of several lines, and only the next such line can end
-    it (`records.Lines.join`). So what matters is the last one before a line, and the first one from it on.
+    it (`records.Lines.join`). So the last such line before a cut, and the first one after it, decide.
     """
     csv.field_size_limit(records.LONGEST)
-    opened: list[bytes] = []  # the last line with an odd number of quotes and all after it, while within reach
-    ahead: deque[bytes] = deque()  # read already, in search of the closing quote
+    opened: list[bytes] = []  # the last line with an odd number of quotes and all after it, within the limits
+    ahead: deque[bytes] = deque()  # already read, in search of the closing quote
     number = size = reach = 0
     while line := ahead.popleft() if ahead else next(lines, b""):
         if size >= SIZE and not (opened and may_close(opened, line, ahead, lines)):
@@ -68,7 +71,7 @@ def numbered(lines: Iterator[bytes], form: str) -> Iterator[tuple[int, bytes]]:
 
 
 def may_close(opened: list[bytes], line: bytes, ahead: deque[bytes], lines: Iterator[bytes]) -> bool:
-    """Whether what `opened` begins may be a record that ends in `line` or after it. Lines looked at go to `ahead`."""
+    """Whether `opened` may begin a record that ends in `line` or after it. Lines read to find out go to `ahead`."""
     following, size = [line], len(line)
     while following[-1].count(b'"') % 2 == 0:
         place = len(following) - 1
@@ -78,5 +81,5 @@ def may_close(opened: list[bytes], line: bytes, ahead: deque[bytes], lines: Iter
             return False
         following.append(ahead[place])
         size += len(ahead[place])
-    # What is no record even if bytes that are not UTF-8 are overlooked, is none.
+    # Bytes that are not UTF-8 are replaced: if it is no record even then, it is none.
     return isinstance(records.csv_columns(b"".join([*opened, *following]).decode(errors="replace")), list)

@@ -1,7 +1,7 @@
 """`preprocess` by Spark: pieces of the raw files are parsed, checked and hashed in parallel; Spark finds duplicates.
 
-The text never passes through Spark, only ids and places do. Tasks read their piece from the store and leave what they
-made of it there; the driver cuts the raw files into pieces and puts the results together, in order, a chunk at a time.
+The text never passes through Spark, only ids and line numbers do. The driver cuts the raw files into pieces; a task
+reads its piece from the store and writes its result there; the driver joins the results, in order, a chunk at a time.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ratchet.data import checks, records
 from ratchet.data import preprocess as local
-from ratchet.data.preprocess import DUPLICATE, DUPLICATE_OF_EARLIER, DUPLICATE_OF_TEST, Tally
+from ratchet.data import records
+from ratchet.data.earlier_batches import earlier_batches
+from ratchet.data.preprocess import DUPLICATE, DUPLICATE_OF_EARLIER, DUPLICATE_OF_TEST, RowCounts
 from ratchet.data.records import Row
+from ratchet.data.review_ids import review_ids
 from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
 from ratchet.data.spark.pieces import cut
 from ratchet.data.spark.session import scratch, session, spread
-from ratchet.data.split import review_ids, standing
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest, Output
@@ -35,14 +36,14 @@ from ratchet.jobs.storage import Storage, open_storage, verified
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-BATCH_ROWS = 5_000  # that a task holds at a time
+BATCH_ROWS = 5_000  # rows that a task has in memory at a time
 
-TEST_SET, EARLIER = -2, -1  # as the number of the file a review is in; those of the delivery count from 0
+TEST_SET, EARLIER = -2, -1  # in place of a file's number; the files of the delivery count from 0
 
-JUDGED = pa.schema(
+PARSED = pa.schema(
     [
         pa.field("line", pa.int64()),
-        pa.field("size", pa.int64()),  # characters, as they came
+        pa.field("size", pa.int64()),  # characters of the row, as it was read
         *(field.with_nullable(True) for field in REVIEW),  # null if refused
         pa.field("reason", pa.string()),  # null if not
         pa.field("sample", pa.string()),
@@ -54,7 +55,7 @@ PLACES = pa.schema([("review_id", pa.string()), ("file", pa.int32()), ("line", p
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a file in the store: `key` has its lines, and `judged` what a task made of them."""
+    """A piece of a file in the store: `key` has its lines, and `parsed_key` the task's result (schema PARSED)."""
 
     file: int
     name: str
@@ -63,24 +64,30 @@ class Part:
     key: str
 
     @property
-    def judged(self) -> str:
-        return f"{self.key}.judged"
+    def parsed_key(self) -> str:
+        """The key of the task's result."""
+        return f"{self.key}.parsed"
 
 
 def preprocess(context: JobContext, delivery: str) -> None:
-    """As `ratchet.data.preprocess.preprocess`, to the byte. Raises what it raises; without Spark ConfigurationError."""
+    """The same outputs as `ratchet.data.preprocess.preprocess`, byte for byte, and the same errors.
+
+    Raises ConfigurationError without Spark.
+    """
     with session(f"preprocess {delivery}") as spark, scratch(context):
-        raw = local.delivered(context, delivery)
-        before = standing(context, delivery)
+        raw = local.raw_manifest(context, delivery)
+        earlier = earlier_batches(context, delivery)
         files = sorted(raw.details["files"].items())  # test, train
-        parts = [part for number in range(len(files)) for part in _deal(context, raw, number, files[number][1])]
+        parts = [
+            part for number in range(len(files)) for part in _upload_pieces(context, raw, number, files[number][1])
+        ]
         uri = context.storage.uri
-        spread(spark, parts, partial(_judge, uri), pa.schema([("rows", pa.int64())])).collect()
-        duplicates = _Duplicates(_duplicates(spark, uri, parts, before))
-        tally = Tally()
+        spread(spark, parts, partial(_parse, uri), pa.schema([("rows", pa.int64())])).collect()
+        duplicates = _Duplicates(_duplicates(spark, uri, parts, earlier))
+        counts = RowCounts()
         with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
             for number, (role, file) in enumerate(files):
-                tally.add(file["name"], 0, [], [])
+                counts.add(file["name"], 0, [], [])
                 with create(context.folder / f"{role}.parquet", REVIEW) as reviews:
                     for chunk in _chunks(context.storage, [part for part in parts if part.file == number], duplicates):
                         accepted = chunk.filter(pc.is_null(chunk["reason"]))
@@ -90,11 +97,11 @@ def preprocess(context: JobContext, delivery: str) -> None:
                         columns = (refused[name].to_pylist() for name in ("line", "reason", "sample"))
                         rows = [records.Refusal(*row) for row in zip(*columns, strict=True)]
                         local.write(refusals, QUARANTINE, [(file["name"], *row) for row in rows])
-                        tally.add(file["name"], len(chunk), accepted["label"].to_pylist(), rows)
-        local.publish(context, tally, raw)
+                        counts.add(file["name"], len(chunk), accepted["label"].to_pylist(), rows)
+        local.publish(context, counts, raw)
 
 
-def _deal(context: JobContext, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
+def _upload_pieces(context: JobContext, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
     """Put the pieces of a raw file into the store."""
     name, form = file["name"], file["form"]
     with verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path:
@@ -104,64 +111,66 @@ def _deal(context: JobContext, raw: Manifest, number: int, file: dict[str, str])
             yield part
 
 
-def _judge(uri: str, part: Part) -> Iterator[pa.RecordBatch]:
-    """Parse and check a piece, and leave its rows (schema JUDGED) in the store. Gives their number."""
+def _parse(uri: str, part: Part) -> Iterator[pa.RecordBatch]:
+    """Parse and check a piece, and write its rows (schema PARSED) into the store. Yields their number."""
     storage, count = open_storage(uri), 0
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
-        path = Path(folder) / "judged"
+        path = Path(folder) / "parsed"
         with (
             storage.local(part.key) as lines,
             lines.open("rb") as file,
-            pa.ipc.new_file(path, JUDGED, options=pa.ipc.IpcWriteOptions(compression="lz4")) as judged,
+            pa.ipc.new_file(path, PARSED, options=pa.ipc.IpcWriteOptions(compression="lz4")) as parsed,
         ):
             rows = records.rows(file, part.name, part.form, part.first)
             while found := list(islice(rows, BATCH_ROWS)):
-                judged.write_batch(_judged(found))
+                parsed.write_batch(_checked(found))
                 count += len(found)
-        storage.upload(path, part.judged)
+        storage.upload(path, part.parsed_key)
     yield pa.record_batch({"rows": pa.array([count], pa.int64())})
 
 
-def _judged(found: list[Row | records.Refusal]) -> pa.RecordBatch:
-    rows = [row for row in found if isinstance(row, Row)]
-    reasons = {rows[place].line: reason for place, reason in checks.refused(rows).items()}
-    judged: list[tuple[Any, ...]] = []
+def _checked(found: list[Row | records.Refusal]) -> pa.RecordBatch:
+    """Rows and refusals with the schema PARSED; rows that are no reviews are refused."""
+    parsed: list[tuple[Any, ...]] = []
     for row in found:
         size = local.size_of(row)
-        if isinstance(row, Row) and row.line not in reasons:
-            judged.append(
-                (row.line, size, review_id(row.title, row.text), local.label_of(row), row.title, row.text, None, None)
-            )
+        if isinstance(row, Row):
+            fault = records.content_fault(row)
+            if fault is None:
+                review = review_id(row.title, row.text), local.label_of(row), row.title, row.text
+                parsed.append((row.line, size, *review, None, None))
+                continue
+            refusal = local.refuse(row, fault)
         else:
-            refusal = local.refuse(row, reasons[row.line]) if isinstance(row, Row) else row
-            judged.append((row.line, size, None, None, None, None, refusal.reason, refusal.sample))
-    columns = zip(zip(*judged, strict=True), JUDGED.types, strict=True)
-    return pa.RecordBatch.from_arrays([pa.array(*column) for column in columns], schema=JUDGED)
+            refusal = row
+        parsed.append((row.line, size, None, None, None, None, refusal.reason, refusal.sample))
+    columns = zip(zip(*parsed, strict=True), PARSED.types, strict=True)
+    return pa.RecordBatch.from_arrays([pa.array(*column) for column in columns], schema=PARSED)
 
 
-def _duplicates(spark: SparkSession, uri: str, parts: list[Part], before: dict[str, Output]) -> DataFrame:
-    """The places (`file`, `line`) of reviews that were there before, in order, and in which file: `there`."""
+def _duplicates(spark: SparkSession, uri: str, parts: list[Part], earlier: dict[str, Output]) -> DataFrame:
+    """The places (`file`, `line`) of duplicates, in order, with the file of the first such review: `first_file`."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sql
 
     fresh = spread(spark, parts, partial(_places, uri), PLACES)
-    places = fresh.unionAll(spread(spark, list(before.items()), partial(_places_before, uri), PLACES))
+    places = fresh.unionAll(spread(spark, list(earlier.items()), partial(_earlier_places, uri), PLACES))
     first = sql.min(sql.struct("file", "line")).over(Window.partitionBy("review_id"))
     again = (sql.col("file") >= 0) & (sql.struct("file", "line") != sql.col("first"))
     found = places.withColumn("first", first).where(again)
-    return found.select("file", "line", sql.col("first.file").alias("there")).orderBy("file", "line")
+    return found.select("file", "line", sql.col("first.file").alias("first_file")).orderBy("file", "line")
 
 
 def _places(uri: str, part: Part) -> Iterator[pa.RecordBatch]:
-    with _opened(open_storage(uri), part) as judged:
-        for number in range(judged.num_record_batches):
-            batch = judged.get_batch(number)
+    with _opened(open_storage(uri), part) as parsed:
+        for number in range(parsed.num_record_batches):
+            batch = parsed.get_batch(number)
             batch = batch.filter(pc.is_null(batch["reason"]))
             file = pa.array(np.full(len(batch), part.file, np.int32))
             yield pa.RecordBatch.from_arrays([batch["review_id"], file, batch["line"]], schema=PLACES)
 
 
-def _places_before(uri: str, batch: tuple[str, Output]) -> Iterator[pa.RecordBatch]:
+def _earlier_places(uri: str, batch: tuple[str, Output]) -> Iterator[pa.RecordBatch]:
     for ids in review_ids(open_storage(uri), *batch):
         file = np.full(len(ids), TEST_SET if batch[0] == keys.TEST else EARLIER, np.int32)
         yield pa.RecordBatch.from_arrays([ids, pa.array(file), pa.array(np.zeros(len(ids), np.int64))], schema=PLACES)
@@ -169,39 +178,39 @@ def _places_before(uri: str, batch: tuple[str, Output]) -> Iterator[pa.RecordBat
 
 @contextmanager
 def _opened(storage: Storage, part: Part) -> Iterator[pa.ipc.RecordBatchFileReader]:
-    with storage.local(part.judged) as path, pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as judged:
-        yield judged
+    with storage.local(part.parsed_key) as path, pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as parsed:
+        yield parsed
 
 
 class _Duplicates:
-    """The reasons for which duplicates are refused, taken in the order of files and lines, as they are asked for."""
+    """The reasons for which duplicates are refused, read from Spark in the order of files and lines."""
 
     def __init__(self, found: DataFrame) -> None:
         self._rows = iter(found.toLocalIterator(prefetchPartitions=True))
         self._next = next(self._rows, None)
 
     def until(self, file: int, line: int) -> Iterator[tuple[int, str]]:
-        """Line and reason of each one that has not been taken, up to this line of this file."""
+        """Line and reason of each duplicate that was not yet returned, up to this line of this file."""
         while self._next and (self._next.file, self._next.line) <= (file, line):
-            yield self._next.line, reason(self._next.file, self._next.there)
+            yield self._next.line, reason(self._next.file, self._next.first_file)
             self._next = next(self._rows, None)
 
 
-def reason(file: int, there: int) -> str:
-    """Why a review of a file is refused that is in the file `there` already."""
-    if there == EARLIER:
+def reason(file: int, first_file: int) -> str:
+    """Why a review of a file is refused whose first occurrence is in `first_file`."""
+    if first_file == EARLIER:
         return DUPLICATE_OF_EARLIER
-    return DUPLICATE if there == file else DUPLICATE_OF_TEST
+    return DUPLICATE if first_file == file else DUPLICATE_OF_TEST
 
 
 def _chunks(storage: Storage, parts: list[Part], duplicates: _Duplicates) -> Iterator[pa.Table]:
-    """The rows of a file (schema JUDGED), duplicates refused, in the chunks that the local engine makes."""
+    """The rows of a file (schema PARSED), duplicates refused, in the same chunks as the local engine's."""
     waiting: list[pa.RecordBatch] = []
     rows = characters = 0
     for part in parts:
-        with _opened(storage, part) as judged:
-            for number in range(judged.num_record_batches):
-                batch = _without(judged.get_batch(number), part.file, duplicates)
+        with _opened(storage, part) as parsed:
+            for number in range(parsed.num_record_batches):
+                batch = _without(parsed.get_batch(number), part.file, duplicates)
                 start = 0
                 for place, size in enumerate(batch["size"].to_pylist(), 1):
                     rows, characters = rows + 1, characters + size
@@ -214,8 +223,8 @@ def _chunks(storage: Storage, parts: list[Part], duplicates: _Duplicates) -> Ite
 
 
 def _one(batches: list[pa.RecordBatch]) -> pa.Table:
-    """Pieces as if they had never been apart, which a Parquet writer could tell."""
-    return pa.Table.from_batches(batches, JUDGED).combine_chunks()
+    """Batches as one table of contiguous columns: other chunks would change the bytes that Parquet writes."""
+    return pa.Table.from_batches(batches, PARSED).combine_chunks()
 
 
 def _without(batch: pa.RecordBatch, file: int, duplicates: _Duplicates) -> pa.RecordBatch:
@@ -229,5 +238,5 @@ def _without(batch: pa.RecordBatch, file: int, duplicates: _Duplicates) -> pa.Re
         given = batch.slice(place, 1).to_pylist()[0]
         row = Row(given["line"], str(given["label"] + 1), given["title"], given["text"])
         _, reasons[place], samples[place] = local.refuse(row, why)
-    batch = batch.set_column(JUDGED.get_field_index("reason"), JUDGED.field("reason"), pa.array(reasons, pa.string()))
-    return batch.set_column(JUDGED.get_field_index("sample"), JUDGED.field("sample"), pa.array(samples, pa.string()))
+    batch = batch.set_column(PARSED.get_field_index("reason"), PARSED.field("reason"), pa.array(reasons, pa.string()))
+    return batch.set_column(PARSED.get_field_index("sample"), PARSED.field("sample"), pa.array(samples, pa.string()))

@@ -1,4 +1,4 @@
-"""A Spark session that says what is missing, and tasks that raise Ratchet's own errors."""
+"""Starts or finds a Spark session, names what is missing for one, and raises the errors of tasks as Ratchet's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 OLD_PANDAS = "PySpark does not yet fully support pandas"
-"""A warning beside the point: rows pass as Arrow, and no pandas function of Spark's is used."""
+"""A warning that does not apply: rows pass as Arrow, and no pandas function of Spark is used."""
 
-ALONE = {
+SINGLE_MACHINE = {
     "spark.master": "local[*]",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
@@ -34,16 +35,16 @@ ALONE = {
     "spark.ui.showConsoleProgress": "false",
     "spark.executorEnv.PYTHONWARNINGS": f"ignore:{OLD_PANDAS}:FutureWarning",
 }
-"""Where nobody submitted the job to a cluster: all cores of this machine, and no port that others can reach."""
+"""Without a cluster: all cores of this machine, and no port that others can reach."""
 
 RAISED = re.compile(r"ratchet\.errors\.(?P<kind>\w+): (?P<message>.+)")
 
 
 @contextmanager
 def session(name: str) -> Iterator[SparkSession]:
-    """The session of the cluster that the job was submitted to, or else a new one on this machine, stopped again.
+    """The session of the cluster that the job was submitted to, or else a new one on this machine, stopped at the end.
 
-    Raises ConfigurationError without PySpark or Java, and what a task raised, if that is one of Ratchet's errors.
+    Raises ConfigurationError without PySpark or Java. An error of Ratchet that a task raised is raised here.
     """
     require_spark()
     with warnings.catch_warnings():
@@ -57,7 +58,7 @@ def session(name: str) -> Iterator[SparkSession]:
         if not running and not submitted():
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-            builder = builder.config(map=ALONE)
+            builder = builder.config(map=SINGLE_MACHINE)
         spark = builder.getOrCreate()
         spark.sparkContext.setLogLevel("ERROR")
         try:
@@ -70,18 +71,18 @@ def session(name: str) -> Iterator[SparkSession]:
             raise
         finally:
             if not running:
-                # SIGTERM cuts the talk with Java short; then Java ends with this process.
+                # After SIGTERM the connection to Java may be closed; then Java ends with this process.
                 with suppress(Py4JError, OSError):
                     spark.stop()
 
 
 def submitted() -> bool:
-    """Whether `spark-submit`, or a service that does as it does, has started the JVM and knows the cluster."""
+    """Whether `spark-submit`, or a service that works like it, has started the JVM and knows the cluster."""
     return not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"}.isdisjoint(os.environ)
 
 
 def require_spark() -> None:
-    """Raises ConfigurationError, saying what to install."""
+    """Raises ConfigurationError, with what to install, if PySpark or Java is missing."""
     if not find_spec("pyspark"):
         raise ConfigurationError("--engine spark needs PySpark, which is not installed: pip install 'ratchet[spark]'.")
     java = shutil.which("java", path=home_path(os.environ.get("JAVA_HOME")))
@@ -93,14 +94,14 @@ def require_spark() -> None:
 
 
 def home_path(home: str | None) -> str | None:
-    """Where Spark looks for `java`: in JAVA_HOME if it is set, or else on the PATH (None)."""
-    return os.path.join(home, "bin") if home else None
+    """Where Spark searches for `java`: in JAVA_HOME if it is set, or else on the PATH (None)."""
+    return str(Path(home) / "bin") if home else None
 
 
 def spread(
     spark: SparkSession, items: Sequence[Any], make: Callable[[Any], Iterable[pa.RecordBatch]], schema: pa.Schema
 ) -> DataFrame:
-    """One task for each item, giving the rows that `make` makes of it, with the columns of `schema`."""
+    """A DataFrame (columns of `schema`) with the rows that `make` returns for each item; each item is one task."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -114,14 +115,15 @@ def spread(
 
 @contextmanager
 def scratch(context: JobContext) -> Iterator[None]:
-    """Room in the store for what tasks hand to each other, empty before and after."""
-    sweep(context.storage, context.prefix)
+    """A prefix of the store for files that tasks exchange, empty before and after."""
+    delete_scratch(context.storage, context.prefix)
     try:
         yield
     finally:
-        sweep(context.storage, context.prefix)
+        delete_scratch(context.storage, context.prefix)
 
 
-def sweep(storage: Storage, prefix: str) -> None:
+def delete_scratch(storage: Storage, prefix: str) -> None:
+    """Delete the files that the tasks of a job under `prefix` exchanged."""
     for key in storage.list(keys.scratch(prefix)):
         storage.delete(key)

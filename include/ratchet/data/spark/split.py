@@ -1,7 +1,7 @@
-"""`split` by Spark: every review finds its batch by itself, once the reviews at which batches begin are known.
+"""`split` by Spark: the batch of a review follows from its place in the order, once the first of each batch is known.
 
-Tasks read row groups straight from the store, Spark shuffles and sorts the reviews, and one task writes each batch.
-The driver sees counts, and for each batch the ids of one bin in 65,536, or, in the archive's order, 4,096 row numbers.
+Tasks read row groups directly from the store, Spark shuffles and sorts the reviews, and one task writes each batch.
+The driver reads counts, and for each batch the ids of one bin in 65,536, or, in the archive's order, 4,096 row numbers.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.fs as fs
 import pyarrow.parquet as pq
+from pyarrow import fs
 
-from ratchet.data import external_sort as arrange
+from ratchet.data import external_sort
 from ratchet.data import split as local
+from ratchet.data.earlier_batches import earlier_batches
+from ratchet.data.review_ids import hash_bits, review_ids, selected
 from ratchet.data.schemas import BATCH, REVIEW, create
 from ratchet.data.spark.session import scratch, session, spread
 from ratchet.jobs import keys
@@ -33,13 +35,13 @@ from ratchet.jobs.storage import open_storage, verified
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-BATCHES = ""  # the target of a review until it is known which batch it falls into
+BATCHES = ""  # the target of a review until the first review of each batch is known
 
 PLACES = pa.schema(
     [
         pa.field("target", pa.string()),
-        pa.field("bin", pa.string()),  # orders the reviews of a target as their sequence does, in large steps
-        pa.field("sequence", pa.string()),  # orders them
+        pa.field("bin", pa.string()),  # the first characters of `sequence`
+        pa.field("sequence", pa.string()),  # orders the reviews of a target
         pa.field("review_id", pa.string()),
         pa.field("label", pa.int8()),
     ]
@@ -49,8 +51,10 @@ ARRANGED = pa.schema([pa.field("place", pa.int64()), PLACES.field("target"), PLA
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where the reviews that are not for test go: `names` of batches, and the sequence with which each but the first
-    begins, which is known for no more batches than there are reviews for."""
+    """Where reviews that are not for test go: the `names` of batches, and the sequence where each but the first begins.
+
+    `begins` is shorter where there are fewer reviews than batches.
+    """
 
     names: list[str]
     begins: list[str]
@@ -58,16 +62,17 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Group:
-    """A row group of a file of reviews, and what decides where its rows go."""
+    """A row group of a file of reviews (schema REVIEW), and what decides where its rows go."""
 
     uri: str
     number: int
     start: int  # the number of its first row in the file
-    test: bool  # all of it is for test
-    held_out: bool  # a share of it is
+    test: bool  # all of it goes to the test set
+    held_out: bool  # a share of it goes to the test set
     shuffled: bool
 
     def read(self, columns: list[str]) -> pa.Table:
+        """Columns of the row group."""
         bucket = self.uri.startswith("s3://")
         filesystem, path = fs.FileSystem.from_uri(self.uri) if bucket else (fs.LocalFileSystem(), self.uri)
         with pq.ParquetFile(path, filesystem=filesystem) as file:
@@ -87,14 +92,17 @@ class Group:
             begun = np.searchsorted(np.array(cuts.begins, "U32"), np.array(sequence.to_pylist(), "U32"), side="right")
             target = np.array(cuts.names, dtype=object)[begun]
         if self.held_out:
-            target[local.falls(local.dice_of(ids), "held_out", local.HELD_OUT)] = keys.TEST
+            target[selected(hash_bits(ids), "held_out", local.HELD_OUT)] = keys.TEST
         return [pa.array(target, pa.string()), pc.utf8_slice_codeunits(sequence, 0, width), sequence]
 
 
 def split(context: JobContext, delivery: str, batches: int) -> None:
-    """As `ratchet.data.split.split`, to the byte. Raises what it raises; without Spark ConfigurationError."""
+    """The same outputs as `ratchet.data.split.split`, byte for byte, and the same errors.
+
+    Raises ConfigurationError without Spark.
+    """
     with session(f"split {delivery}") as spark, scratch(context):
-        before = local.standing(context, delivery)
+        earlier = earlier_batches(context, delivery)
         groups = _groups(context, delivery)
         names = local.names_of(delivery, batches)
         cuts = Cuts(names, _begins(spread(spark, groups, partial(_places, Cuts([BATCHES], [])), PLACES), len(names)))
@@ -103,7 +111,7 @@ def split(context: JobContext, delivery: str, batches: int) -> None:
         targets = [keys.TEST, *names] if delivery == keys.SEED else names
         for name in targets:
             local.require_both_classes(name, labels.get((name, 0), 0), labels.get((name, 1), 0))
-        _require_disjoint(spark, context, places, names, before)
+        _require_disjoint(spark, context, places, names, earlier)
         _write(spark, context, groups, cuts, targets)
         for name in targets:
             with context.storage.local(keys.scratch(context.prefix, f"{name}.parquet")) as path:
@@ -112,7 +120,7 @@ def split(context: JobContext, delivery: str, batches: int) -> None:
 
 
 def _groups(context: JobContext, delivery: str) -> list[Group]:
-    """Every row group of a delivery's reviews, once their bytes are found to be what preprocess wrote."""
+    """Every row group of a delivery's reviews. Raises IntegrityError if the bytes are not what preprocess wrote."""
     prefix = keys.processed(delivery)
     processed = context.read(prefix, f"ratchet preprocess --delivery {delivery}")
     names = [name for name in processed.outputs if name != keys.QUARANTINE]
@@ -142,7 +150,7 @@ def _places(cuts: Cuts, group: Group) -> Iterator[pa.RecordBatch]:
 
 
 def _begins(places: DataFrame, batches: int) -> list[str]:
-    """The sequence of the first review of each batch but the first one, and of those alone that any review begins."""
+    """The sequence of the first review of each batch but the first one, as far as there are reviews."""
     from pyspark.sql import functions as sql
 
     kept = places.where(sql.col("target") == BATCHES)
@@ -159,18 +167,18 @@ def _begins(places: DataFrame, batches: int) -> list[str]:
 
 
 def _labels(places: DataFrame) -> dict[tuple[str, int], int]:
-    """How many reviews of each label each target gets."""
+    """The number of reviews by target and label."""
     return {(row.target, row.label): row["count"] for row in places.groupBy("target", "label").count().collect()}
 
 
 def _require_disjoint(
-    spark: SparkSession, context: JobContext, places: DataFrame, names: list[str], before: dict[str, Output]
+    spark: SparkSession, context: JobContext, places: DataFrame, names: list[str], earlier: dict[str, Output]
 ) -> None:
     from pyspark.sql import functions as sql
 
     ids = pa.schema([PLACES.field("review_id")])
-    if before:
-        test = spread(spark, [before[keys.TEST]], partial(_test_ids, context.storage.uri), ids)
+    if earlier:
+        test = spread(spark, [earlier[keys.TEST]], partial(_test_ids, context.storage.uri), ids)
     else:
         test = places.where(sql.col("target") == keys.TEST).select("review_id")
     shared = places.where(sql.col("target") != keys.TEST).join(test, "review_id", "left_semi")
@@ -180,22 +188,22 @@ def _require_disjoint(
 
 
 def _test_ids(uri: str, output: Output) -> Iterator[pa.RecordBatch]:
-    for ids in local.review_ids(open_storage(uri), keys.TEST, output):
+    for ids in review_ids(open_storage(uri), keys.TEST, output):
         yield pa.RecordBatch.from_arrays([ids], names=["review_id"])
 
 
 def _write(spark: SparkSession, context: JobContext, groups: list[Group], cuts: Cuts, targets: list[str]) -> None:
-    """Write every target into the scratch prefix, each by one task."""
+    """Write every target into the scratch prefix, one task for each."""
     from pyspark.sql import functions as sql
 
-    # Spark partitions by hash, which would give one task two targets: for each, a number that falls into its own.
+    # Spark partitions by hash, which could give one task two targets: find a number for each that no other shares.
     count = len(targets)
     partition = sql.pmod(sql.hash("id"), sql.lit(count)).alias("partition")
     numbers = spark.range(100 * count).groupBy(partition).agg(sql.min("id").alias("number")).collect()
     places = {targets[row.partition]: row.number for row in numbers}
     reviews = spread(spark, groups, partial(_reviews, cuts, places), ARRANGED)
     arranged = reviews.repartition(count, "place").sortWithinPartitions("sequence")
-    write = partial(_write_target, context.storage.uri, context.prefix, arrange.CHUNK_ROWS)
+    write = partial(_write_target, context.storage.uri, context.prefix, external_sort.CHUNK_ROWS)
     arranged.mapInArrow(write, "target string").collect()
 
 
@@ -209,7 +217,7 @@ def _reviews(cuts: Cuts, places: dict[str, int], group: Group) -> Iterator[pa.Re
 def _write_target(
     uri: str, prefix: str, chunk_rows: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of one target, in order, as the file that the local engine writes."""
+    """Write the rows of one target, which come in order, as the file that the local engine writes."""
     target = ""
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
         path = Path(folder) / "batch"
@@ -219,7 +227,7 @@ def _write_target(
                 writer = create(path, BATCH)
             reviews = chunk.select(REVIEW.names).cast(REVIEW)
             ids = reviews["review_id"].combine_chunks()
-            arrange.write(writer, reviews, local.parts(target, local.dice_of(ids)))
+            external_sort.write(writer, reviews, local.parts(target, hash_bits(ids)))
         if target:
             writer.close()
             open_storage(uri).upload(path, keys.scratch(prefix, f"{target}.parquet"))
@@ -230,11 +238,12 @@ def _chunks(batches: Iterable[pa.RecordBatch], chunk_rows: int) -> Iterator[pa.T
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        while rows + len(batch) >= chunk_rows:
+        rest = batch
+        while rows + len(rest) >= chunk_rows:
             first = chunk_rows - rows
-            yield pa.Table.from_batches([*waiting, batch.slice(0, first)]).combine_chunks()
-            waiting, rows, batch = [], 0, batch.slice(first)
-        waiting.append(batch)
-        rows += len(batch)
+            yield pa.Table.from_batches([*waiting, rest.slice(0, first)]).combine_chunks()
+            waiting, rows, rest = [], 0, rest.slice(first)
+        waiting.append(rest)
+        rows += len(rest)
     if rows:
         yield pa.Table.from_batches(waiting).combine_chunks()

@@ -1,4 +1,4 @@
-"""The page on the API's traffic: Prometheus' text as it is written, two looks at it, and what the log says."""
+"""The page Live: parsing of Prometheus metrics, traffic between two snapshots, and charts of the prediction log."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.dashboard import charts, drawn, facts, fake_api, logged, page, text
+from harness.dashboard import LogRow, charts, fake_api, fill_log, metrics, page, render, text
 from ratchet.dashboard.queries import prometheus, traffic
-from ratchet.dashboard.queries.prometheus import Look, parsed
+from ratchet.dashboard.queries.prometheus import MetricsSnapshot, parse_metrics
 from ratchet.errors import ConfigurationError
 
 NOW = datetime.now(UTC)
 
 
 def exposition(requests: int, failed: int = 0, problem: int = 0, lost: int = 0) -> str:
-    """What an API says that answered so many requests: half in 5 ms, all but one in a hundred in 10 ms."""
+    """The metrics of an API after this many requests: half took 5 ms, and 99 % took at most 10 ms."""
     slow = requests // 100
     return f"""# HELP ratchet_requests_total Answered, by route and status.
 # TYPE ratchet_requests_total counter
@@ -37,10 +37,10 @@ ratchet_log_rows_total{{outcome="lost"}} {lost}
 """
 
 
-def test_the_text_format_is_read_as_it_is_defined() -> None:
-    """Labels in any order, escapes, exponents, infinities, time stamps, comments and blank lines."""
+def test_the_text_format_is_parsed_as_specified() -> None:
+    """Labels in any order, escapes, exponents, infinities, timestamps, comments and blank lines."""
     odd = r'a_total{x="1",y="with \"quotes\", \\ and \n, {braces}"} 1.5e3 1700000000000'
-    found = parsed(f"{odd}\n\n# a comment\nb +Inf\nc{{}} 2\n")
+    found = parse_metrics(f"{odd}\n\n# a comment\nb +Inf\nc{{}} 2\n")
     assert found == {
         ("a_total", frozenset({("x", "1"), ("y", 'with "quotes", \\ and \n, {braces}')})): 1500.0,
         ("b", frozenset()): float("inf"),
@@ -48,16 +48,16 @@ def test_the_text_format_is_read_as_it_is_defined() -> None:
     }
 
 
-@pytest.mark.parametrize("other", ["<html>", "a_total one", '{"status": "alive"}'])
+@pytest.mark.parametrize("other", ["<html>", "a_total one", '{"status": "alive"}', "{, =1} 2"])
 def test_other_text_is_refused(other: str) -> None:
-    """What is no exposition is somebody else's page."""
-    with pytest.raises(ConfigurationError, match="no Prometheus metrics"):
-        parsed(other)
+    """Another service answers at the address; the message says which setting to correct."""
+    with pytest.raises(ConfigurationError, match=r"not Prometheus metrics .* Correct RATCHET_DASHBOARD_API"):
+        parse_metrics(other)
 
 
 def test_quantiles_are_those_of_promql() -> None:
-    """Linear inside a bucket; above the last limit only that limit is known; of nothing there is none."""
-    values = parsed(exposition(1000))
+    """Linear inside a bucket; the last limit for values above it; None without samples."""
+    values = parse_metrics(exposition(1000))
     assert prometheus.quantile(values, traffic.DURATION, 0.25) == pytest.approx(0.0025)
     assert prometheus.quantile(values, traffic.DURATION, 0.5) == pytest.approx(0.005)
     assert prometheus.quantile(values, traffic.DURATION, 0.99) == pytest.approx(0.01)
@@ -66,23 +66,26 @@ def test_quantiles_are_those_of_promql() -> None:
 
 
 def test_a_histogram_is_counted_by_bucket() -> None:
-    """From its cumulative counts; the bucket without a limit is none."""
-    table = traffic.probabilities(parsed(exposition(1000)))
+    """The cumulative counts become counts per bucket; the infinite bucket is left out."""
+    table = traffic.probability_histogram(parse_metrics(exposition(1000)))
     assert table.values.tolist() == [[0.0, 0.5, 1000.0], [0.5, 1.0, 2000.0]]
 
 
-def test_one_look_gives_counts_and_no_rate() -> None:
-    """How long the API has counted is not known."""
-    found = traffic.between([Look(100.0, parsed(exposition(1000)))])
+def test_one_snapshot_gives_counts_and_no_rate() -> None:
+    """It is not known since when the API has counted."""
+    found = traffic.measure([MetricsSnapshot(100.0, parse_metrics(exposition(1000)))])
     assert found.seconds is None
     assert traffic.routes(found)["rate"].isna().all()
     assert traffic.routes(found)["requests"].tolist() == [1000, 1]
 
 
-def test_two_looks_give_a_rate() -> None:
-    """1,000 requests more in 50 seconds, 10 of them failed; what happened before does not count."""
-    looks = traffic.remember([Look(100.0, parsed(exposition(1000)))], Look(150.0, parsed(exposition(2000, failed=10))))
-    table = traffic.routes(traffic.between(looks)).set_index("route")
+def test_two_snapshots_give_a_rate() -> None:
+    """1,000 more requests in 50 seconds, 10 of them failed; earlier requests do not count."""
+    snapshots = traffic.add_snapshot(
+        [MetricsSnapshot(100.0, parse_metrics(exposition(1000)))],
+        MetricsSnapshot(150.0, parse_metrics(exposition(2000, failed=10))),
+    )
+    table = traffic.routes(traffic.measure(snapshots)).set_index("route")
     assert table.loc["/predict", "rate"] == 20
     assert table.loc["/predict", "failed"] == pytest.approx(0.01)
     assert table.loc["/predict", "refused"] == 0
@@ -90,68 +93,75 @@ def test_two_looks_give_a_rate() -> None:
     assert "/metrics" not in table.index
 
 
-def test_a_restart_begins_anew() -> None:
-    """Counters that shrank or vanished are another process's: the look from before it says nothing about it."""
-    before, after = Look(100.0, parsed(exposition(1000))), Look(150.0, parsed(exposition(10)))
-    assert traffic.remember([before], after) == [after]
-    fresh = Look(150.0, {})
-    assert traffic.remember([before], fresh) == [fresh]
+def test_a_restart_discards_earlier_snapshots() -> None:
+    """Counters that shrank or vanished belong to another process, with which earlier snapshots do not compare."""
+    before, after = (
+        MetricsSnapshot(100.0, parse_metrics(exposition(1000))),
+        MetricsSnapshot(150.0, parse_metrics(exposition(10))),
+    )
+    assert traffic.add_snapshot([before], after) == [after]
+    fresh = MetricsSnapshot(150.0, {})
+    assert traffic.add_snapshot([before], fresh) == [fresh]
 
 
-def test_old_looks_are_forgotten() -> None:
+def test_old_snapshots_are_discarded() -> None:
     """After five minutes."""
-    looks = [Look(float(at), parsed(exposition(1000))) for at in (0, 200)]
-    assert [look.at for look in traffic.remember(looks, Look(400.0, parsed(exposition(1000))))] == [200.0, 400.0]
+    snapshots = [MetricsSnapshot(float(at), parse_metrics(exposition(1000))) for at in (0, 200)]
+    assert [
+        each.at for each in traffic.add_snapshot(snapshots, MetricsSnapshot(400.0, parse_metrics(exposition(1000))))
+    ] == [200.0, 400.0]
 
 
-def test_the_page_gives_rates_from_its_second_look_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first says that it is the only one."""
-    answers = {"/metrics": (200, exposition(1000))}
-    with fake_api(answers, monkeypatch):
+def test_the_page_shows_rates_from_the_second_snapshot_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run shows counts since the API started."""
+    responses = {"/metrics": (200, exposition(1000))}
+    with fake_api(responses, monkeypatch):
         found = page("live").run()
-        assert "One look so far" in text(found)
-        assert facts(found) == {
-            "Reviews read": "3,000", "Failed (5xx)": "0.00%", "p99 of /predict": "10.0 ms",
-            "Read as positive": "100.0%",
+        assert "First measurement" in text(found)
+        assert metrics(found) == {
+            "Reviews classified": "3,000", "Failed (5xx)": "0.00%", "p99 of /predict": "10.0 ms",
+            "Predicted positive": "100.0%",
         }  # fmt: skip
         assert charts(found) == 1
-        answers["/metrics"] = (200, exposition(2000, failed=500))
+        responses["/metrics"] = (200, exposition(2000, failed=500))
         found.run()
     assert not found.exception
-    assert "One look so far" not in text(found)
-    assert facts(found)["Reviews read"].endswith(" /s")
-    assert facts(found)["Failed (5xx)"] == "50.00%"
+    assert "First measurement" not in text(found)
+    assert metrics(found)["Reviews classified"].endswith(" /s")
+    assert metrics(found)["Failed (5xx)"] == "50.00%"
 
 
-def test_what_needs_a_person_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A champion that is not served, and rows that were lost."""
+def test_conditions_that_need_a_person_are_shown(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A champion that is not served, and lost rows of the log."""
     with fake_api({"/metrics": (200, exposition(1, problem=1, lost=7))}, monkeypatch):
-        found = drawn("live")
+        found = render("live")
     assert "does not serve the ledger's champion" in found.warning[0].value
     assert "7 rows of the prediction log were lost" in found.error[0].value
 
 
-def test_a_quiet_api_is_not_one_that_is_down(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exposition without a request."""
+def test_an_api_without_requests_is_not_an_error(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metrics contain no request."""
     with fake_api({"/metrics": (200, "ratchet_champion_problem 0\n")}, monkeypatch):
-        found = drawn("live")
-    assert "Nobody asked anything" in text(found)
+        found = render("live")
+    assert "There were no requests" in text(found)
     assert not found.error
 
 
-def test_an_api_that_gives_no_metrics_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older one has none; a key may not be allowed to."""
+def test_an_api_without_metrics_is_an_error(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older API has none, or the key lacks the role."""
     with fake_api({"/metrics": (404, {"detail": "There is no such path."})}, monkeypatch):
-        assert "has no /metrics: update it" in text(drawn("live"))
+        assert "has no /metrics: update it" in text(render("live"))
     with fake_api({"/metrics": (403, {"detail": "It needs the role admin."})}, monkeypatch):
-        assert "may not ask /metrics: It needs the role admin." in text(drawn("live"))
+        assert "may not use /metrics: It needs the role admin." in text(render("live"))
 
 
-def test_the_log_is_drawn_by_hour_version_and_arm(store: Path) -> None:
-    """What was answered in the last day, and how sure it was."""
-    rows = [(f"p{number}", NOW - timedelta(hours=number), 3, "champion", number / 20) for number in range(20)]
+def test_the_log_is_charted_by_hour_version_and_arm(store: Path) -> None:
+    """Predictions of the last day or month, and their probabilities."""
+    rows: list[LogRow] = [
+        (f"p{number}", NOW - timedelta(hours=number), 3, "champion", number / 20) for number in range(20)
+    ]
     rows += [("old", NOW - timedelta(days=3), 2, "champion", 1.0), ("p1", NOW, 4, "shadow", 0.4)]
-    logged(f"sqlite:///{store}/ledger.db", rows, {})
+    fill_log(f"sqlite:///{store}/ledger.db", rows, {})
     found = page("live").run()
     assert not found.exception
     assert charts(found) == 2

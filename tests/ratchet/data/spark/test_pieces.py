@@ -46,7 +46,7 @@ def in_pieces(path: Path, name: str, form: str = "csv") -> list[list[records.Row
 def test_pieces_give_the_records_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], size: int, form: str
 ) -> None:
-    """Whatever the bytes and wherever they are cut, with the same numbers of lines."""
+    """For any bytes and any size of piece, with the same line numbers."""
     path = tmp_path_factory.mktemp("pieces") / "train.csv"
     path.write_bytes(b"".join(lines))
     with pytest.MonkeyPatch.context() as patch:
@@ -77,7 +77,7 @@ def test_records_of_several_lines_are_cut_between_them(path: Path) -> None:
 
 
 def test_a_line_over_the_limit_is_one_refusal_in_its_piece(path: Path) -> None:
-    """It is not held in memory, and the lines after it keep their numbers."""
+    """It is never in memory as a whole, and the lines after it keep their numbers."""
     long = [b'"1","t","' + b"x" * (records.LONGEST + more) + b'"\n' for more in (-12, -11, -10, -9, 0, 5_000_000)]
     path.write_bytes(b'"1","t","y"\n'.join(long) + b"x" * (records.LONGEST + 5))
     assert [row for piece in in_pieces(path, "train.csv") for row in piece] == list(
