@@ -1,87 +1,97 @@
-# The two commands first: `make demo`, `make test`. Each sets up what it needs.
+# Start with `make demo` and `make test`. Every target installs what it needs first.
+# The Python, 3.11 or newer, that makes the virtual environment.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+LOCAL   = $(BIN)/python -m local
 READY  := $(VENV)/.ready
 
-WEEKS   ?= 10
-ROUNDS  ?= 1
-ROWS    ?= 3600000
+# Variables, as in `make demo WEEKS=3 REVIEWS=path/to/archive.tgz`.
+# REVIEWS  source of the reviews; docs/sources.md lists all forms, the default generates synthetic ones
 REVIEWS ?= synthetic:
+# WEEKS    number of logical weeks of demo, run and the benchmarks
+WEEKS   ?= 10
+# DATE     logical date of dag-test
 DATE    ?= 2026-01-05
+# PORT     port of the API of serve
 PORT    ?= 8000
+# WORKERS  number of processes for the tests; with 0 pytest runs them itself, as a debugger needs it
 WORKERS ?= 2
+# ROUNDS   repetitions of bench, of which the median is reported
+ROUNDS  ?= 1
+# ROWS     training rows of bench-full
+ROWS    ?= 3600000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full bench-serving lint lock clean
 
-help: ## list the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
-demo: $(READY) ## ten weekly retrains on this machine, no Docker, no AWS; WEEKS=3 REVIEWS=path/to/archive.tgz
-	@$(BIN)/ratchet rehearse --weeks $(WEEKS) --reviews "$(REVIEWS)"
+demo: $(READY) ## run ten weekly retrains on this machine, without Docker and AWS; WEEKS=3 REVIEWS=path/to/archive.tgz
+	@$(LOCAL) demo --weeks $(WEEKS) --reviews "$(REVIEWS)"
 
-serve: $(READY) ## the API on what `make demo` left, with a key and a curl to try it; PORT=8000
-	@$(BIN)/ratchet serve-demo --port $(PORT)
+serve: $(READY) ## start the API with the champion of `make demo`, a new key and a curl command; PORT=8000
+	@$(LOCAL) serve --port $(PORT)
 
-# Files are given to the workers in their order, because pytest-xdist takes those with many tests, the quick ones, first.
-test: $(READY) ## everything that can be tested without Docker; WORKERS=2
+# Workers get the files in their given order; pytest-xdist alone would start with those of many tests, which are quick.
+test: $(READY) ## run every test that needs no Docker; WORKERS=0
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# Without REVIEWS, a stack keeps the source it has.
-STACK_UP = $(BIN)/ratchet stack up $(if $(filter file,$(origin REVIEWS)),,--reviews "$(REVIEWS)") $(PROFILES:%=--profile %)
+# Without REVIEWS on the command line, the stack keeps the source that is in .env.
+STACK_UP = $(LOCAL) stack up $(if $(filter file,$(origin REVIEWS)),,--reviews "$(REVIEWS)") $(PROFILES:%=--profile %)
 
-up: $(READY) ## the whole system in containers; REVIEWS=path/to/archive.tgz PROFILES="serving dashboard"
+up: $(READY) ## start the whole system in containers; REVIEWS=path/to/archive.tgz PROFILES="serving dashboard"
 	@$(STACK_UP)
 
-dev: $(READY) ## the same, but Airflow reads the working tree
+dev: $(READY) ## start the same, but let Airflow read the working tree
 	@$(STACK_UP) --development
 
-run: $(READY) ## run weeks in the stack through Airflow's REST API; WEEKS=3
-	@$(BIN)/ratchet stack run --weeks $(WEEKS)
+run: $(READY) ## run weeks in the containers through Airflow's REST API; WEEKS=3
+	@$(LOCAL) stack run --weeks $(WEEKS)
 
-deploy-dags: $(READY) ## release dags, plugins and include to the stack's bucket
-	@$(BIN)/ratchet stack deploy
+deploy-dags: $(READY) ## release dags, plugins and include to the containers' bucket
+	@$(LOCAL) stack deploy
 
-logs: $(READY) ## follow what the containers print; SERVICE=airflow-scheduler
-	@$(BIN)/ratchet stack logs $(SERVICE)
+logs: $(READY) ## follow the logs of the containers; SERVICE=airflow-scheduler
+	@$(LOCAL) stack logs $(SERVICE)
 
-doctor: $(READY) ## what of the stack is up, what is wrong, and what to do
-	@$(BIN)/ratchet stack doctor
+doctor: $(READY) ## check the containers and what runs in them, and print what to do
+	@$(LOCAL) stack doctor
 
-down: $(READY) ## stop the stack; its data stay. FORGET=1 deletes them
-	@$(BIN)/ratchet stack down $(if $(FORGET),--forget)
+down: $(READY) ## stop the containers and keep the data; DELETE_DATA=1 deletes them
+	@$(LOCAL) stack down $(if $(DELETE_DATA),--delete-data)
 
-test-stack: $(READY) ## the stack on a real Docker engine, tested and looked at; KILLS=10 PICTURES=docs/images
+test-stack: $(READY) ## test the containers on a Docker engine, and take screenshots; KILLS=10 PICTURES=docs/images
 	@$(BIN)/python -m pytest tests/stack $(if $(KILLS),--kills $(KILLS)) $(if $(PICTURES),--pictures $(PICTURES))
 
-test-spark: var/spark/.ready ## --engine spark against the local one, on a real PySpark and its own Java
+test-spark: var/spark/.ready ## compare `--engine spark` with the local engine, on PySpark and its own Java
 	@PYTHONPATH=var/spark $(BIN)/python -m pytest tests/spark
 
-test-faults: $(READY) ## ten weeks behind a proxy that breaks one request in ten; 50 kills of the API under load
+test-faults: $(READY) ## run ten weeks behind a proxy that breaks one request in ten; kill the API 50 times under load
 	@$(BIN)/python -m pytest tests/faults tests/ratchet/serving -m minutes
 
-test-api: $(READY) ## 10,000 requests that OpenAPI allows, or does not, against the API
+test-api: $(READY) ## send 10,000 valid and invalid requests, generated from OpenAPI, to the API
 	@$(BIN)/python -m pytest tests/ratchet/serving/api/test_openapi.py -m minutes
 
-dag-test: $(READY) ## `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
-	@$(BIN)/ratchet dag-test --date $(DATE) --reviews "$(REVIEWS)"
+dag-test: $(READY) ## run `airflow dags test review_sentiment` for one logical date; DATE=2026-01-05
+	@$(LOCAL) dag-test --date $(DATE) --reviews "$(REVIEWS)"
 
-bench: $(READY) ## ours, scikit-learn and fastText, ten weeks each, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz
+bench: $(READY) ## compare with scikit-learn and fastText, ten weeks each, for docs/benchmarks.md; REVIEWS=path/to/archive.tgz
 	@$(BIN)/pip install --quiet --no-deps --require-hashes --target var/bench -r tests/bench/requirements.txt || \
-	  echo "fastText has no wheel for this machine: its row is left out."
+	  echo "fastText has no wheel for this machine; the benchmark omits it."
 	@PYTHONPATH=tests:var/bench $(BIN)/python -m bench --reviews "$(REVIEWS)" --weeks $(WEEKS) --rounds $(ROUNDS) --write
 
-bench-full: $(READY) ## ten weeks at 3.6 million rows, made of real ones, into docs/benchmarks.md; REVIEWS=path/to/archive.tgz ROWS=3600000
+bench-full: $(READY) ## run ten weeks on 3.6 million rows for docs/benchmarks.md; REVIEWS=path/to/archive.tgz ROWS=360000
 	@PYTHONPATH=tests $(BIN)/python -m bench.full --reviews "$(REVIEWS)" --weeks $(WEEKS) --rows $(ROWS) --write
 
-bench-serving: $(READY) ## the API under load, during swaps and beside `mlflow models serve`, into docs/benchmarks.md; REVIEWS=
+bench-serving: $(READY) ## load-test the API, also beside `mlflow models serve`, for docs/benchmarks.md; REVIEWS=path/to/archive.tgz
 	@PYTHONPATH=tests $(BIN)/python -m bench.serving --reviews "$(REVIEWS)" --write
 
-lint: $(READY) ## style
+lint: $(READY) ## check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-lock: ## resolve requirements.txt, and each image's part of it, anew; hashed, without index addresses
+lock: ## resolve requirements.txt and the images' locks again, with hashes and without index addresses
 	@$(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv
 	@$(RESOLVE) --python-version 3.11 pyproject.toml $(EXTRAS:%=--extra %) --group aws --group build --group kernels --group mlflow --output-file requirements.txt
 	@for image in airflow dashboard serving training; do \
@@ -95,14 +105,14 @@ RESOLVE = var/lock/bin/uv pip compile --quiet --universal --generate-hashes --no
 EXTRAS  = airflow dashboard dev embedded export serving training # all but spark
 IMAGE   = --python-version 3.12 --constraint requirements.txt
 
-clean: ## forget everything that was installed or made here
+clean: ## delete everything that was installed or written here
 	rm -rf $(VENV) var
 
-# uv, itself from the lock, installs the rest in a fifth of pip's time; every file is checked against its hash.
+# pip installs uv from the lock, and uv the rest, in a fifth of pip's time. Both check every file against its hash.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Ratchet needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up $(VENV) (once, some minutes)"
+	  { echo "Ratchet needs Python 3.11 or newer. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV); this takes some minutes, once."
 	@$(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
@@ -110,9 +120,10 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# PySpark has no wheel: with Java it is 500 MB to fetch and 580 MB on the disk, so only who tests it gets it, beside $(VENV).
+# PySpark and its Java are 500 MB to download and 580 MB on the disk, and PySpark has no wheel. They are installed beside
+# $(VENV), and only for test-spark.
 var/spark/.ready: $(READY) tests/spark/requirements.txt
-	@echo "Setting up var/spark (once, about a minute)"
+	@echo "Setting up var/spark; this takes about a minute, once."
 	@rm -rf var/spark
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target var/spark --no-deps --require-hashes -r tests/spark/requirements.txt
 	@touch $@

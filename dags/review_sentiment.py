@@ -1,12 +1,13 @@
 """Retrain review sentiment every week, on all batches so far, and promote only on evidence.
 
-The last lines are the graph. Every task below that names a job is one ECS task on the training image; the rest decide.
+The last lines are the graph. Every task with a `job` is one ECS task on the training image; the other tasks choose.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
@@ -21,11 +22,11 @@ from ratchet.settings import Settings
 PARAMS = {
     "window_end": Param(
         None, type=["null", "integer"], minimum=0, title="Window end",
-        description="Train on batches 0 to this one. Empty: the week of the logical date, or else the next week.",
+        description="The last batch to train on. Empty: the week of the logical date, or else the next week.",
     ),
     "candidate": Param(
         CHAMPIONS, enum=[CHAMPIONS, *CANDIDATES], title="Candidate",
-        description="Which kind of model to retrain. Week 0 always compares all of them.",
+        description="The kind of model to retrain. Week 0 always compares all of them.",
     ),
     "force_retrain": Param(
         False, type="boolean", title="Force retrain",
@@ -33,7 +34,7 @@ PARAMS = {
     ),
     "require_approval": Param(
         False, type="boolean", title="Require approval",
-        description="Wait for a person's yes or no; no approval promotes what the gate refuses.",
+        description="Wait for a person to approve or reject. An approval does not promote what the gate refuses.",
     ),
 }  # fmt: skip
 FORCE = "{{ params.force_retrain }}"
@@ -42,8 +43,8 @@ WINDOW, BATCH, DELIVERY, CANDIDATE = (WEEK % name for name in ("window", "batch"
 
 
 @task
-def plan_week() -> dict:
-    """Which window this run trains on; skips the run, with the reason, where its batch has not arrived."""
+def plan_week() -> dict[str, Any]:
+    """The window that this run trains on. Skips the run, with the reason, if its batch has not arrived."""
     context = get_current_context()
     try:
         return asdict(plan(dict(context["params"]), context["dag_run"].logical_date, Settings()))
@@ -52,30 +53,30 @@ def plan_week() -> dict:
 
 
 @task
-def extract_source(week: dict) -> str:
-    """Where the reviews of this week are; a SQL table is copied into the store first."""
+def extract_source(week: dict[str, Any]) -> str:
+    """The URI of this week's reviews; a SQL table is copied into the store first."""
     if week["source"] != SQL:
-        return week["source"]
+        return str(week["source"])
     from orchestration.sql_extract import extract
 
     return extract(Settings(), week["delivery"])
 
 
 @task
-def list_missing_features(week: dict) -> list[dict[str, str]]:
+def list_missing_features(week: dict[str, Any]) -> list[dict[str, str]]:
     """One entry, and so one ECS task, for each batch of the window without features."""
     return unfeaturized(week["window"], Settings())
 
 
 @task.branch
-def choose_section(week: dict) -> str:
-    """Without a champion, train the first one; otherwise, retrain."""
+def choose_section(week: dict[str, Any]) -> str:
+    """Train the first champion if there is none; retrain otherwise."""
     return "training.train" if week["first"] else "retraining.score"
 
 
 @task_group
-def data_engineering(week: dict) -> None:
-    source = extract_source(week)
+def data_engineering(week: dict[str, Any]) -> None:
+    source: Any = extract_source(week)  # Airflow gives the text when the task runs
     ingest = RatchetJobOperator(
         task_id="ingest", job="ingest", arguments={"source": source, "delivery": DELIVERY}, retries=3
     )
@@ -89,10 +90,10 @@ def data_engineering(week: dict) -> None:
 
 
 def decide(candidates: str) -> RatchetJobOperator:
-    """Measure the challenger beside the champion, ask a person if so wished, and decide."""
+    """Compare the challenger with the champion, wait for an approval if one is required, and decide."""
 
     @task.branch
-    def check_approval(**context) -> str:
+    def check_approval(**context: Any) -> str:
         group = context["ti"].task_id.rpartition(".")[0]
         return f"{group}.{'approve' if context['params']['require_approval'] else 'promote'}"
 
@@ -104,14 +105,14 @@ def decide(candidates: str) -> RatchetJobOperator:
         subject=f"May the challenger of window {WINDOW} become champion, if the gate says so?",
         response_timeout=timedelta(days=6),
         execution_timeout=None,
-        retries=0,  # asking again would outlast the DAG run's timeout
+        retries=0,  # a second wait would exceed the DAG run's timeout
     )
     promote = RatchetJobOperator(
-        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.answer}, force=FORCE,
+        task_id="promote", job="promote", arguments={"window": WINDOW, **approve.approval}, force=FORCE,
         trigger_rule="none_failed_min_one_success",
     )  # fmt: skip
-    asked = check_approval()
-    evaluate >> asked >> [approve, promote]
+    check = check_approval()
+    evaluate >> check >> [approve, promote]
     approve >> promote
     return evaluate
 
@@ -140,20 +141,20 @@ def retraining() -> None:
     max_active_runs=1,
     dagrun_timeout=timedelta(days=7),
     deadline=callbacks.deadline(),
-    on_failure_callback=callbacks.tell_run,
+    on_failure_callback=callbacks.notify_run_failed,
     default_args={
         "owner": "ml-platform",
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "execution_timeout": timedelta(hours=2),
-        "on_failure_callback": callbacks.tell_task,
+        "on_failure_callback": callbacks.notify_task_failed,
     },
     params=PARAMS,
     tags=["ratchet", "retraining", "weekly"],
     doc_md=__doc__,
 )
 def review_sentiment() -> None:
-    week = plan_week()
+    week: Any = plan_week()  # Airflow gives the dict when the task runs
     data_engineering(week) >> choose_section(week) >> [training(), retraining()]
 
 

@@ -1,1 +1,4 @@
-"""The embedded default: Postgres, AWS and MLflow as local processes, so that the real DAG runs on a bare machine."""
+"""Ratchet on one machine: Postgres, AWS and MLflow as local processes, or the production images under docker compose.
+
+Not part of the production wheel. The entry point is `python -m local`.
+"""

@@ -1,4 +1,4 @@
-"""`make demo` and `make dag-test`: services up, the real DAG through the real operator, a report, everything down."""
+"""`make demo` and `make dag-test`: start local services, run the real DAG with the real operator, report, stop all."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rich.live import Live
 from rich.markup import escape
 
 from local.dag_runs import DAG_ID
-from local.environment import applied
+from local.environment import replaced_environment
 from local.processes import services
-from local.processes.children import terminated_as_interrupted
+from local.processes.children import sigterm_as_interrupt
 from local.progress import Progress, WeekRun
-from local.remote_source import at_hand
-from local.report import Report, WeekReport, collect, line, table, write
+from local.remote_source import download_if_remote
+from local.report import Report, WeekReport, collect, week_line, weeks_table, write
 from local.report.model import without_password
 from ratchet.errors import ConfigurationError
 from ratchet.jobs.storage import open_storage
@@ -32,124 +32,133 @@ from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
 
 console = Console()
-LOOK_EVERY = 0.5
-"""Seconds between looks into Airflow's database."""
+POLL_SECONDS = 0.5
+"""Seconds between two queries of Airflow's database."""
 
 
-def rehearse(weeks: int, reviews: str, root: Path) -> int:
-    """Run `weeks` consecutive logical weeks and report under `root`. Returns the exit code: 1 if a week failed."""
-    with _fresh(root), terminated_as_interrupted():
+def run_demo(weeks: int, reviews: str, root: Path) -> int:
+    """Run `weeks` consecutive logical weeks and write the report under `root`.
+
+    Returns the exit code: 0, 1 if a week failed, 130 after Ctrl-C. Raises ConfigurationError if another run uses
+    `root`.
+    """
+    with empty_folder(root), sigterm_as_interrupt():
         try:
-            return _rehearse(weeks, source_of(reviews), root)
+            return _run_demo(weeks, absolute_source(reviews), root)
         except KeyboardInterrupt:
-            say("Interrupted; everything that was started has been stopped.")
+            print_line("Interrupted; everything that was started has been stopped.")
             return 130
 
 
-def _rehearse(weeks: int, source: str, root: Path) -> int:
-    began = datetime.now(UTC)
-    say(f"Ratchet: {weeks} weekly retrains of [bold]{DAG_ID}[/] on {escape(without_password(source))}")
+def _run_demo(weeks: int, source: str, root: Path) -> int:
+    started_at = datetime.now(UTC)
+    print_line(f"Ratchet: {weeks} weekly retrains of [bold]{DAG_ID}[/] on {escape(without_password(source))}")
     cache = root.parent / "cache"
-    reviews = at_hand(source, cache, root / "source")
+    reviews = download_if_remote(source, cache, root / "source")
     with services.running(root, source=reviews, cache=cache) as running:
-        say(f"Up: Postgres, AWS at {running.endpoint}, MLflow at {running.tracking}. Logs: {shown(root / 'logs')}")
-        with applied(running.environment):
+        logs = display_path(root / "logs")
+        print_line(f"Up: Postgres, AWS at {running.endpoint}, MLflow at {running.tracking}. Logs: {logs}")
+        with replaced_environment(running.environment):
             settings = Settings()
             ledger, storage = Ledger(settings.ledger_url, settings.registered_model), open_storage(settings.store)
             first = settings.first_week.isoformat()
             command = [sys.executable, "-m", "local.dag_runs", first, str(weeks)]
             child = running.children.start("weeks", command, running.environment)
-            code, rows = follow(
+            code, rows = follow_weeks(
                 child, Progress(running.databases["airflow"]), lambda runs: collect(storage, ledger, runs)
             )
-            report = Report.of(rows, source=source, started_at=began, code_version=settings.code_version)
+            report = Report.of(rows, source=source, started_at=started_at, code_version=settings.code_version)
             write(report, root)
             champion = ledger.champion().version
             if champion is not None:
-                take_champion(settings, champion, root / "champion")
+                copy_champion(settings, champion, root / "champion")
     if code:
         log = root / "logs" / "weeks.log"
-        say(f"[red]A week failed:[/] {reason(log)}\nAll of it: {shown(log)}")
+        print_line(f"[red]A week failed:[/] {last_error(log)}\nComplete log: {display_path(log)}")
         return 1
-    _summarise(report, root)
+    _print_summary(report, root)
     return 0
 
 
-def reason(log: Path) -> str:
-    """What the last job that failed said of itself, as Airflow logged its output."""
-    said = re.findall(r"\] ratchet: (.+?)(?: \[airflow\.task.*)?$", log.read_text(errors="replace"), re.MULTILINE)
-    return escape(said[-1]) if said else "no job said why; see the log."
+def last_error(log: Path) -> str:
+    """The message of the last job that failed, as Airflow logged the job's output; escaped for the console."""
+    messages = re.findall(r"\] ratchet: (.+?)(?: \[airflow\.task.*)?$", log.read_text(errors="replace"), re.MULTILINE)
+    return escape(messages[-1]) if messages else "no job logged a reason; read the log."
 
 
-def _summarise(report: Report, root: Path) -> None:
-    example = f"{shown(Path(sys.argv[0]))} predict --model {shown(root / 'champion')}"
+def _print_summary(report: Report, root: Path) -> None:
+    command = display_path(Path(sys.executable).with_name("ratchet"))
+    example = f"{command} predict --model {display_path(root / 'champion')}"
     lines = {
         "": report.headline,
-        "Report": f"{shown(root / 'report.html')}, {shown(root / 'report.json')}",
-        "Champion": shown(root / "champion"),
+        "Report": f"{display_path(root / 'report.html')}, {display_path(root / 'report.json')}",
+        "Champion": display_path(root / "champion"),
         "Try it": f"{example} --input reviews.csv --output predictions.parquet",
     }
-    for name, words in lines.items():
-        say(f"[bold]{name}[/]{': ' if name else ''}{escape(words)}")
+    for name, text in lines.items():
+        print_line(f"[bold]{name}[/]{': ' if name else ''}{escape(text)}")
 
 
-def say(words: str) -> None:
-    """One line for people; a long one is left for the terminal to wrap, so that it can be copied."""
-    console.print(words, soft_wrap=True, highlight=False)
+def print_line(text: str) -> None:
+    """Print one line; the terminal wraps a long one, so that it can be copied whole."""
+    console.print(text, soft_wrap=True, highlight=False)
 
 
-def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
+def display_path(path: Path) -> str:
+    """The path relative to the current folder, if it lies in it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def follow(
+def follow_weeks(
     child: subprocess.Popen[bytes], progress: Progress, collected: Callable[[list[WeekRun]], list[WeekReport]]
 ) -> tuple[int, list[WeekReport]]:
-    """Show the weeks until their DAG runs end: a live table, or a line a week where nobody watches.
+    """Show the weeks until the process `child` ends: as a live table, or without a terminal as one line per week.
 
-    Returns the exit code of the runs, and the figures of the weeks that ended.
+    Returns the exit code of `child`, and the figures of the weeks that ended.
     """
     finished: list[WeekReport] = []
-    with _table() if console.is_terminal else nullcontext() as live:
+    with _live_table() if console.is_terminal else nullcontext() as live:
         while True:
-            code = child.poll()  # before the look, so that the last look sees the end of the last week
+            code = child.poll()  # before the query, so that the last query sees the end of the last week
             runs = progress.weeks()
             ended = [run for run in runs if run.state in {"success", "failed"}]
             if len(ended) > len(finished):
                 before, finished = len(finished), collected(ended)
                 for week in finished[before:]:
                     if live is None:
-                        say(escape(line(week)))
+                        print_line(escape(week_line(week)))
             if live is not None:
-                live.update(table(finished, None if code is not None else _now(runs)))
+                live.update(weeks_table(finished, None if code is not None else _current_task(runs)))
             if code is not None:
                 return code, finished
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
 
 
-def _table() -> Live:
-    return Live(table([], "starting Airflow"), console=console, refresh_per_second=4)
+def _live_table() -> Live:
+    return Live(weeks_table([], "starting Airflow"), console=console, refresh_per_second=4)
 
 
-def _now(runs: list[WeekRun]) -> str:
+def _current_task(runs: list[WeekRun]) -> str:
     active = [run for run in runs if run.state == "running"]
     return f"week {active[-1].week}: {active[-1].running or 'between tasks'}" if active else "starting Airflow"
 
 
-def dag_test(date: str, reviews: str, root: Path) -> int:
-    """Run `airflow dags test` for one logical date against fresh embedded services; returns its exit code."""
+def run_dag_test(date: str, reviews: str, root: Path) -> int:
+    """Run `airflow dags test` for one logical date against new local services; returns its exit code.
+
+    Raises ConfigurationError for an invalid date, or if another run uses `root`.
+    """
     try:
         datetime.fromisoformat(date)
     except ValueError:
-        raise ConfigurationError(f"{date!r} is no date. Write DATE=2026-01-05.") from None
+        raise ConfigurationError(f"{date!r} is not a date. Write DATE=2026-01-05.") from None
     cache = root.parent / "cache"
-    with _fresh(root), terminated_as_interrupted():
-        source = at_hand(source_of(reviews), cache, root / "source")
-        return _dag_test(date, source, root, cache)
+    with empty_folder(root), sigterm_as_interrupt():
+        source = download_if_remote(absolute_source(reviews), cache, root / "source")
+        return _run_dag_test(date, source, root, cache)
 
 
-def _dag_test(date: str, source: str, root: Path, cache: Path) -> int:
+def _run_dag_test(date: str, source: str, root: Path, cache: Path) -> int:
     with services.running(root, source=source, cache=cache) as running:
         for command in (["db", "migrate"], ["dags", "test", DAG_ID, date]):
             code = subprocess.call([sys.executable, "-m", "airflow", *command], env=running.environment)
@@ -158,16 +167,16 @@ def _dag_test(date: str, source: str, root: Path, cache: Path) -> int:
     return 0
 
 
-def source_of(reviews: str) -> str:
-    """What the user typed, with a path of this machine made absolute: jobs run in folders of their own."""
+def absolute_source(reviews: str) -> str:
+    """The source with a local path made absolute, because each job runs in its own folder; empty means synthetic."""
     if not reviews:
         return "synthetic:"
     path, mark, pin = reviews.partition("#")
     return f"{Path(path).expanduser().resolve()}{mark}{pin}" if len(urlsplit(reviews).scheme) < 2 else reviews
 
 
-def take_champion(settings: Settings, version: int, folder: Path) -> None:
-    """Copy the champion's verified artifact out of MLflow, so that it can be used when nothing runs any more."""
+def copy_champion(settings: Settings, version: int, folder: Path) -> None:
+    """Copy the champion's verified artifact out of MLflow into `folder`, to be used after the services stop."""
     from ratchet.promotion.registry import Registry
 
     with Registry(settings).artifact(version) as files:
@@ -175,16 +184,16 @@ def take_champion(settings: Settings, version: int, folder: Path) -> None:
 
 
 @contextmanager
-def _fresh(root: Path) -> Iterator[None]:
-    """An empty folder that is ours alone. Raises ConfigurationError if another run is using it."""
-    with alone(root):
+def empty_folder(root: Path) -> Iterator[None]:
+    """Empty and lock the folder `root`. Raises ConfigurationError if another run uses it."""
+    with locked_folder(root):
         shutil.rmtree(root, ignore_errors=True)
         yield
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """A folder that is ours alone, as it is. Raises ConfigurationError if another run is using it."""
+def locked_folder(root: Path) -> Iterator[None]:
+    """Lock the folder `root` against other runs. Raises ConfigurationError if another run uses it."""
     root.parent.mkdir(parents=True, exist_ok=True)
     with (root.parent / f".{root.name}.lock").open("w") as lock:
         try:

@@ -1,4 +1,4 @@
-"""The environment of this process, lent."""
+"""Replace this process's environment variables for a while."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def applied(environment: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment, for as long as the block runs."""
+def replaced_environment(environment: Mapping[str, str]) -> Iterator[None]:
+    """Make `environment` the only environment variables of this process until the block ends."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(environment)

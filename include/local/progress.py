@@ -1,4 +1,4 @@
-"""How far the DAG runs of the weeks are, read from Airflow's own database."""
+"""Progress of the weekly DAG runs, read from Airflow's own database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ RUNS = sa.text("""
 
 @dataclass(frozen=True)
 class WeekRun:
-    """One DAG run: `seconds` of wall clock from its first task to its last, and the task that runs now."""
+    """One DAG run.
+
+    `seconds` is the wall clock from the start of its first task to the end of its last. `running` is the id of a task
+    that runs now; `failed` lists the ids of failed tasks, separated by commas.
+    """
 
     week: int
     run_id: str
@@ -33,13 +37,13 @@ class WeekRun:
 
 
 class Progress:
-    """Looks into Airflow's database; before the first migration there is nothing to see."""
+    """Reads the DAG runs from Airflow's database, at the SQLAlchemy URL `database`."""
 
     def __init__(self, database: str) -> None:
         self.engine = sa.create_engine(database)
 
     def weeks(self) -> list[WeekRun]:
-        """All DAG runs so far, in the order of their logical dates; week 0 is the first."""
+        """All DAG runs so far, by logical date; the first is week 0. Empty before Airflow migrated its database."""
         with self.engine.connect() as connection:
             if not sa.inspect(connection).has_table("task_instance"):
                 return []

@@ -1,6 +1,7 @@
-"""What Terraform makes on AWS, on the local stand-in: bucket, cluster, logs, secret, topic, task definition.
+"""Create on the AWS emulator what Terraform creates on AWS: bucket, cluster, log group, secret, topic, task definition.
 
-`python -m local.provision` does it from the environment of a container of the compose stack. Again is harmless.
+`python provision.py` does it from the environment of a container of the compose stack; running it again is harmless.
+That container has no other module of this project, so this file imports only boto3 and the standard library.
 """
 
 from __future__ import annotations
@@ -8,20 +9,22 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 
 IMAGE = "ratchet-training:local"
 BUCKET = "ratchet"
-SECRET = "ratchet/ledger"
 CLUSTER = "ratchet"
 FAMILY = "ratchet-training"
 CONTAINER = "training"
 LOG_GROUP = "/ratchet/jobs"
 LOG_PREFIX = "ecs"
 TOPIC = "ratchet-alerts"
+ACCESS_KEY = "local"
+"""Access key and secret key of the emulator; they grant access to nothing else."""
 MLFLOW_CLIENT = {
-    # The server of 3.17 offers presigned URLs by itself; with the stand-in for S3 those end in minutes of retries.
+    # The server of 3.17 offers presigned URLs by default; with the emulator's S3 these end in minutes of retries.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # fail within a minute and with a reason, not after ten
@@ -31,29 +34,32 @@ MLFLOW_CLIENT = {
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a job must know of the place it runs in; the ledger's URL travels as a secret, not among these."""
+class JobEnvironment:
+    """What a job reads from its environment: `ledger` is the ledger's URL, passed as a secret; the rest is plain."""
 
     ledger: str
-    environment: dict[str, str]
+    variables: dict[str, str]
 
     @classmethod
-    def of(cls, environment: dict[str, str]) -> Facts:
-        """The facts in an environment: all of AWS and Ratchet but the ledger, and how clients talk to MLflow."""
-        told = {name: text for name, text in environment.items() if name.startswith(("AWS_", "RATCHET_"))}
-        return cls(told.pop("RATCHET_LEDGER"), told | MLFLOW_CLIENT)
+    def of(cls, environment: dict[str, str]) -> JobEnvironment:
+        """The variables of AWS and Ratchet in `environment`, and the settings of MLflow's client.
+
+        Raises KeyError without RATCHET_LEDGER.
+        """
+        variables = {name: text for name, text in environment.items() if name.startswith(("AWS_", "RATCHET_"))}
+        return cls(variables.pop("RATCHET_LEDGER"), variables | MLFLOW_CLIENT)
 
 
-def provision(endpoint: str, region: str, facts: Facts, image: str = IMAGE) -> None:
-    """Make what is missing on the emulator at `endpoint`, and bring secret and task definition up to date."""
+def provision(endpoint: str, region: str, job: JobEnvironment, image: str = IMAGE) -> None:
+    """Create what is missing on the emulator at `endpoint`, and update the secret and the task definition."""
 
-    def client(service: str):
+    def client(service: str) -> Any:
         return boto3.client(
             service,
             endpoint_url=endpoint,
             region_name=region,
-            aws_access_key_id="local",  # keys that open nothing
-            aws_secret_access_key="local",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=ACCESS_KEY,
         )
 
     client("s3").create_bucket(Bucket=BUCKET)
@@ -73,8 +79,8 @@ def provision(endpoint: str, region: str, facts: Facts, image: str = IMAGE) -> N
                 "name": CONTAINER,
                 "image": image,
                 "essential": True,
-                "environment": [{"name": name, "value": value} for name, value in facts.environment.items()],
-                "secrets": [{"name": "RATCHET_LEDGER", "valueFrom": _secret(client("secretsmanager"), facts.ledger)}],
+                "environment": [{"name": name, "value": value} for name, value in job.variables.items()],
+                "secrets": [{"name": "RATCHET_LEDGER", "valueFrom": _put_secret(client("secretsmanager"), job.ledger)}],
                 "logConfiguration": {
                     "logDriver": "awslogs",
                     "options": {
@@ -88,14 +94,21 @@ def provision(endpoint: str, region: str, facts: Facts, image: str = IMAGE) -> N
     )
 
 
-def _secret(manager, text: str) -> str:
-    """Keep the ledger's URL as a secret; returns its ARN."""
+def _put_secret(manager: Any, text: str) -> str:
+    """Create or update the secret with the ledger's URL; returns its ARN."""
+    name = "ratchet/ledger"
     try:
-        return manager.create_secret(Name=SECRET, SecretString=text)["ARN"]
+        created = manager.create_secret(Name=name, SecretString=text)
     except manager.exceptions.ResourceExistsException:
-        return manager.put_secret_value(SecretId=SECRET, SecretString=text)["ARN"]
+        created = manager.put_secret_value(SecretId=name, SecretString=text)
+    return str(created["ARN"])
 
 
 if __name__ == "__main__":
-    given = dict(os.environ)
-    provision(given["AWS_ENDPOINT_URL"], given["AWS_DEFAULT_REGION"], Facts.of(given), given["IMAGE"])
+    variables = dict(os.environ)
+    provision(
+        variables["AWS_ENDPOINT_URL"],
+        variables["AWS_DEFAULT_REGION"],
+        JobEnvironment.of(variables),
+        variables["IMAGE"],
+    )

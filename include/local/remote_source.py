@@ -1,18 +1,19 @@
-"""Sources outside this machine, fetched before the stand-ins come up: the S3 that jobs see is an empty emulator."""
+"""Sources outside this machine, downloaded before the AWS emulator starts, because jobs see only the emulator's S3."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from ratchet.jobs import keys
-from ratchet.sources import formats, resolve
+from ratchet.jobs import formats, keys
+from ratchet.sources import resolve
 
 
-def at_hand(source: str, cache: Path, folder: Path) -> str:
-    """`source` itself, or, for S3 and Kaggle, a folder with its files. Credentials are those of this process.
+def download_if_remote(source: str, cache: Path, folder: Path) -> str:
+    """Return `source`, or, for S3 and Kaggle, `folder` after downloading the files into it.
 
-    What was downloaded stays in `cache`, so the next run starts from there. Raises as `resolve.fetch_source`.
+    The credentials are those of this process. Downloads stay in `cache`, so that the next run reuses them. Raises the
+    errors of `resolve.fetch_source`.
     """
     if not source.startswith(("s3://", "kaggle:")):
         return source

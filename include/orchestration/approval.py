@@ -1,4 +1,4 @@
-"""A person's word on a challenger: asked in Airflow's UI, handed on to `ratchet promote`, and so into the ledger."""
+"""Requests a person's approval of a challenger in Airflow's UI and passes it to `ratchet promote`, for the ledger."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
 
-ANSWER = "{{ (ti.xcom_pull('%s') or {}).get('%s', '') }}"
+APPROVAL = "{{ (ti.xcom_pull('%s') or {}).get('%s', '') }}"
 
 
 class AskForApproval(HITLOperator):
-    """Wait until a person approves or rejects; returns their answer as text, as `ratchet promote` takes it.
+    """Wait until a person approves or rejects; returns the approval as text arguments of `ratchet promote`.
 
-    Airflow's ApprovalOperator skips what follows a rejection, so that nothing would be recorded.
+    Airflow's ApprovalOperator skips the tasks after a rejection, so the rejection would not be recorded. Raises
+    HITLTimeoutError if nobody responds in time.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(options=["Approve", "Reject"], **kwargs)
 
     @property
-    def answer(self) -> dict[str, str]:
-        """Templates of the arguments that hand the answer on: `answer`, `by`, `at`; empty where nobody was asked."""
-        return {name: ANSWER % (self.task_id, name) for name in ("answer", "by", "at")}
+    def approval(self) -> dict[str, str]:
+        """Templates of the arguments `response`, `by` and `at`; they render empty if no approval was requested."""
+        return {name: APPROVAL % (self.task_id, name) for name in ("response", "by", "at")}
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
+        """The arguments `response`, `by` and `at`, once a person has responded."""
         given = super().execute_complete(context, event)
         user = given["responded_by_user"]
         return {
-            "answer": given["chosen_options"][0].lower(),
+            "response": given["chosen_options"][0].lower(),
             "by": user["name"] or user["id"],
             "at": given["responded_at"].isoformat(timespec="seconds"),
         }
 
     def process_trigger_event_error(self, event: dict[str, Any]) -> None:
+        """Raise an error with the remedy."""
         if event["error_type"] == "timeout":
-            raise HITLTimeoutError(f"Nobody answered within {self.response_timeout}. Clear this task to ask again.")
+            raise HITLTimeoutError(
+                f"Nobody responded within {self.response_timeout}. Clear this task to request the approval again."
+            )
         super().process_trigger_event_error(event)

@@ -1,20 +1,27 @@
-"""Links from a task in Airflow's UI to what it made: an MLflow run, a model version, an ECS task.
+"""Links from a task in Airflow's UI to its MLflow run, its model version and its ECS task.
 
-Airflow asks for them when a try has ended, well or not, and keeps the answers in XCom; it does not show an empty one.
-An ECS task is most wanted while it runs, so the operator pushes that link itself as soon as it has an ARN.
+Airflow calls `get_link` when a try has ended, with success or not, and stores the URL in XCom. It does not show an
+empty URL. The link to the ECS task is most useful while the task runs, so the operator pushes it as soon as it has an
+ARN.
 """
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.types import RuntimeTaskInstanceProtocol, TaskInstanceKey
+from typing_extensions import override
 
 from orchestration.settings import UiSettings
+from ratchet.jobs.base import Details
+from ratchet.jobs.catalogue import JOBS
+from ratchet.jobs.evaluate import EvaluateDetails
+from ratchet.jobs.promote import PromoteDetails
+from ratchet.jobs.score import ScoreDetails
+from ratchet.jobs.train import TrainDetails
 from ratchet.settings import Settings
 
 
@@ -23,54 +30,65 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
+    @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        return run_page(details(ti_key).get("mlflow", {}).get("run"))
+        found = details(ti_key)
+        return run_page(found.mlflow.run if isinstance(found, TrainDetails) else None)
 
 
 class ModelVersionLink(BaseOperatorLink):
-    """The model version that a job judged (`evaluate`, `promote`) or scored (`score`)."""
+    """The model version that a job evaluated, decided on (`promote`) or scored."""
 
     name = "Model version"
 
+    @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The version's URL, or "" if the task returned none."""
         found = details(ti_key)
-        return version_page(found.get("version", found.get("champion")))
+        if isinstance(found, EvaluateDetails | PromoteDetails):
+            return version_page(found.version)
+        return version_page(found.champion if isinstance(found, ScoreDetails) else None)
 
 
 class EcsTaskLink(BaseOperatorLink):
-    """The ECS task in the AWS console; nowhere on an emulator, which has no console."""
+    """The ECS task in the AWS console. On an emulator, which has no console, the link is empty."""
 
     name = "ECS task"
 
+    @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The ECS task's URL, or "" if none was launched."""
         return task_page(XCom.get_value(ti_key=ti_key, key="ecs_task_arn"))
 
     def push(self, ti: RuntimeTaskInstanceProtocol, arn: str) -> None:
-        """Show the link from now on, while the task runs."""
+        """Show the link now, while the task runs."""
         ti.xcom_push(self.xcom_key, task_page(arn))
 
 
 LINKS = (MlflowRunLink(), ModelVersionLink(), EcsTaskLink())
 
 
-def details(ti_key: TaskInstanceKey) -> dict[str, Any]:
-    """The details of the manifest that the task returned; none where it has failed."""
+def details(ti_key: TaskInstanceKey) -> Details | None:
+    """The details of the manifest that the task returned; None where it has failed, or its job has no details."""
     returned = XCom.get_value(ti_key=ti_key, key=XCom.XCOM_RETURN_KEY)
-    return returned.get("details", {}) if isinstance(returned, dict) else {}
+    if not isinstance(returned, dict) or returned.get("job") not in JOBS:
+        return None
+    model = JOBS[returned["job"]].details_model
+    return model.model_validate(returned.get("details", {})) if model else None
 
 
 def run_page(run: str | None) -> str:
-    """An MLflow run; this route needs no experiment."""
+    """The URL of an MLflow run; this route needs no experiment."""
     return _mlflow("runs", run) if run else ""
 
 
 def version_page(version: int | None) -> str:
-    """A version of the registered model in MLflow."""
+    """The URL of a version of the registered model in MLflow."""
     return _mlflow("models", Settings().registered_model, "versions", str(version)) if version is not None else ""
 
 
 def task_page(arn: str | None) -> str:
-    """An ECS task in the console of its region, from an ARN such as `arn:aws:ecs:eu-west-1:1:task/cluster/id`."""
+    """The URL of an ECS task in its region's console, from an ARN such as `arn:aws:ecs:eu-west-1:1:task/cluster/id`."""
     if not arn or not UiSettings().aws_console:
         return ""
     _, partition, _, region, _, resource = arn.split(":", 5)
@@ -83,13 +101,13 @@ def task_page(arn: str | None) -> str:
 
 
 def _mlflow(*parts: str) -> str:
-    """A page of MLflow, or "" where a browser cannot reach MLflow, as with a SQLite file."""
+    """The URL of a page of MLflow, or "" if there is no server, as with a SQLite file."""
     address = UiSettings().mlflow or _tracking_server()
     return f"{address.rstrip('/')}/#/{'/'.join(quote(part, safe='') for part in parts)}" if address else ""
 
 
 def _tracking_server() -> str:
-    """The tracking server's address without its credentials; empty where tracking is a file, or not set at all."""
+    """The tracking server's address without its credentials; "" if tracking is a file or not set."""
     tracking = Settings().tracking
     parts = urlsplit(tracking.get_secret_value() if tracking else "")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.scheme in {"http", "https"} else ""

@@ -1,4 +1,4 @@
-"""What can go wrong, by kind. Every message ends with what to do next; the CLI prints it and exits with `exit_code`."""
+"""Errors by kind. Every message ends with what to do next; the CLI prints it and exits with `exit_code`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ PASSWORD = re.compile(r"://[^/\s]*@")
 
 
 class RatchetError(Exception):
-    """Base of every error that a person is meant to read. Exit codes from 2 on say the kind; see NEEDS_A_PERSON."""
+    """Base of every error whose message is written for people. Exit codes from 2 on name the kind."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """The message; whoever wrote it, and whatever a library put into it, no URL in it keeps its password."""
+        """The message, with user and password removed from every URL, also from those that a library wrote into it."""
         return PASSWORD.sub("://***@", super().__str__())
 
 
@@ -30,33 +30,33 @@ class InputError(RatchetError):
 
 
 class TooManyRefused(InputError):
-    """More rows were refused than a healthy delivery has."""
+    """More rows were refused than a valid delivery has."""
 
 
 class MissingInput(RatchetError):
-    """A job was started before the job that makes its input."""
+    """A job was started before the job that makes its input had finished."""
 
     exit_code = 4
 
 
 class IntegrityError(RatchetError):
-    """Bytes are not what their manifest says they are."""
+    """Bytes do not have the digest that their manifest records."""
 
     exit_code = 5
 
 
 class ArtifactError(IntegrityError):
-    """A model's artifact is incomplete, altered, or of a format this code does not read."""
+    """A model's artifact is incomplete, was altered, or has a format that this code does not read."""
 
 
 class FitError(RatchetError):
-    """The training does not come to an end that can be trusted."""
+    """The training does not converge."""
 
     exit_code = 3
 
 
 class LedgerError(RatchetError):
-    """The ledger refuses, or does not hold what was asked for."""
+    """The ledger refuses a request, or does not have what was requested."""
 
     exit_code = 6
 
@@ -68,4 +68,4 @@ class ServiceUnavailable(RatchetError):
 
 
 NEEDS_A_PERSON = frozenset({2, 3, 4, 5, 6})
-"""Exit codes that another try would only repeat. A service that did not answer (7) or a killed process is worth one."""
+"""Exit codes that a retry would only repeat. A service that did not answer (7) or a killed process deserves a retry."""

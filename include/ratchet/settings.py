@@ -1,4 +1,4 @@
-"""Everything that differs between a laptop and AWS, read once from the environment at the entry point."""
+"""What differs between a laptop and AWS, read once from the environment, at the entry point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratchet.errors import ConfigurationError
 
 
 def installed_version() -> str:
-    """The version of the installed package; `unknown` where its source alone is on the path, as in Airflow's image."""
+    """The version of the installed package; `unknown` where only its source is on the path, as in Airflow's image."""
     try:
         return metadata.version("ratchet")
     except metadata.PackageNotFoundError:
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    store: str = Field("./data", description="Where data and models lie: a folder, or s3://bucket/prefix.")
+    store: str = Field("./data", description="Where data and models are stored: a folder, or s3://bucket/prefix.")
     ledger: SecretStr | None = Field(
         None, description="SQLAlchemy URL of the ledger; without one, a SQLite file inside a folder store."
     )
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     )
     registered_model: str = Field("review-sentiment", description="Name of the registered model in MLflow.")
     source: SecretStr = Field(
-        SecretStr("synthetic:"), description="Where reviews come from: see docs/sources.md. May hold a password."
+        SecretStr("synthetic:"), description="Where reviews come from: see docs/sources.md. May contain a password."
     )
     seed_batches: int = Field(10, ge=1, le=100, description="How many weekly batches the seed archive is split into.")
     first_week: date = Field(date(2026, 1, 5), description="The Monday on which week 0 begins.")
@@ -51,14 +51,14 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> SecretStr:
         """The ledger's database URL. Raises ConfigurationError if the store is a bucket and none is set."""
-        return self.ledger or SecretStr(f"sqlite:///{self._beside_the_data('RATCHET_LEDGER')}/ledger.db")
+        return self.ledger or SecretStr(f"sqlite:///{self._data_folder('RATCHET_LEDGER')}/ledger.db")
 
     @property
     def tracking_uri(self) -> SecretStr:
         """MLflow's tracking URI. Raises ConfigurationError if the store is a bucket and none is set."""
-        return self.tracking or SecretStr(f"sqlite:///{self._beside_the_data('RATCHET_TRACKING')}/mlflow.db")
+        return self.tracking or SecretStr(f"sqlite:///{self._data_folder('RATCHET_TRACKING')}/mlflow.db")
 
-    def _beside_the_data(self, variable: str) -> Path:
+    def _data_folder(self, variable: str) -> Path:
         if urlsplit(self.store).scheme not in {"", "file"}:
             raise ConfigurationError(f"The store {self.store} is not a folder, so set {variable} as well.")
         folder = Path(self.store.removeprefix("file://")).resolve()

@@ -1,4 +1,4 @@
-"""Which batches a week trains on. Week k trains on window 0-k; batch k holds the reviews of week k."""
+"""The window of batches that a week trains on. Week k trains on window 0-k; batch k has the reviews of week k."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Window:
 
     @classmethod
     def parse(cls, text: str) -> Window:
-        """Read `0-4`. Raises ConfigurationError for anything else, because a window never starts after 0."""
+        """Read `0-4`. Raises ConfigurationError for anything else, because every window starts at 0."""
         found = re.fullmatch(r"0-(0|[1-9][0-9]*)", text)
         if not found:
             raise ConfigurationError(f"{text!r} is not a window. Write 0-k, for example 0-4.")
@@ -31,6 +31,7 @@ class Window:
 
     @property
     def batches(self) -> range:
+        """The numbers of its batches, 0 to end."""
         return range(self.end + 1)
 
     def __str__(self) -> str:

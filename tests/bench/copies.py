@@ -1,18 +1,18 @@
-"""A source of any size out of a smaller real one: its rows repeated, each copy perturbed, in Kaggle's layout.
+"""Make a source of any size from a smaller real one: repeat its rows with perturbed texts, in Kaggle's layout.
 
-Copy 0 is the rows as they are. In every later copy a word of the text (what whitespace parts) is dropped with
-probability 10 % and replaced with probability 5 % by a word drawn from all texts of the same file, so by its frequency;
-the first word of a text, titles and labels stay. Half of the training rows are drawn to validate: of their copies only
-those come in whose review_id makes them validate, and of the other half's only those that are trained on. Otherwise a
-model would be calibrated on what it has learned by heart, and the gate would rightly refuse it. The same seed gives the
-same bytes.
+Copy 0 is the rows unchanged. In every later copy, each word of a text (separated by whitespace) is dropped with
+probability 10 % and replaced with probability 5 % by a word drawn from all texts of the same file, that is, by its
+frequency. The first word of a text, the titles and the labels stay. A random half of the training rows is for
+validation: of their copies, only those are written whose review_id puts them into the validation part; of the other
+half's copies, only those of the training part. Without this, a model would be calibrated on reviews that it was trained
+on, and the gate would refuse it. The same seed gives the same bytes.
 
-What that keeps: the number of rows, their size (a tenth shorter), their parts, and a vocabulary of pairs of words that
-grows with every copy, because dropped and replaced words make new neighbours. What it distorts: no new word ever
-appears; a window of ten batches holds hardly more different reviews than one of one, so no model gets better by it, and
-fewer passes or more may be needed to fit it; the test set is as many copies of fewer reviews, so differences there look
-surer than they are. Only costs are to be read from it, never scores. Copies of a review of few words can be equal: they
-are duplicates, and are refused as such.
+The copies keep the number of rows, their size (a tenth shorter), their parts, and a vocabulary of word pairs that grows
+with every copy, because dropping and replacing words makes new pairs. They distort the rest: no new word appears; a
+window of ten batches has hardly more different reviews than one of a single batch, so models do not improve with it,
+and fitting may need fewer or more passes; the test set is many copies of few reviews, so differences on it look more
+certain than they are. Read costs from these data, never scores. Copies of a short review can be equal; preprocess
+refuses them as duplicates.
 
 `python -m bench.copies SOURCE FOLDER TRAIN TEST` writes TRAIN and TEST rows.
 """
@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +34,8 @@ from ratchet.data import records
 from ratchet.data.records import Row
 from ratchet.data.schemas import review_id
 from ratchet.data.split import VALIDATION
-from ratchet.jobs import keys
-from ratchet.sources import formats, resolve
+from ratchet.jobs import formats, keys
+from ratchet.sources import resolve
 
 DROPPED, REPLACED = 0.10, 0.05
 FORM = csv.WriteOptions(include_header=False, quoting_style="all_valid")
@@ -42,7 +43,7 @@ COLUMNS = pa.schema([(name, pa.string()) for name in ("label", "title", "text")]
 
 
 def write(source: str, folder: Path, sizes: dict[str, int], seed: int = 0) -> None:
-    """Write `train.csv` and `test.csv` with as many rows as `sizes` asks for, by role."""
+    """Write `train.csv` and `test.csv` into `folder`; `sizes` is the number of rows by role, train or test."""
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as unpacked:
         fetched = resolve.fetch_source(source, keys.SEED, Path(unpacked), Path(unpacked))
@@ -56,7 +57,7 @@ def write(source: str, folder: Path, sizes: dict[str, int], seed: int = 0) -> No
 
 
 def _real(path: Path, role: str) -> pa.Table:
-    """The healthy rows of a file."""
+    """The valid rows of a file: label, title and text."""
     name = f"{role}{formats.suffix_of(path.name)}"
     found = records.read(path, name, formats.form_of(name))
     rows = [row[1:] for row in found if isinstance(row, Row) and row.label in {"1", "2"} and row.text]
@@ -64,7 +65,7 @@ def _real(path: Path, role: str) -> pa.Table:
 
 
 def _cut(copies: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """As much of the copies as makes `rows`; a newline is written `\\n`."""
+    """The first `rows` rows of the copies, with a newline written as `\\n`."""
     while rows:
         copy = next(copies).slice(0, rows)
         rows -= len(copy)
@@ -72,8 +73,11 @@ def _cut(copies: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.table(lines, schema=COLUMNS)
 
 
-def _copies(real: pa.Table, validates: np.ndarray | None, rng: np.random.Generator) -> Iterator[pa.Table]:
-    """The rows, and copies of them without end; where `validates` says on which side a row is, only of its side."""
+def _copies(real: pa.Table, validates: np.ndarray[Any, Any] | None, rng: np.random.Generator) -> Iterator[pa.Table]:
+    """The rows, then an endless series of perturbed copies.
+
+    `validates` is True for the rows whose copies must be in the validation part; None lets every copy through.
+    """
     texts = [text.split() for text in real["text"].to_pylist()]
     words, starts = pa.array([word for text in texts for word in text]), np.cumsum([0, *map(len, texts)])
     copy = real
@@ -82,19 +86,19 @@ def _copies(real: pa.Table, validates: np.ndarray | None, rng: np.random.Generat
         copy = real.set_column(2, "text", _perturbed(words, starts, rng))
 
 
-def _validate(copy: pa.Table) -> np.ndarray:
-    """Whether each review validates: what `split` will say of it."""
+def _validate(copy: pa.Table) -> np.ndarray[Any, Any]:
+    """Whether each review is in the validation part, by the rule of `split`."""
     pairs = zip(copy["title"].to_pylist(), copy["text"].to_pylist(), strict=True)
     return np.array([int(review_id(*pair)[-8:], 16) < VALIDATION * 2**32 for pair in pairs])
 
 
-def _perturbed(words: pa.StringArray, starts: np.ndarray, rng: np.random.Generator) -> pa.StringArray:
-    """All texts anew; text t is `words[starts[t] : starts[t + 1]]`."""
-    dice, places = rng.random(len(words)), np.arange(len(words))
-    dice[starts[:-1]] = 1.0  # so that no text is left empty
-    replaced = (dice >= DROPPED) & (dice < DROPPED + REPLACED)
+def _perturbed(words: pa.StringArray, starts: np.ndarray[Any, Any], rng: np.random.Generator) -> pa.StringArray:
+    """Every text with words dropped and replaced; text t is `words[starts[t] : starts[t + 1]]`."""
+    draws, places = rng.random(len(words)), np.arange(len(words))
+    draws[starts[:-1]] = 1.0  # the first word stays, so that no text is empty
+    replaced = (draws >= DROPPED) & (draws < DROPPED + REPLACED)
     places[replaced] = rng.integers(len(words), size=replaced.sum())
-    kept = dice >= DROPPED
+    kept = draws >= DROPPED
     left = np.concatenate([[0], np.cumsum(kept)])[starts].astype(np.int32)
     return pc.binary_join(pa.ListArray.from_arrays(left, words.take(pa.array(places[kept]))), " ")
 

@@ -1,7 +1,7 @@
-"""`make bench-full`: ten weeks at the size of the whole data set, every job a process of its own as ECS would start it.
+"""`make bench-full`: ten weeks at the size of the complete data set, each job in its own process, as on ECS.
 
-The jobs of a week are those of the DAG, planned as it plans them; they run one after another against a folder, with
-Postgres and MLflow beside them. Writes its section of docs/benchmarks.md.
+The jobs of a week are those that the DAG plans. They run one after another against a folder, with Postgres and MLflow.
+Writes a section of docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -19,70 +19,75 @@ from pathlib import Path
 
 from bench import copies, section
 from bench.section import goal
-from local.demo import source_of
-from local.environment import applied
+from local.demo import absolute_source
+from local.environment import replaced_environment
 from local.processes import services
 from orchestration.week_plan import plan, unfeaturized
 from ratchet.candidates import CANDIDATES
 from ratchet.deployment import prices
-from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs import keys, manifests
+from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.storage import open_storage
 from ratchet.settings import Settings
 from ratchet.windows import Window
 
-ROWS = 3_600_000  # of Amazon Reviews Polarity; the test set is a ninth
+ROWS = 3_600_000  # training rows of Amazon Reviews Polarity; its test set has a ninth of that
 WEEKLY = ("featurize", "score", "train", "evaluate", "promote")
 
-MOST_GIB, MOST_GROWTH, MOST_SEED = 8, 4, 300  # of any job; of the last week to the first; seconds
+MOST_GIB = 8  # peak memory of any job
+MOST_GROWTH = 4  # seconds of the last week by those of the first
+MOST_SEED = 300  # seconds of ingest, preprocess and split
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one job took: wall clock of its process, from starting Python to its end, and what its manifest says."""
+    """The cost of a job: `seconds` of its process, from Python's start to its end; `work` and `gib` of its manifest."""
 
     job: str
     seconds: float
-    work: float  # seconds of those in which the job worked; the rest is importing libraries
+    work: float  # seconds without Python's start and imports
     gib: float
 
 
 @dataclass(frozen=True)
 class Week:
+    """The costs of one week's jobs."""
+
     window: Window
     reviews: int
     costs: Sequence[Cost]
 
     def seconds(self, job: str = "") -> float:
-        """All seconds, or those of one kind of job."""
+        """The seconds of one kind of job, or of all jobs."""
         return sum(cost.seconds for cost in self.costs if cost.job == job or not job)
 
 
 def task_gib(costs: Sequence[Cost]) -> int:
-    """The memory of the smallest Fargate task that holds every job, in GiB. Raises ConfigurationError."""
+    """Memory of the smallest Fargate task that fits every job, in GiB. Raises ConfigurationError if none does."""
     return prices.task_gib(max(cost.gib for cost in costs))
 
 
 def dollars(costs: Sequence[Cost], gib: int) -> float:
-    """The price of one task a job; seconds of starting a task, before its process runs, are not in it."""
+    """Price of one Fargate task per job, without the seconds that a task takes to start its process."""
     return prices.dollars((cost.seconds for cost in costs), gib)
 
 
 def run(settings: Settings, job: str, **arguments: str) -> Cost:
-    """Run one job to its end; its manifest says how much memory it took."""
-    given = [word for name, text in arguments.items() for word in (f"--{name}", text)]
+    """Run one job and measure it; its manifest has its peak memory. Exits if the job fails."""
+    options = [word for name, text in arguments.items() for word in (f"--{name}", text)]
     began = time.perf_counter()
-    ended = subprocess.run([sys.executable, "-m", "ratchet", job, *given], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-m", "ratchet", job, *options], capture_output=True, text=True)
     seconds = time.perf_counter() - began
     if ended.returncode:
         sys.exit(f"{job} {arguments} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr}")
-    made = manifests.read(open_storage(settings.store), catalogue.JOBS[job](**arguments).prefix, f"ratchet {job}")
+    made = manifests.read(open_storage(settings.store), JOBS[job](**arguments).prefix, f"ratchet {job}")
     cost = Cost(job, seconds, made.seconds, made.peak_memory_mib / 1024)
     print(f"{job:10} {' '.join(arguments.values())[-40:]:40} {seconds:7.1f} s {cost.gib:6.2f} GiB", flush=True)
     return cost
 
 
 def engineer(settings: Settings) -> list[Cost]:
-    """Bring the source as far as its batches: once, before week 0."""
+    """Ingest, preprocess and split the source; once, before week 0."""
     return [
         run(settings, "ingest", source=settings.source.get_secret_value()),
         run(settings, "preprocess"),
@@ -91,7 +96,7 @@ def engineer(settings: Settings) -> list[Cost]:
 
 
 def jobs(number: int, settings: Settings) -> Iterator[Cost]:
-    """Run every other job of a week, as the DAG would."""
+    """Run every other job of a week, as the DAG does."""
     week = plan({"window_end": number}, None, settings)
     for arguments in unfeaturized(week.window, settings):
         yield run(settings, "featurize", **arguments)
@@ -104,10 +109,10 @@ def jobs(number: int, settings: Settings) -> Iterator[Cost]:
     yield run(settings, "promote", window=week.window)
 
 
-def rehearse(root: Path, source: str, weeks: int) -> tuple[list[Cost], list[Week], dict[str, int]]:
-    """The seed, all weeks, and what became of the rows of the source."""
+def run_weeks(root: Path, source: str, weeks: int) -> tuple[list[Cost], list[Week], dict[str, int]]:
+    """Run the seed and all weeks; returns the costs of both, and the rows of the source by outcome."""
     with services.running(root / "services", source=source, cache=root / "cache") as running:
-        with applied({**running.environment, "RATCHET_STORE": str(root / "store")}):
+        with replaced_environment({**running.environment, "RATCHET_STORE": str(root / "store")}):
             settings = Settings()
             storage = open_storage(settings.store)
             seed, done = engineer(settings), []
@@ -153,7 +158,7 @@ def report(seed: Sequence[Cost], weeks: Sequence[Week], rows: dict[str, int], si
 
 
 def row(week: Week, gib: int) -> str:
-    """A week's row of the table."""
+    """One row of the table."""
     largest, work = max(week.costs, key=lambda cost: cost.gib), sum(cost.work for cost in week.costs)
     each = [f"{week.seconds(job):.1f}" for job in WEEKLY]
     cells = [str(week.window.end), str(week.window), f"{week.reviews:,}", *each, f"{week.seconds():.1f}", f"{work:.1f}"]
@@ -161,22 +166,22 @@ def row(week: Week, gib: int) -> str:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(prog="make bench-full")
-    asked.add_argument("--reviews", required=True, help="A source of real reviews with a test file.")
-    asked.add_argument("--rows", type=int, default=ROWS)
-    asked.add_argument("--weeks", type=int, default=10)
-    asked.add_argument("--write", action="store_true", help="Put the section into docs/.")
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(prog="make bench-full")
+    parser.add_argument("--reviews", required=True, help="Source of real reviews with a test file.")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--weeks", type=int, default=10)
+    parser.add_argument("--write", action="store_true", help="Write the section into docs/.")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ratchet-full-") as folder:
         root, began = Path(folder), time.perf_counter()
-        # In a process of its own: Linux lets a child begin with the peak memory of the process that started it.
-        wanted = source_of(given.reviews), root / "source", given.rows, given.rows // 9
-        subprocess.run([sys.executable, "-m", "bench.copies", *map(str, wanted)], check=True)
+        # In its own process, because on Linux a child starts with the peak memory of its parent.
+        arguments = absolute_source(options.reviews), root / "source", options.rows, options.rows // 9
+        subprocess.run([sys.executable, "-m", "bench.copies", *map(str, arguments)], check=True)
         print(f"source made in {time.perf_counter() - began:.0f} s", flush=True)
-        seed, weeks, rows = rehearse(root, str(root / "source"), given.weeks)
-    text = report(seed, weeks, rows, given.rows, Path(given.reviews).name)
+        seed, weeks, rows = run_weeks(root, str(root / "source"), options.weeks)
+    text = report(seed, weeks, rows, options.rows, Path(options.reviews).name)
     print(text)
-    if given.write:
+    if options.write:
         section.write("full", text)
 
 

@@ -1,4 +1,4 @@
-"""A benchmark's marked section of docs/benchmarks.md, and its goals as they are printed there."""
+"""Write a benchmark's section of docs/benchmarks.md, with its goals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 REPORT = DOCS / "benchmarks.md"
 
 
-def goal(met: bool, words: str) -> str:
-    return f"- {'met' if met else '**missed**'}: {words}"
+def goal(met: bool, text: str) -> str:
+    """A line of the section: the goal, and whether it is met."""
+    return f"- {'met' if met else '**missed**'}: {text}"
 
 
 def write(name: str, text: str) -> None:
-    """Put the text between `<!-- name -->` and `<!-- /name -->`."""
+    """Replace the text between `<!-- name -->` and `<!-- /name -->`."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     section = f"{begin}\n{text}\n{end}"
     REPORT.write_text(re.sub(f"{begin}.*{end}", lambda _: section, REPORT.read_text(), flags=re.DOTALL))

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from harness.jobs import Bench
 from harness.processes import end
 from harness.serving import KEY, TRAININGS, Mlflow, Stage, environment, mlflow_server, wait_until
-from local.environment import applied
+from local.environment import replaced_environment
 from local.processes import postgres
 from local.processes.children import free_port
 from ratchet.promotion.registry import Registry
@@ -77,7 +77,7 @@ def prepared(source: str, folder: Path) -> Iterator[Stage]:
     with postgres.running(folder / "postgres") as databases, mlflow_server(folder) as (uri, wait_for_mlflow):
         bench.prepare(source, batches=2)
         wait_for_mlflow()
-        with applied({**os.environ, "RATCHET_TRACKING": uri}):
+        with replaced_environment({**os.environ, "RATCHET_TRACKING": uri}):
             for window, candidate in TRAININGS.values():
                 bench.ratchet("train", "--window", str(window), "--candidate", candidate)
             trained, registry = Mlflow(uri, folder / "artifacts", bench), Registry(Settings())

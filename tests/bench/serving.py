@@ -28,7 +28,7 @@ from bench.load import Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
 from harness.serving import KEY, TRAININGS, Stage, wait_until
-from local.demo import source_of
+from local.demo import absolute_source
 from ratchet.jobs import keys
 
 SWAPS, PACE, LONGEST = 200, 0.75, 240  # seconds from one to the next at least, and of load beside them at most
@@ -272,7 +272,7 @@ def main() -> None:
     asked.add_argument("--write", action="store_true", help="Put the section into docs/.")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="ratchet-serving-") as folder:
-        text = report(measure(source_of(given.reviews), Path(folder)), Path(given.reviews).name)
+        text = report(measure(absolute_source(given.reviews), Path(folder)), Path(given.reviews).name)
     print(text)
     if given.write:
         section.write("serving", text)

@@ -1,4 +1,4 @@
-"""Copies of real rows are what their description says they are."""
+"""Copies of real rows have the properties that bench/copies.py describes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import pytest
 
 from bench.copies import DROPPED, REPLACED, write
 from ratchet.data import records
-from ratchet.data.preprocess import preprocess
-from ratchet.data.split import split
-from ratchet.jobs import catalogue, keys
+from ratchet.data.records import Row
+from ratchet.jobs import keys
+from ratchet.jobs.ingest import Ingest
+from ratchet.jobs.preprocess import Preprocess
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import FolderStorage
 from ratchet.settings import Settings
-from ratchet.sources.ingest import ingest
 
 SENTENCE = " ".join(f"word{number}" for number in range(200))
 REAL = [(str(1 + n % 2), f'a "title", {n}', f'number{n}\nin a line "and" so on {SENTENCE}') for n in range(8)]
 
 
 def rows(folder: Path, role: str = "train") -> list[tuple[str, str, str]]:
-    return [row[1:] for row in records.read(folder / f"{role}.csv", f"{role}.csv", "csv")]
+    found = records.read(folder / f"{role}.csv", f"{role}.csv", "csv")
+    return [row[1:] for row in found if isinstance(row, Row)]
 
 
 @pytest.fixture
@@ -34,8 +36,8 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_there_are_as_many_rows_as_asked_for(source: Path, tmp_path: Path) -> None:
-    """The last copy is cut short; the first is the real rows; quotes and newlines come through."""
+def test_the_number_of_rows_is_as_requested(source: Path, tmp_path: Path) -> None:
+    """The first copy is the real rows, the last one is cut; quotes and newlines are preserved."""
     write(str(source), tmp_path / "made", {"train": 37, "test": 13})
     assert len(rows(tmp_path / "made")) == 37
     found = rows(tmp_path / "made", "test")
@@ -43,8 +45,8 @@ def test_there_are_as_many_rows_as_asked_for(source: Path, tmp_path: Path) -> No
     assert [title for _, title, _ in found[8:]] == [title for _, title, _ in REAL[:5]]
 
 
-def test_copies_are_perturbed_as_stated(source: Path, tmp_path: Path) -> None:
-    """A tenth of the words is gone, a twentieth is another; label, title and first word stay."""
+def test_copies_are_perturbed_at_the_stated_rates(source: Path, tmp_path: Path) -> None:
+    """A tenth of the words is dropped, a twentieth is replaced; label, title and first word stay."""
     write(str(source), tmp_path / "made", {"train": 1, "test": 808})
     found = rows(tmp_path / "made", "test")
     assert len(set(found)) == 808
@@ -53,25 +55,26 @@ def test_copies_are_perturbed_as_stated(source: Path, tmp_path: Path) -> None:
     copies = [text.split() for _, title, text in found[8:] if title == REAL[0][1]]
     assert sum(map(len, copies)) / len(copies) / len(real) == pytest.approx(1 - DROPPED, abs=0.01)
     same = sum(len(set(real).intersection(words)) for words in copies) / len(copies) / len(real)
-    assert 1 - DROPPED - REPLACED < same < 1 - DROPPED - 0.4 * REPLACED  # some are replaced with what is there already
+    assert (
+        1 - DROPPED - REPLACED < same < 1 - DROPPED - 0.4 * REPLACED
+    )  # some words are replaced with a word that the text already has
 
 
 def test_no_review_is_both_trained_on_and_validated(source: Path, tmp_path: Path) -> None:
-    """As the jobs themselves part them, and still a fifth validates."""
+    """This holds for the parts that the jobs make, and about a fifth of the rows is for validation."""
     write(str(source), tmp_path / "made", {"train": 2000, "test": 8})
-    store, settings, made = FolderStorage(tmp_path / "store"), Settings(), str(tmp_path / "made")
-    catalogue.ingest(made).run(lambda work: ingest(work, made, keys.SEED, tmp_path), store, settings)
-    catalogue.preprocess().run(lambda work: preprocess(work, keys.SEED), store, settings)
-    catalogue.split(batches="1").run(lambda work: split(work, keys.SEED, 1), store, settings)
+    store, settings, made = FolderStorage(tmp_path / "store"), Settings(cache=tmp_path), str(tmp_path / "made")
+    for job in (Ingest(source=made), Preprocess(), Split(batches=1)):
+        job.execute(store, settings)
     parts: dict[str, list[str]] = {"train": [], "validation": []}
     for row in pq.read_table(store.root / keys.reviews(keys.batch_name(0))).to_pylist():
         parts[row["part"]].append(row["title"])
     assert set(parts["train"]).isdisjoint(parts["validation"])
-    assert 0.1 < len(parts["validation"]) / 2000 < 0.35  # which of eight rows validate is a coin's throw each
+    assert 0.1 < len(parts["validation"]) / 2000 < 0.35  # each of the eight rows validates with probability 1/2
 
 
 def test_the_same_seed_gives_the_same_bytes(source: Path, tmp_path: Path) -> None:
-    """And another one does not."""
+    """Another seed gives other bytes."""
     made = {}
     for name, seed in (("one", 0), ("again", 0), ("other", 1)):
         write(str(source), tmp_path / name, {"train": 19, "test": 19}, seed)

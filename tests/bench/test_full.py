@@ -1,4 +1,4 @@
-"""The report of the full-size rehearsal: what it charges, and that a goal can be missed."""
+"""The report of the full-size benchmark: its prices, and goals that are met or missed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def weeks(peak: float = 2.0, last: float = 90.0) -> list[Week]:
     ]
 
 
-def test_a_task_is_the_smallest_that_holds_every_job() -> None:
-    """Fargate's steps of 1 GiB, from 4 on; what fits none is no task."""
+def test_a_task_is_the_smallest_that_fits_every_job() -> None:
+    """Fargate has steps of 1 GiB from 4 GiB on; a job that fits no task is an error."""
     assert [task_gib([*SEED, Cost("train", 1, 1, peak)]) for peak in (0.2, 4.0, 4.1, 15.2)] == [4, 4, 5, 16]
     with pytest.raises(ConfigurationError, match="the largest has 16"):
         task_gib([Cost("train", 1, 1, 16.1)])
 
 
 def test_a_task_is_charged_by_the_second_after_its_first_minute() -> None:
-    """An hour of 2 vCPUs and 4 GiB at list price; a second costs as much as a minute."""
+    """An hour of 2 vCPUs and 4 GiB has the list price; a second costs as much as a minute."""
     assert dollars([Cost("train", 3600, 3598, 1)], 4) == pytest.approx(2 * 0.04048 + 4 * 0.004445)
     assert dollars([Cost("score", 1, 1, 1)], 4) == dollars([Cost("score", 60, 58, 1)], 4)
     assert dollars([Cost("score", 60.2, 58, 1)], 4) == pytest.approx(61 / 3600 * 0.09874)
 
 
 def test_goals_are_met() -> None:
-    """Each with its figure; a week's growth is held against week 0 without what is done once."""
+    """Each goal has its figure; the growth compares with week 0 without the seed's jobs."""
     text = report(SEED, weeks(), ROWS, 360, "reviews.tgz")
     assert "ROWS=360" in text
     assert "| 1 | 0-1 | 8 | 0.0 | 0.0 | 90.0 | 6.0 | 0.0 | 96.0 | 92.0 | 2.00 | train | 0.004 |" in text
@@ -44,7 +44,7 @@ def test_goals_are_met() -> None:
 
 
 def test_goals_are_missed() -> None:
-    """Too much memory, a last week and a seed that are too long."""
+    """Too much memory, a slow last week and a slow seed are reported."""
     text = report([*SEED, Cost("split", 181, 180, 1)], weeks(peak=8.0, last=400), ROWS, 3_600_000, "reviews.tgz")
     assert "ROWS" not in text
     assert "**missed**: peak memory of any job under 8 GiB: 8.00" in text

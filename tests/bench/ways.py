@@ -1,7 +1,7 @@
-"""The ways to a weekly model that are compared. One process each: it is asked for week after week, and says its cost.
+"""The ways to train a weekly model that `make bench` compares, one process for each.
 
-`python -m bench.ways NAME STORE FOLDER` reads week numbers from standard input and answers each with a line of JSON.
-All train on the batches in the store, and answer its test set.
+`python -m bench.ways NAME STORE FOLDER` reads week numbers from standard input, trains each week, and writes its cost
+as a line of JSON. All ways train on the batches in the store and predict its test set.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,15 +20,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import structlog
 
+from harness.substitute import substitute
 from ratchet.cli import compile_kernels
 from ratchet.features.document import document
-from ratchet.jobs import catalogue, keys
-from ratchet.jobs.base import peak_memory_mib
+from ratchet.jobs import keys
+from ratchet.jobs.base import Job, peak_memory_mib
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.storage import FolderStorage
+from ratchet.jobs.train import Train
 from ratchet.settings import Settings
 from ratchet.windows import Window
 
-Answers = np.ndarray[Any, Any]
+Predictions = np.ndarray[Any, Any]
 
 
 def reviews(store: Path, batch: str) -> tuple[list[str], np.ndarray[Any, Any]]:
@@ -38,49 +42,49 @@ def reviews(store: Path, batch: str) -> tuple[list[str], np.ndarray[Any, Any]]:
 
 
 class Way(Protocol):
-    def week(self, number: int) -> None:
-        """Make the model of window 0-number, with all that is new since the last one. This is what is timed."""
-        ...
+    """A way to train a model each week."""
 
-    def answers(self) -> Answers:
-        """The test set's labels as the last model sees them."""
-        ...
+    def week(self, number: int) -> None:
+        """Train the model of window 0-number on what is new since the last week. This is timed."""
+
+    def predictions(self) -> Predictions:
+        """The last model's predicted labels of the test set."""
 
 
 class Ratchet:
-    """The jobs of this project: the new batch is featurized, the window is trained, both published with a manifest."""
+    """This project's jobs: featurize the new batch and train the window; each publishes a result with a manifest."""
 
     def __init__(self, store: Path, folder: Path, candidate: str) -> None:
-        from ratchet.features.featurize import featurize
+        from ratchet.features import featurize  # noqa: F401 - imported before the clock starts
         from ratchet.model import artifact
         from ratchet.training.fit import train
 
-        self.featurize, self.train, self.load, self.candidate = featurize, train, artifact.load, candidate
+        self.train, self.load, self.candidate = train, artifact.load, candidate
         self.storage, self.settings = FolderStorage(folder), Settings()
         shutil.copytree(store / "batches", folder / "batches", copy_function=os.link)
-        compile_kernels.warm_cache()  # as the others import their libraries: a job finds its kernels compiled
-        self.run(catalogue.featurize(keys.TEST), lambda context: featurize(context, keys.TEST))
+        compile_kernels.warm_cache()  # compile the kernels now, untimed, as the other ways import their libraries now
+        self.run(Featurize(batch=keys.TEST))
 
-    def run(self, job: Any, make: Any) -> None:
-        job.run(make, self.storage, self.settings)
+    def run(self, job: Job) -> None:
+        job.execute(self.storage, self.settings)
 
     def week(self, number: int) -> None:
         batch, self.window = keys.batch_name(number), Window(number)
-        self.run(catalogue.featurize(batch), lambda context: self.featurize(context, batch))
-        training = catalogue.train(str(self.window), self.candidate)
-        self.run(training, lambda context: self.train(context, self.window, self.candidate))
+        self.run(Featurize(batch=batch))
+        training = Train(window=self.window, candidate=self.candidate)
+        self.run(substitute(training, lambda context: self.train(context, self.window, self.candidate)))
 
-    def answers(self) -> Answers:
+    def predictions(self) -> Predictions:
         from ratchet.features import feature_files
         from ratchet.jobs.manifests import read
 
-        made = read(self.storage, catalogue.featurize(keys.TEST).prefix, "nothing")
+        made = read(self.storage, Featurize(batch=keys.TEST).prefix, "nothing")
         model = self.load(self.storage.root / keys.model(self.window, self.candidate))
         return model.probabilities(feature_files.load(self.storage, made, keys.TEST).counts) >= 0.5
 
 
 class ScikitLearn:
-    """TfidfVectorizer and a linear model of liblinear's on all text so far, from scratch each week."""
+    """TfidfVectorizer and a linear model of liblinear, trained from scratch each week on all text so far."""
 
     def __init__(self, store: Path, folder: Path, loss: str) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -101,15 +105,16 @@ class ScikitLearn:
         self.documents, self.labels = self.documents + documents, np.concatenate([self.labels, labels])
         self.model = self.made().fit(self.documents, self.labels)
 
-    def answers(self) -> Answers:
-        return self.model.predict(reviews(self.store, keys.TEST)[0])
+    def predictions(self) -> Predictions:
+        labels: Predictions = self.model.predict(reviews(self.store, keys.TEST)[0])
+        return labels
 
 
 class FastText:
-    """fastText of dimension 10 on words and pairs, 5 epochs, 2 threads, from scratch each week."""
+    """fastText with dimension 10 on words and pairs, 5 epochs, 2 threads, trained from scratch each week."""
 
     def __init__(self, store: Path, folder: Path) -> None:
-        import fasttext
+        import fasttext  # type: ignore[import-not-found]  # installed by `make bench`, where it has a wheel
 
         self.store, self.fit = store, fasttext.train_supervised
         self.path = folder / "fasttext.txt"
@@ -123,12 +128,12 @@ class FastText:
             file.writelines(f"__label__{y} {self.line(x)}\n" for x, y in zip(documents, labels, strict=True))
         self.model = self.fit(str(self.path), dim=10, wordNgrams=2, epoch=5, thread=2, verbose=0)
 
-    def answers(self) -> Answers:
+    def predictions(self) -> Predictions:
         found, _ = self.model.predict([self.line(text) for text in reviews(self.store, keys.TEST)[0]])
         return np.array([each[0] == "__label__1" for each in found])
 
 
-WAYS = {
+WAYS: dict[str, Callable[[Path, Path], Way]] = {
     "Ratchet, nb-svm": lambda store, folder: Ratchet(store, folder, "nb-svm"),
     "Ratchet, linear-svc": lambda store, folder: Ratchet(store, folder, "linear-svc"),
     "scikit-learn, LogisticRegression": lambda store, folder: ScikitLearn(store, folder, "logistic"),
@@ -139,18 +144,18 @@ WAYS = {
 
 def main() -> None:
     name, store, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not mix with the results
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    way: Way = WAYS[name](store, folder)
-    truth = pq.read_table(store / keys.reviews(keys.TEST), columns=["label"])["label"].to_numpy()
-    print(json.dumps({"ready": True}), file=answers, flush=True)
+    way = WAYS[name](store, folder)
+    labels = pq.read_table(store / keys.reviews(keys.TEST), columns=["label"])["label"].to_numpy()
+    print(json.dumps({"ready": True}), file=results, flush=True)
     for line in sys.stdin:
         began, used = time.perf_counter(), time.process_time()
         way.week(int(line))
         cost = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used}
-        table = np.bincount(2 * truth + way.answers().astype(int), minlength=4).tolist()
-        print(json.dumps({**cost, "peak": peak_memory_mib(), "outcomes": table}), file=answers, flush=True)
+        table = np.bincount(2 * labels + way.predictions().astype(int), minlength=4).tolist()
+        print(json.dumps({**cost, "peak": peak_memory_mib(), "outcomes": table}), file=results, flush=True)
 
 
 if __name__ == "__main__":

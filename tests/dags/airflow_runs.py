@@ -1,7 +1,7 @@
-"""DAG runs of `review_sentiment` in a real Airflow, with people who answer through its REST API.
+"""DAG runs of `review_sentiment` in a real Airflow, with people who respond through its REST API.
 
-Prints, as one JSON line, what each run handed to `ratchet promote` and which messages it published. Only the launch of
-ECS tasks and SNS are stood in for: plan, branches, questions, answers, templates and callbacks are Airflow's and ours.
+Prints, as one JSON line, the arguments of `ratchet promote` and the published messages of each run. Only the launch of
+ECS tasks and SNS are replaced: plan, branches, approvals, templates and callbacks are Airflow's and ours.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from fastapi.testclient import TestClient
 from orchestration import alerts
 from orchestration.ecs_operator import RatchetJobOperator
 
-ASKING = ["plan_week", *(f"training.{name}" for name in ("evaluate", "check_approval", "approve", "promote"))]
+APPROVAL = ["plan_week", *(f"training.{name}" for name in ("evaluate", "check_approval", "approve", "promote"))]
 TRAINING = ["plan_week", "training.train"]
 Waiting = tuple[str, Any]
 """The run and the id of a task that waits for a person."""
 
-handed: list[dict[str, str]] = []
+arguments: list[dict[str, str]] = []
 messages: list[str] = []
 mondays: Iterator[datetime] = (datetime(2026, 1, 5, tzinfo=UTC) + timedelta(weeks=week) for week in range(9))
 
 
 def launch(operator: RatchetJobOperator, context: Any) -> dict[str, Any]:
-    """Stands where an ECS task is launched: training fails in each candidate's own words, all else is well."""
+    """Replaces the launch of an ECS task: training fails with a message of each candidate, all else succeeds."""
     if operator.job == "promote":
-        handed.append(operator.arguments)
+        arguments.append(operator.arguments)
     if operator.job == "train":
         raise AirflowFailException(f"ratchet: {operator.arguments['candidate']} lost S3 after {os.getpid()} ms")
     return {}
 
 
 def waiting() -> Waiting:
-    """The next question that a run asks."""
+    """The next task that waits for a response."""
     while True:
         with create_session() as session:
             parked = TaskInstance.state == TaskInstanceState.AWAITING_INPUT
@@ -65,8 +65,8 @@ def waiting() -> Waiting:
         pause.wait(0.1)
 
 
-def answer(option: str, name: str) -> None:
-    """A person of this name gives this answer, as the UI does."""
+def respond(option: str, name: str) -> None:
+    """Respond as a person of this name does in the UI."""
     run, _ = waiting()
     person = SimpleAuthManagerUser(username=name, role="op")
     with TestClient(api, headers={"Authorization": f"Bearer {get_auth_manager().generate_jwt(person)}"}) as browser:
@@ -74,8 +74,8 @@ def answer(option: str, name: str) -> None:
         browser.patch(page, json={"chosen_options": [option], "params_input": {}}).raise_for_status()
 
 
-def say_nothing() -> None:
-    """Six days go by, and the scheduler looks."""
+def never_respond() -> None:
+    """Let the six days pass, and the scheduler check."""
     _, identity = waiting()
     with create_session() as session:
         session.get(TaskInstance, identity).trigger_timeout = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ def say_nothing() -> None:
 
 
 def give_up(failure: threading.ExceptHookArgs) -> None:
-    """End all of it: a run would wait for ever for a person who has failed."""
+    """End the process: a run would wait for ever for a person whose thread has failed."""
     traceback.print_exception(failure.exc_value)
     sys.stderr.flush()
     os._exit(1)
@@ -98,7 +98,7 @@ def meanwhile(person: Callable[[], None]) -> Iterator[None]:
 
 
 def some(tasks: list[str]) -> DAG:
-    """The DAG without what needs data; the week is still planned before all else."""
+    """The DAG with some of its tasks; the week is still planned before all of them."""
     subset = dag.partial_subset(tasks, include_upstream=False)
     plan = subset.get_task("plan_week")
     plan.set_downstream([task for task in subset.roots if task is not plan])
@@ -106,8 +106,8 @@ def some(tasks: list[str]) -> DAG:
 
 
 def run(tasks: list[str], person: Callable[[], None] | None = None) -> dict[str, Any]:
-    """One DAG run of some of the tasks; if a person is given, they are asked."""
-    handed.clear()
+    """One DAG run of some of the tasks; with a person, it requires an approval."""
+    arguments.clear()
     messages.clear()
     conf = {"window_end": 0, "require_approval": person is not None}
     with meanwhile(person or (lambda: None)):
@@ -135,7 +135,7 @@ def run_again(tasks: list[str]) -> dict[str, Any]:
 def outcome(ended: DagRun) -> dict[str, Any]:
     states = {ti.task_id: ti.state for ti in ended.get_task_instances()}
     facts = {"run": ended.run_id, "state": ended.state, "states": states}
-    return {**facts, "handed": list(handed), "messages": list(messages)}
+    return {**facts, "arguments": list(arguments), "messages": list(messages)}
 
 
 if __name__ == "__main__":
@@ -148,10 +148,10 @@ if __name__ == "__main__":
     print(
         json.dumps(
             {
-                "nobody asked": run(ASKING),
-                "rejected": run(ASKING, partial(answer, "Reject", "jane")),
-                "approved": run(ASKING, partial(answer, "Approve", "Zoë {{ ti }} --force")),
-                "unanswered": run(ASKING, say_nothing),
+                "no approval": run(APPROVAL),
+                "rejected": run(APPROVAL, partial(respond, "Reject", "jane")),
+                "approved": run(APPROVAL, partial(respond, "Approve", "Zoë {{ ti }} --force")),
+                "no response": run(APPROVAL, never_respond),
                 "failed": run(TRAINING),
                 "cleared": run_again(TRAINING),
             }

@@ -1,4 +1,4 @@
-"""What only a real Airflow can show: a person's answer on its way to the ledger, and failures on theirs to SNS."""
+"""What only a real Airflow can show: how a person's response reaches `ratchet promote`, and failures reach SNS."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_without_approval_nobody_is_asked(runs: dict[str, Any]) -> None:
-    """`promote` gets a window and empty text, which is no answer."""
-    week = runs["nobody asked"]
+def test_without_required_approval_there_is_no_response(runs: dict[str, Any]) -> None:
+    """`promote` gets a window and empty text, which is no response."""
+    week = runs["no approval"]
     assert (week["state"], week["states"]["training.approve"]) == ("success", "skipped")
-    assert week["handed"] == [{"window": "0-0", "answer": "", "by": "", "at": ""}]
+    assert week["arguments"] == [{"window": "0-0", "response": "", "by": "", "at": ""}]
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "by"), [("rejected", "reject", "jane"), ("approved", "approve", "Zoë {{ ti }} --force")]
+    ("name", "response", "by"), [("rejected", "reject", "jane"), ("approved", "approve", "Zoë {{ ti }} --force")]
 )
-def test_either_answer_reaches_the_promotion_with_name_and_time(
-    runs: dict[str, Any], name: str, answer: str, by: str
+def test_either_response_reaches_the_promotion_with_name_and_time(
+    runs: dict[str, Any], name: str, response: str, by: str
 ) -> None:
     """A rejection is no reason to skip the job that records it, and a name is not a template."""
     week = runs[name]
     assert (week["state"], week["states"]["training.approve"]) == ("success", "success")
-    (handed,) = week["handed"]
-    assert (handed["answer"], handed["by"]) == (answer, by)
-    assert datetime.fromisoformat(handed["at"]).utcoffset().total_seconds() == 0
+    (arguments,) = week["arguments"]
+    assert (arguments["response"], arguments["by"]) == (response, by)
+    assert datetime.fromisoformat(arguments["at"]).utcoffset().total_seconds() == 0
 
 
-def test_a_question_that_nobody_answers_fails_the_run_with_one_message(runs: dict[str, Any]) -> None:
-    """Nothing is decided, and people hear why."""
-    week = runs["unanswered"]
-    assert (week["state"], week["handed"]) == ("failed", [])
+def test_an_approval_without_a_response_fails_the_run_with_one_message(runs: dict[str, Any]) -> None:
+    """Nothing is decided, and the message tells why."""
+    week = runs["no response"]
+    assert (week["state"], week["arguments"]) == ("failed", [])
     (message,) = week["messages"]
     assert message.startswith("Ratchet: training.approve failed in review_sentiment\n")
     assert "Nobody answered within 6 days" in message

@@ -11,9 +11,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from harness.project import PROJECT
+from ratchet.jobs.catalogue import JOBS
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:alerts"
-JOBS = ("ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def upstream(dag: DAG, task_id: str) -> set[str]:
 
 
 def test_the_graph_is_the_flow_of_the_design(dag: DAG) -> None:
-    """Plan, data engineering, one of two sections; in a section, train, evaluate, ask if wished, promote."""
+    """Plan, data engineering, one of two sections; in a section, train, evaluate, approve if required, promote."""
     assert upstream(dag, "data_engineering.featurize") == {"data_engineering.list_missing_features"}
     assert upstream(dag, "data_engineering.list_missing_features") == {"data_engineering.split", "plan_week"}
     assert upstream(dag, "data_engineering.split") == {"data_engineering.preprocess"}
@@ -84,7 +84,7 @@ def test_every_param_explains_itself(dag: DAG) -> None:
 
 
 def test_every_job_ends_in_bounded_time_and_tells_of_its_failure(dag: DAG) -> None:
-    """A task without a timeout hangs until somebody wonders why Monday's model is missing."""
+    """A task without a timeout could hang for ever without an alert."""
     for task_id, task in dag.task_dict.items():
         if task_id.endswith(".approve"):
             continue  # a person may take six days, see response_timeout
@@ -93,21 +93,21 @@ def test_every_job_ends_in_bounded_time_and_tells_of_its_failure(dag: DAG) -> No
 
 
 def test_promoting_survives_a_skipped_approval_but_no_failure(dag: DAG) -> None:
-    """The branch skips `approve` when nobody is to be asked; a failed evaluation must still stop everything."""
+    """The branch skips `approve` when no approval is required; a failed evaluation must still stop everything."""
     assert dag.task_dict["retraining.promote"].trigger_rule == "none_failed_min_one_success"
 
 
 @pytest.mark.parametrize("section", ["training", "retraining"])
-def test_promoting_gets_the_answer_of_its_own_section(dag: DAG, section: str) -> None:
-    """An answer is an argument of the job, so that a rejection is recorded like an approval."""
+def test_promoting_gets_the_response_of_its_own_section(dag: DAG, section: str) -> None:
+    """A response is an argument of the job, so that a rejection is recorded like an approval."""
     arguments = dag.task_dict[f"{section}.promote"].arguments
-    assert set(arguments) == {"window", "answer", "by", "at"}
-    for name in ("answer", "by", "at"):
+    assert set(arguments) == {"window", "response", "by", "at"}
+    for name in ("response", "by", "at"):
         assert arguments[name] == f"{{{{ (ti.xcom_pull('{section}.approve') or {{}}).get('{name}', '') }}}}"
 
 
-def test_a_week_that_is_late_is_told_where_somebody_listens(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadline comes with the topic; it is before the week's end, and a question may outlast it."""
+def test_a_late_week_raises_an_alert_where_a_topic_is_set(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline lies before the end of the week, and an approval may take longer."""
     assert dag.deadline is None
     monkeypatch.setenv("RATCHET_ALERTS_TOPIC", TOPIC)
     (deadline,) = DagBag(PROJECT / "dags", collect_dags=True).dags["review_sentiment"].deadline

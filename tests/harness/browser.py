@@ -1,4 +1,4 @@
-"""A headless Chromium over its DevTools protocol: enough of a browser to log in, click, and take a picture."""
+"""A headless Chromium over its DevTools protocol, to log in, click and take screenshots."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,14 +28,16 @@ class Tab:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._number = socket, 0
 
-    def call(self, method: str, **params: object) -> dict:
+    def call(self, method: str, **params: object) -> dict[str, Any]:
+        """The result of a DevTools method. Fails with the browser's error."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": params}))
         while True:
-            answer = json.loads(self._socket.recv(timeout=SECONDS))
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return answer["result"]
+            response = json.loads(self._socket.recv(timeout=SECONDS))
+            if response.get("id") == self._number:
+                assert "error" not in response, response
+                result: dict[str, Any] = response["result"]
+                return result
 
     def size(self, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -44,17 +47,18 @@ class Tab:
         self.call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> object:
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        return answer["result"].get("value")
+        """The value of a JavaScript expression, awaited."""
+        response = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        return response["result"].get("value")
 
     def until(self, expression: str) -> object:
-        """Wait until an expression is true; says what the page shows if it never is."""
+        """Wait until an expression is true, and return its value. Fails with the page's text after 60 s."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if found := self.evaluate(expression):
                 return found
             time.sleep(0.2)
-        raise AssertionError(f"{expression} never held; the page says: {self.text()[:2000]}")
+        raise AssertionError(f"{expression} stayed false; the page shows: {self.text()[:2000]}")
 
     def text(self) -> str:
         return str(self.evaluate("document.body ? document.body.innerText : ''"))
@@ -64,13 +68,13 @@ class Tab:
             self.until(f"document.body && document.body.innerText.includes({json.dumps(word)})")
 
     def click(self, words: str) -> None:
-        """Click the button or link that shows these words."""
+        """Click the button or link with this text."""
         found = f"[...document.querySelectorAll('button, a')].find(e => e.innerText.trim() === {json.dumps(words)})"
         self.until(f"!!{found}")
         self.evaluate(f"{found}.click()")
 
     def press(self, element: str) -> None:
-        """Click the first element of this CSS selector."""
+        """Click the first element that matches this CSS selector."""
         found = f"document.querySelector({json.dumps(element)})"
         self.until(f"!!{found}")
         self.evaluate(f"{found}.click()")
@@ -81,32 +85,32 @@ class Tab:
         self.call("Input.insertText", text=words)
 
     def picture(self, path: Path) -> None:
-        """Write the page as a PNG, once it has come to rest, or as it is after a while: a clock never rests."""
+        """Write a PNG of the page when two screenshots are equal, or after 15 s, because a clock never stops."""
         before, deadline = b"", time.monotonic() + 15
-        while (now := self._shot()) != before and time.monotonic() < deadline:
+        while (now := self._screenshot()) != before and time.monotonic() < deadline:
             before = now
             time.sleep(0.7)
         path.write_bytes(now)
 
-    def _shot(self) -> bytes:
-        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+    def _screenshot(self) -> bytes:
+        return base64.b64decode(str(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
 @contextmanager
 def browser(width: int = 1280, height: int = 800) -> Iterator[Tab]:
-    """A browser with a profile of its own; both are gone afterwards."""
+    """A browser with its own profile; both are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="ratchet-browser-", ignore_cleanup_errors=True) as profile:
-        said = Path(profile) / "said"
-        with said.open("wb") as log:
+        stderr = Path(profile) / "stderr"
+        with stderr.open("wb") as log:
             child = subprocess.Popen(
                 ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *QUIET,
                  f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"],
                 stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
-            host = _address(said, child)
-            with urllib.request.urlopen(f"http://{host}/json") as answer:
-                page = next(target for target in json.load(answer) if target["type"] == "page")
+            host = _address(stderr, child)
+            with urllib.request.urlopen(f"http://{host}/json") as response:
+                page = next(target for target in json.load(response) if target["type"] == "page")
             with connect(page["webSocketDebuggerUrl"], max_size=None) as socket:
                 tab = Tab(socket)
                 tab.call("Page.enable")
@@ -118,11 +122,11 @@ def browser(width: int = 1280, height: int = 800) -> Iterator[Tab]:
             child.wait(20)
 
 
-def _address(said: Path, child: subprocess.Popen[bytes]) -> str:
-    """Where the browser listens, which it says when it is up."""
+def _address(stderr: Path, child: subprocess.Popen[bytes]) -> str:
+    """The host and port of the browser, which it prints when it is ready."""
     deadline = time.monotonic() + SECONDS
     while child.poll() is None and time.monotonic() < deadline:
-        if found := re.search(r"ws://([^/]+)/", said.read_text(errors="replace")):
+        if found := re.search(r"ws://([^/]+)/", stderr.read_text(errors="replace")):
             return found[1]
         time.sleep(0.1)
-    raise AssertionError(f"chromium did not start: {said.read_text(errors='replace')[-2000:]}")
+    raise AssertionError(f"chromium did not start: {stderr.read_text(errors='replace')[-2000:]}")

@@ -1,6 +1,7 @@
-"""`python -m local.dag_runs` again and again in one process, whose first task alone takes Airflow 12 seconds.
+"""Run `python -m local.dag_runs` repeatedly in one process, because its first task takes Airflow 12 seconds.
 
-It reads one request a line, as JSON: the arguments. It answers with the exit `code`, and what was `said` meanwhile.
+Each line of standard input is a request: the arguments as JSON. Each line of standard output is the result: a JSON
+object of the exit `code` and the `output` of the run.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from local import dag_runs
 
 
 def run(*arguments: Any) -> int:
-    """The exit code that the module as a process would have. It reads DAGs and database anew each time."""
+    """The exit code that the module would have as a process. Each call reads the DAGs and the database again."""
     try:
         dag_runs.main(*arguments)
-    except SystemExit as left:
-        return int(left.code or 0)
+    except SystemExit as end:
+        return int(end.code or 0)
     return 0
 
 
 if __name__ == "__main__":
-    answers = os.fdopen(os.dup(1), "w")
+    results = os.fdopen(os.dup(1), "w")
     with tempfile.TemporaryFile() as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
@@ -34,5 +35,5 @@ if __name__ == "__main__":
             code = run(*json.loads(line))
             sys.stdout.flush()
             output.seek(0)
-            said = output.read().decode(errors="replace")
-            print(json.dumps({"code": code, "said": said}), file=answers, flush=True)
+            text = output.read().decode(errors="replace")
+            print(json.dumps({"code": code, "output": text}), file=results, flush=True)

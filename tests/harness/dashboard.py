@@ -18,11 +18,12 @@ from streamlit.testing.v1 import AppTest
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.prediction_log.feedback import Feedback
 from ratchet.prediction_log.predictions import Arm, Prediction
 from ratchet.prediction_log.sinks.database import Tables
-from ratchet.promotion.gate import Evidence, Policy, decide
+from ratchet.promotion.gate import decide
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
 UNREACHABLE = "127.0.0.1:9"  # nothing listens on the discard port
@@ -94,7 +95,7 @@ def evidence(week: int, champion: Champion) -> Evidence:
 
 
 def decided(week: int, champion: Champion) -> Decision:
-    found, policy = evidence(week, champion), Policy()
+    found, policy = evidence(week, champion), GatePolicy()
     return Decision(
         subject=f"0-{week}",
         action="keep" if week == 1 else "promote",
@@ -103,11 +104,7 @@ def decided(week: int, champion: Champion) -> Decision:
         window=f"0-{week}",
         candidate="linear-svc",
         reasons=["not beyond chance" if week == 1 else "beyond *chance*"],
-        evidence={
-            "evidence": found.model_dump(mode="json"),
-            "policy": policy.model_dump(mode="json"),
-            "verdict": decide(found, policy).model_dump(mode="json"),
-        },
+        gate=GateRecord(evidence=found, policy=policy, verdict=decide(found, policy)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A small store with everything a week needs, and the real CLI to work on it from inside a test."""
+"""A small store with everything a week needs, and the real CLI to run on it from inside a test."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from ratchet.cli import commands
+from ratchet.cli import connections
 from ratchet.cli.app import app
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import FolderStorage
-from ratchet.ledger.store import Decision, Ledger
-from ratchet.promotion.evaluate import EVIDENCE
-from ratchet.promotion.gate import Evidence
+from ratchet.ledger.decision import Decision, Evidence
+from ratchet.ledger.store import Ledger
+from ratchet.promotion.gate import EVIDENCE
 from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
 from ratchet.windows import Window
@@ -40,7 +41,7 @@ class Bench:
         return done.output
 
     def prepare(self, source: str, batches: int) -> None:
-        """Bring a source as far as the features of every batch."""
+        """Run every job up to the features of each batch."""
         self.ratchet("ingest", "--source", source)
         self.ratchet("preprocess")
         self.ratchet("split", "--batches", str(batches))
@@ -54,11 +55,11 @@ class Bench:
         return self.judge(window, *flags, candidates=candidates)
 
     def judge(self, window: str, *flags: str, candidates: str = "linear-svc") -> Decision:
-        """Evaluate and promote what was trained on a window, and return the decision."""
+        """Evaluate and promote what was trained on a window; returns the decision."""
         self.ratchet("evaluate", "--window", window, "--candidates", candidates, *flags)
         self.ratchet("promote", "--window", window, *flags)
-        decision = self.manifest(keys.decision(Window.parse(window))).details["decision"]
-        return self.ledger.decision(decision)
+        promoted = self.manifest(keys.decision(Window.parse(window)))
+        return self.ledger.decision(PromoteDetails.of(promoted).decision)
 
     def evidence(self, window: str) -> Evidence:
         prefix = self.store / keys.evaluation(Window.parse(window))
@@ -68,7 +69,7 @@ class Bench:
         return manifests.read(FolderStorage(self.store), prefix, "nothing")
 
     def rewrite(self, prefix: str, **changes: object) -> None:
-        """Forge the manifest of a prefix."""
+        """Change fields of the manifest of a prefix."""
         path = self.store / keys.manifest(prefix)
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
@@ -78,11 +79,11 @@ class Bench:
 
     @property
     def ledger(self) -> Ledger:
-        return commands.ledger(self.settings)
+        return connections.ledger(self.settings)
 
     @property
     def registry(self) -> Registry:
-        return commands.registry(self.settings)
+        return connections.registry(self.settings)
 
     @property
     def versions(self) -> list[int]:

@@ -20,12 +20,14 @@ import uvicorn
 from pydantic import SecretStr
 
 from harness.jobs import Bench
+from harness.ledger import gate_record
 from harness.processes import end
 from harness.project import PROJECT
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import sha256_of
-from ratchet.ledger.store import Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Ledger
 from ratchet.model import artifact
 from ratchet.model.artifact import WEIGHTS
 from ratchet.serving.app import create_app
@@ -139,7 +141,6 @@ class Stage:
         """Make a version champion, as the gate does."""
         ledger = Ledger(self.settings.ledger_url, self.settings.registered_model)
         champion, trained = ledger.champion(), self.mlflow.trained(version)
-        evidence = {"evidence": {"model_digest": trained.digest}} if action == "promote" else {}
         decision = Decision(
             subject=f"{action}/{champion.epoch}",
             action=action,
@@ -148,7 +149,7 @@ class Stage:
             window=trained.parameters["window"],
             candidate=trained.parameters["candidate"],
             reasons=[f"version {version} is better"],
-            evidence=evidence,
+            gate=gate_record(version, trained.digest) if action == "promote" else None,
         )
         return ledger.record(decision, champion)
 

@@ -1,8 +1,8 @@
 """A process that has everything imported and forks itself for each command of the CLI, so that a run costs no start.
 
-Started on a store that it may spoil, it first runs a week there itself, so that its forks find everything imported.
+Started on a store that it may change, it first runs a week there itself, so that its forks find everything imported.
 Then it reads one request a line, as JSON: `argv`, and `kill_after`, the seconds after which the fork gets a SIGKILL, or
-null. It answers with `status` (an exit code, or minus a signal), `seconds`, and what the fork `said`.
+null. It replies with `status` (an exit code, or minus a signal), `seconds`, and the `output` of the fork.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def become(argv: list[str], output: int) -> NoReturn:
 
 
 def run(argv: list[str], kill_after: float | None) -> dict[str, object]:
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as written:
         began = time.monotonic()
         child = os.fork()
         if child == 0:
-            become(argv, output.fileno())
+            become(argv, written.fileno())
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
             if kill_after is not None and time.monotonic() - began >= kill_after:
                 os.kill(child, signal.SIGKILL)
@@ -49,9 +49,9 @@ def run(argv: list[str], kill_after: float | None) -> dict[str, object]:
                 break
             time.sleep(0.001)
         seconds = time.monotonic() - began
-        output.seek(0)
-        said = output.read().decode()
-    return {"status": os.waitstatus_to_exitcode(ended[1]), "seconds": seconds, "said": said}
+        written.seek(0)
+        output = written.read().decode()
+    return {"status": os.waitstatus_to_exitcode(ended[1]), "seconds": seconds, "output": output}
 
 
 if __name__ == "__main__":

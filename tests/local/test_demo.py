@@ -1,4 +1,4 @@
-"""However a rehearsal ends, nothing of it keeps running and nothing of it is half done."""
+"""However a demo ends, no process of it is left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.demo import source_of
+from local.demo import absolute_source
 from ratchet.errors import ConfigurationError
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -24,13 +24,15 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts rehearsals; one that a failed test leaves behind is killed, rather than run its ten weeks."""
+    """Starts demos; one that a failed test leaves behind is killed."""
     with ExitStack() as stack:
 
         def begin(output: Path, *options: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "ratchet", "rehearse", "--output", str(output), *options]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            child = stack.enter_context(subprocess.Popen(command, start_new_session=True, **pipes))
+            command = [sys.executable, "-m", "local", "demo", "--output", str(output), *options]
+            child = subprocess.Popen(
+                command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            stack.enter_context(child)
             stack.callback(child.kill)
             return child
 
@@ -39,16 +41,16 @@ def start() -> Iterator[Start]:
 
 def started(child: subprocess.Popen[str]) -> list[int]:
     """Read its output until the services are up; returns their ports."""
-    said = ""
-    for text in child.stdout:
-        said += text
-        if len(ports := re.findall(r"127\.0\.0\.1:(\d+)", said)) >= 2:
+    output = ""
+    for text in child.stdout or ():
+        output += text
+        if len(ports := re.findall(r"127\.0\.0\.1:(\d+)", output)) >= 2:
             return [int(port) for port in ports]
-    raise AssertionError(f"it ended with {child.wait()}: {said}")
+    raise AssertionError(f"the demo ended with {child.wait()}: {output}")
 
 
 def left_over(output: Path) -> list[str]:
-    """Every process that still works in or on the output folder, or below the rehearsal."""
+    """Every process whose command line or environment contains the output folder."""
     found = []
     for process in psutil.process_iter(["cmdline", "environ"]):
         words = " ".join(process.info["cmdline"] or []) + " ".join((process.info["environ"] or {}).values())
@@ -58,7 +60,7 @@ def left_over(output: Path) -> list[str]:
 
 
 def gone(output: Path) -> bool:
-    """Wait for the end of every process of a rehearsal that was killed; the keeper ends them within moments."""
+    """Whether every process of a killed demo ends within 20 s."""
     processes = [psutil.Process(int(entry.partition(":")[0])) for entry in left_over(output)]
     return not psutil.wait_procs(processes, timeout=20)[1]
 
@@ -69,8 +71,8 @@ def listening(port: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_rehearsal_leaves_no_process_and_no_port(start: Start, tmp_path: Path, number: int) -> None:
-    """Ctrl-C and SIGTERM stop every part, and it says so."""
+def test_an_interrupted_demo_leaves_no_process_and_no_port(start: Start, tmp_path: Path, number: int) -> None:
+    """Ctrl-C and SIGTERM stop every process, and a message confirms it."""
     child = start(tmp_path / "demo")
     ports = started(child)
     child.send_signal(number)
@@ -80,8 +82,8 @@ def test_an_interrupted_rehearsal_leaves_no_process_and_no_port(start: Start, tm
     assert not any(listening(port) for port in ports)
 
 
-def test_a_killed_rehearsal_leaves_no_process_and_no_port(start: Start, tmp_path: Path) -> None:
-    """kill -9 gives no time to clean up; the keeper does."""
+def test_a_killed_demo_leaves_no_process_and_no_port(start: Start, tmp_path: Path) -> None:
+    """After SIGKILL the process guard ends the others."""
     child = start(tmp_path / "demo")
     ports = started(child)
     os.kill(child.pid, signal.SIGKILL)
@@ -89,10 +91,10 @@ def test_a_killed_rehearsal_leaves_no_process_and_no_port(start: Start, tmp_path
     assert gone(tmp_path), left_over(tmp_path)
     deadline = time.monotonic() + 20
     while any(listening(port) for port in ports):
-        assert time.monotonic() < deadline, "a server is still there"
+        assert time.monotonic() < deadline, "a server still listens"
 
 
-def test_two_rehearsals_do_not_share_a_folder(start: Start, tmp_path: Path) -> None:
+def test_two_demos_cannot_use_the_same_folder(start: Start, tmp_path: Path) -> None:
     """The second is refused before it can empty the folder of the first."""
     first = start(tmp_path / "demo")
     started(first)
@@ -104,19 +106,19 @@ def test_two_rehearsals_do_not_share_a_folder(start: Start, tmp_path: Path) -> N
     first.communicate(timeout=60)
 
 
-def test_a_week_that_fails_says_where_to_look(start: Start, tmp_path: Path) -> None:
-    """A source that cannot be read ends the rehearsal with code 1, the reason, and no process left."""
+def test_a_failed_week_is_reported_with_the_reason_and_the_log(start: Start, tmp_path: Path) -> None:
+    """A source that cannot be read ends the demo with exit code 1, and leaves no process."""
     (tmp_path / "train.csv").write_text("")
     child = start(tmp_path / "demo", "--weeks=1", f"--reviews={tmp_path / 'train.csv'}")
-    said = child.communicate(timeout=240)[0]
+    output = child.communicate(timeout=240)[0]
     assert child.returncode == 1
-    assert "weeks.log" in said
-    assert "is empty" in said
+    assert "weeks.log" in output
+    assert "is empty" in output
     assert left_over(tmp_path / "demo") == []
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("given", "expected"),
     [
         ("", lambda here: "synthetic:"),
         ("synthetic:rows=500", lambda here: "synthetic:rows=500"),
@@ -126,18 +128,18 @@ def test_a_week_that_fails_says_where_to_look(start: Start, tmp_path: Path) -> N
         ("kaggle:owner/set", lambda here: "kaggle:owner/set"),
     ],
 )
-def test_a_path_is_meant_from_where_it_is_typed(
-    typed: str, meant: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_relative_path_is_made_absolute(
+    given: str, expected: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jobs run in folders of their own, so a relative path must become absolute first."""
+    """Each job runs in its own folder, where a relative path would name another file."""
     monkeypatch.chdir(tmp_path)
-    assert source_of(typed) == meant(tmp_path)
+    assert absolute_source(given) == expected(tmp_path)
 
 
-def test_a_date_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
-    """Nothing is started for a typing mistake."""
-    from local.demo import dag_test
+def test_an_invalid_date_is_refused_before_any_service_starts(tmp_path: Path) -> None:
+    """A typing mistake costs no start of the services."""
+    from local.demo import run_dag_test
 
-    with pytest.raises(ConfigurationError, match="is no date"):
-        dag_test("2026-13-01", "synthetic:", tmp_path / "dag-test")
+    with pytest.raises(ConfigurationError, match="is not a date"):
+        run_dag_test("2026-13-01", "synthetic:", tmp_path / "dag-test")
     assert not (tmp_path / "dag-test").exists()

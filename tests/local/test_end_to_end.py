@@ -1,4 +1,4 @@
-"""Weeks 0 to 2 through the real DAG, real operator and real services; then all that must not change anything."""
+"""Weeks 0 to 2 through the real DAG, operator and services; then repetitions, which must change nothing."""
 
 from __future__ import annotations
 
@@ -9,77 +9,88 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from harness.project import PROJECT
-from local.environment import applied
+from harness.project import PROJECT, REVIEWS
+from local.environment import replaced_environment
 from local.processes import services
 from local.processes.services import Services
 from local.progress import Progress
 from local.report import collect
 from ratchet.candidates import CANDIDATES, FEATURIZER
 from ratchet.jobs import keys, manifests
-from ratchet.jobs.storage import open_storage
+from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
 from ratchet.sources import synthetic
 from ratchet.windows import Window
 
-REAL = services.PROJECT.parent / "shared/data/amazon_review_polarity_csv.tgz"
-SOURCE = str(REAL) if REAL.exists() else "synthetic:"
+SOURCE = str(REVIEWS) if REVIEWS else "synthetic:"
 SEED = 5
 WEEKS_ON_REQUEST = PROJECT / "tests/harness/dag_runs_on_request.py"
 
 
 @dataclass(frozen=True)
-class Scene:
-    """All services, and a process with an Airflow that has started."""
+class System:
+    """The services, and a process in which Airflow has started."""
 
-    running: Services
+    services: Services
     airflow: subprocess.Popen[str]
 
     def run_weeks(self, first: str, weeks: int, **conf: object) -> str:
-        """Run consecutive weeks; returns what was printed. Fails with its end if a week did not succeed."""
+        """Run consecutive weeks and return the output. Fails with its end if a week did not succeed."""
         print(json.dumps([first, weeks, json.dumps(conf)]), file=self.airflow.stdin, flush=True)
-        answer = self.airflow.stdout.readline()
-        assert answer, f"Airflow's process ended with {self.airflow.wait()}"
-        done = json.loads(answer)
-        assert done["code"] == 0, done["said"][-4000:]
-        return done["said"]
+        assert self.airflow.stdout is not None
+        response = self.airflow.stdout.readline()
+        assert response, f"Airflow's process ended with {self.airflow.wait()}"
+        done = json.loads(response)
+        assert done["code"] == 0, done["output"][-4000:]
+        output: str = done["output"]
+        return output
 
 
 @pytest.fixture(scope="module")
-def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """All services up, and weeks 0 to 2 of a seed of five done."""
     root, command = tmp_path_factory.mktemp("end-to-end"), [sys.executable, str(WEEKS_ON_REQUEST)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         services.running(root, source=SOURCE, cache=root / "cache", seed_batches=SEED) as running,
-        applied(running.environment),
-        subprocess.Popen(command, env=running.environment, **pipes) as airflow,
+        replaced_environment(running.environment),
+        subprocess.Popen(
+            command, env=running.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as airflow,
     ):
-        scene = Scene(running, airflow)
-        scene.run_weeks("2026-01-05", 3)
-        yield scene
+        system = System(running, airflow)
+        system.run_weeks("2026-01-05", 3)
+        yield system
 
 
 @pytest.fixture
-def ledger(three_weeks: Scene) -> Ledger:
+def ledger(three_weeks: System) -> Ledger:
     return Ledger(Settings().ledger_url, Settings().registered_model)
 
 
-def state() -> dict[str, object]:
-    """Everything that a repeated run must leave as it was."""
+def found(storage: Storage, prefix: str) -> Manifest:
+    """The manifest of a prefix, which must have one."""
+    manifest = manifests.find(storage, prefix)
+    assert manifest is not None, prefix
+    return manifest
+
+
+def state() -> dict[str, Any]:
+    """Everything that a repeated run must not change."""
     from ratchet.promotion.registry import Registry
 
     settings = Settings()
     storage, registry = open_storage(settings.store), Registry(settings)
     ledger = Ledger(settings.ledger_url, settings.registered_model)
-    found = [key for key in storage.list("") if key.endswith(keys.MANIFEST)]
+    written = [key for key in storage.list("") if key.endswith(keys.MANIFEST)]
     return {
-        "digests": {key: manifests.find(storage, key.removesuffix(f"/{keys.MANIFEST}")).digest for key in found},
+        "digests": {key: found(storage, key.removesuffix(f"/{keys.MANIFEST}")).digest for key in written},
         "decisions": [decision.id for decision in ledger.history()],
         "champion": ledger.champion(),
         "versions": len(registry.client.search_model_versions(f"name = '{registry.name}'")),
@@ -87,29 +98,29 @@ def state() -> dict[str, object]:
     }
 
 
-def test_each_week_trains_on_all_batches_so_far(three_weeks: Scene) -> None:
+def test_each_week_trains_on_all_batches_so_far(three_weeks: System) -> None:
     """The window grows 0-0, 0-1, 0-2, and its rows with it."""
     storage = open_storage(Settings().store)
     rows = []
     for end in range(3):
         made = [key for key in storage.list(f"models/{Window(end)}/") if key.endswith(keys.MANIFEST)]
-        trained = manifests.find(storage, made[-1].removesuffix(f"/{keys.MANIFEST}"))
+        trained = found(storage, made[-1].removesuffix(f"/{keys.MANIFEST}"))
         earlier = {keys.model(Window(k), trained.parameters["candidate"]) for k in range(end)}  # a warm start
         assert set(trained.inputs) - earlier == {keys.features(FEATURIZER, keys.batch_name(k)) for k in range(end + 1)}
         rows.append(trained.rows["train"])
     assert rows[0] < rows[1] < rows[2]
 
 
-def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(three_weeks: Scene, ledger: Ledger) -> None:
+def test_week_0_compares_both_candidates_and_keeps_the_better_as_version_1(three_weeks: System, ledger: Ledger) -> None:
     """The first champion is the one with the higher macro-F1 on validation."""
     first = ledger.history()[0]
-    compared = first.evidence["evidence"]["compared"]
+    compared = first.evidence.compared
     assert set(compared) == set(CANDIDATES)
     assert (first.action, first.version, first.candidate) == ("promote", 1, max(compared, key=compared.get))
 
 
-def test_every_week_has_one_decision_with_reasons(three_weeks: Scene, ledger: Ledger) -> None:
-    """Three weeks, three rows in the ledger, each replayable to the same verdict."""
+def test_every_week_has_one_decision_with_reasons(three_weeks: System, ledger: Ledger) -> None:
+    """The ledger has three rows for three weeks, and a replay of each gives the same verdict."""
     from ratchet.promotion.promote import replay
 
     history = ledger.history()
@@ -120,8 +131,8 @@ def test_every_week_has_one_decision_with_reasons(three_weeks: Scene, ledger: Le
         assert verdict.reasons == decision.reasons != []
 
 
-def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Scene, ledger: Ledger) -> None:
-    """`models:/review-sentiment@champion` is the ledger's champion, and it answers."""
+def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: System, ledger: Ledger) -> None:
+    """`models:/review-sentiment@champion` is the ledger's champion, and predicts two plain reviews correctly."""
     import mlflow
     import pandas as pd
 
@@ -129,34 +140,34 @@ def test_the_champion_is_good_and_mlflow_agrees_with_the_ledger(three_weeks: Sce
 
     assert Registry(Settings()).aliases()["champion"] == ledger.champion().version
     loaded = mlflow.pyfunc.load_model("models:/review-sentiment@champion")
-    asked = pd.DataFrame({"title": ["", ""], "text": ["Terrible, it broke. Waste of money.", "Excellent, love it!"]})
-    assert loaded.predict(asked)["label"].tolist() == [0, 1]
+    reviews = pd.DataFrame({"title": ["", ""], "text": ["Terrible, it broke. Waste of money.", "Excellent, love it!"]})
+    assert loaded.predict(reviews)["label"].tolist() == [0, 1]
 
 
-def test_the_prequential_score_is_of_a_champion_that_had_not_seen_the_batch(three_weeks: Scene) -> None:
-    """Weeks 1 and 2 have one; week 0 has no champion to score."""
+def test_the_prequential_score_is_of_a_champion_not_trained_on_the_batch(three_weeks: System) -> None:
+    """Weeks 1 and 2 have a score; week 0 has no champion to score."""
     storage = open_storage(Settings().store)
-    scores = [manifests.find(storage, keys.score(keys.batch_name(k))) for k in range(3)]
-    assert scores[0] is None
-    assert all("not_scored" not in score.details and score.metrics["macro_f1"] > 0.6 for score in scores[1:])
+    assert manifests.find(storage, keys.score(keys.batch_name(0))) is None
+    scores = [found(storage, keys.score(keys.batch_name(k))) for k in (1, 2)]
+    assert all("not_scored" not in score.details and score.metrics["macro_f1"] > 0.6 for score in scores)
 
 
-def test_the_report_has_every_week(three_weeks: Scene, ledger: Ledger) -> None:
-    """What Airflow's database, the store and the ledger say comes together."""
-    weeks = collect(open_storage(Settings().store), ledger, Progress(three_weeks.running.databases["airflow"]).weeks())
+def test_the_report_has_every_week(three_weeks: System, ledger: Ledger) -> None:
+    """It combines Airflow's database, the store and the ledger."""
+    weeks = collect(open_storage(Settings().store), ledger, Progress(three_weeks.services.databases["airflow"]).weeks())
     assert [week.window for week in weeks] == ["0-0", "0-1", "0-2"]
     assert all(week.seconds > 0 and week.jobs and week.challenger_f1 for week in weeks)
 
 
-def test_running_a_week_again_changes_nothing(three_weeks: Scene) -> None:
-    """A cleared, repeated or backfilled week finds its results and registers no second version."""
+def test_running_a_week_again_changes_nothing(three_weeks: System) -> None:
+    """A cleared, repeated or backfilled week finds its results, and registers no second version."""
     before = state()
     three_weeks.run_weeks("2026-01-19", 1)
     assert state() == before
 
 
-def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: Scene) -> None:
-    """Training is deterministic, so forcing it proves rather than changes."""
+def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: System) -> None:
+    """Training is deterministic, so a forced training writes the same model."""
     before = state()
     three_weeks.run_weeks("2026-01-19", 1, force_retrain=True)
     after = state()
@@ -166,31 +177,31 @@ def test_a_forced_week_gives_the_same_bytes_and_no_second_version(three_weeks: S
     assert models.items() <= after["digests"].items()
 
 
-def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: Scene) -> None:
-    """Week 7 lies behind the seed, and nothing has arrived."""
+def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: System) -> None:
+    """Week 7 is after the seed's last batch, and no batch has arrived."""
     before = state()
     assert "Batch 7 has not arrived" in three_weeks.run_weeks("2026-02-23", 1)
     assert state() == before
-    with sa.create_engine(three_weeks.running.databases["airflow"]).connect() as connection:
+    with sa.create_engine(three_weeks.services.databases["airflow"]).connect() as connection:
         query = """SELECT DISTINCT task.state FROM task_instance AS task JOIN dag_run USING (dag_id, run_id)
                    WHERE logical_date = :date"""
         states = connection.scalars(sa.text(query), {"date": "2026-02-23"}).all()
     assert states == ["skipped"]
 
 
-def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: Scene, tmp_path: Path) -> None:
-    """Week 6's batch is dropped into the store; week 5 brought none, and is a gap, not an obstacle."""
+def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: System, tmp_path: Path) -> None:
+    """Week 6's batch arrives in the store; week 5 has none, and the window has a gap there."""
     files = synthetic.write(synthetic.Parameters.parse("rows=3500&weeks=7"), "batch_06", tmp_path)
     storage = open_storage(Settings().store)
     storage.upload(files["train"], f"{keys.incoming('batch_06')}.csv")
     three_weeks.run_weeks("2026-02-16", 1)
-    trained = manifests.find(storage, storage.list("models/0-6/")[0].rpartition("/")[0])
+    trained = found(storage, storage.list("models/0-6/")[0].rpartition("/")[0])
     batches = [f"batch_{number:02d}" for number in (*range(SEED), 6)]
-    begun_at = keys.model(Window(2), trained.parameters["candidate"])
-    assert set(trained.inputs) == {begun_at, *(keys.features(FEATURIZER, name) for name in batches)}
+    started_from = keys.model(Window(2), trained.parameters["candidate"])
+    assert set(trained.inputs) == {started_from, *(keys.features(FEATURIZER, name) for name in batches)}
 
 
-def test_no_secret_is_in_any_task_definition_or_log(three_weeks: Scene) -> None:
+def test_no_secret_is_in_any_task_definition_or_log(three_weeks: System) -> None:
     """The ledger's URL reaches a job through Secrets Manager only, and no job prints it."""
     import boto3
 

@@ -1,4 +1,4 @@
-"""A source outside this machine is fetched with the credentials of the shell, before the emulator takes S3's place."""
+"""A remote source is downloaded with the credentials of the shell, before the emulator replaces S3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from local.processes import services
 from local.processes.children import Children, free_port
-from local.remote_source import at_hand
+from local.remote_source import download_if_remote
 from ratchet.errors import ConfigurationError
 
 REVIEWS = '"1","Bad","It broke."\n"2","Good","It works."\n'
@@ -18,7 +18,7 @@ REVIEWS = '"1","Bad","It broke."\n"2","Good","It works."\n'
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An S3 that is not the demo's: what the shell's own AWS variables point at."""
+    """An S3 other than the demo's, to which the AWS variables of the shell point."""
     root, port = tmp_path_factory.mktemp("outside"), free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with Children(root / "logs") as children, pytest.MonkeyPatch.context() as patch:
@@ -26,34 +26,34 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         children.wait_for("aws", f"{endpoint}/_ministack/health")
         patch.setenv("AWS_ENDPOINT_URL", endpoint)
         s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="theirs")
+        s3.create_bucket(Bucket="remote")
         for name in ("train.csv", "test.csv"):
-            s3.put_object(Bucket="theirs", Key=f"reviews/{name}", Body=REVIEWS.encode())
+            s3.put_object(Bucket="remote", Key=f"reviews/{name}", Body=REVIEWS.encode())
         yield
 
 
-def test_a_bucket_becomes_a_folder(outside: None, tmp_path: Path) -> None:
-    """The jobs then read it like any folder."""
-    folder = Path(at_hand("s3://theirs/reviews/", tmp_path / "cache", tmp_path / "source"))
+def test_a_bucket_is_downloaded_into_a_folder(outside: None, tmp_path: Path) -> None:
+    """The jobs read it like any folder."""
+    folder = Path(download_if_remote("s3://remote/reviews/", tmp_path / "cache", tmp_path / "source"))
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"train.csv": REVIEWS, "test.csv": REVIEWS}
 
 
-def test_what_is_not_there_is_said_before_anything_starts(outside: None, tmp_path: Path) -> None:
-    """A wrong bucket costs a second, not a minute of starting servers."""
+def test_a_missing_bucket_is_reported_before_any_service_starts(outside: None, tmp_path: Path) -> None:
+    """A wrong bucket costs a second, not the minute that the services take to start."""
     with pytest.raises(Exception, match="nowhere"):
-        at_hand("s3://nowhere/reviews/", tmp_path / "cache", tmp_path / "source")
+        download_if_remote("s3://nowhere/reviews/", tmp_path / "cache", tmp_path / "source")
 
 
-def test_kaggle_without_credentials_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is sent."""
+def test_kaggle_without_credentials_names_the_variables_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request is sent."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="KAGGLE_USERNAME"):
-        at_hand("kaggle:owner/set", tmp_path / "cache", tmp_path / "source")
+        download_if_remote("kaggle:owner/set", tmp_path / "cache", tmp_path / "source")
 
 
-def test_what_is_here_already_stays_where_it_is(tmp_path: Path) -> None:
-    """A local path or the generator needs no fetching."""
-    assert at_hand("synthetic:rows=500", tmp_path, tmp_path / "source") == "synthetic:rows=500"
+def test_a_local_source_is_not_copied(tmp_path: Path) -> None:
+    """A local path or the generator needs no download."""
+    assert download_if_remote("synthetic:rows=500", tmp_path, tmp_path / "source") == "synthetic:rows=500"
     assert not (tmp_path / "source").exists()

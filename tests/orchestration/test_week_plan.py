@@ -12,10 +12,12 @@ from orchestration.week_plan import CHAMPIONS, SQL, NoNewBatch, Week, plan, unfe
 from ratchet.errors import MissingInput
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import Job
-from ratchet.jobs.catalogue import featurize, split
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import open_storage
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.settings import Settings
 
 PARAMS = {"window_end": None, "candidate": CHAMPIONS, "force_retrain": False}
@@ -65,7 +67,7 @@ def test_a_param_names_the_window(settings: Settings) -> None:
 
 
 def test_a_week_without_a_new_batch_is_no_week(settings: Settings) -> None:
-    """The run is skipped, and the reason says where the batch was looked for."""
+    """The run is skipped, and the reason names the place where the batch was expected."""
     with pytest.raises(NoNewBatch, match=r"Batch 3 has not arrived: there is no incoming/batch_03\.csv"):
         plan(PARAMS, monday(3), settings)
 
@@ -123,7 +125,7 @@ def finished(
 ) -> None:
     """Leave the manifest that a job leaves."""
     storage = open_storage(settings.store)
-    upstream = {each.prefix: manifests.find(storage, each.prefix).digest for each in inputs}
+    upstream = {each.prefix: manifests.read(storage, each.prefix, "nothing").digest for each in inputs}
     files = {name: Output(sha256=made, size=0) for name in outputs}
     manifest = Manifest(job=job.name, prefix=job.prefix, parameters=job.parameters, inputs=upstream, outputs=files)
     storage.write(keys.manifest(job.prefix), manifest.model_dump_json().encode())
@@ -133,9 +135,9 @@ def finished(
 def seeded(settings: Settings) -> Settings:
     """A store whose seed made three batches and a test set, of which test and batch 0 have features."""
     names = ("test.parquet", *(f"batch_{number:02d}.parquet" for number in range(3)))
-    finished(settings, split(batches="3"), outputs=names)
+    finished(settings, Split(batches=3), outputs=names)
     for batch in ("test", "batch_00"):
-        finished(settings, featurize(batch), (split(batches="3"),))
+        finished(settings, Featurize(batch=batch), (Split(batches=3),))
     return settings
 
 
@@ -144,21 +146,21 @@ def test_only_batches_without_features_are_featurized(seeded: Settings) -> None:
     assert unfeaturized("0-2", seeded) == [{"batch": "batch_01"}, {"batch": "batch_02"}]
 
 
-def test_when_all_are_featurized_the_newest_is_looked_at_again(seeded: Settings) -> None:
-    """Mapping over nothing would skip everything behind it."""
+def test_when_all_are_featurized_the_newest_is_listed(seeded: Settings) -> None:
+    """Airflow would skip every later task if the list were empty."""
     assert unfeaturized("0-0", seeded) == [{"batch": "batch_00"}]
 
 
 def test_features_of_other_reviews_are_made_again(seeded: Settings) -> None:
     """Replacing the source makes everything behind it stale by itself."""
     names = ("test.parquet", "batch_00.parquet")
-    finished(seeded, split(batches="3"), outputs=names, made="of other reviews")
+    finished(seeded, Split(batches=3), outputs=names, made="of other reviews")
     assert unfeaturized("0-0", seeded) == [{"batch": "test"}, {"batch": "batch_00"}]
 
 
 def test_a_week_in_which_no_batch_came_blocks_no_later_week(seeded: Settings) -> None:
     """Batch 3 never arrived and batch 4 did: window 0-4 trains on what there is."""
-    finished(seeded, split(delivery="batch_04"), outputs=("batch_04.parquet",))
+    finished(seeded, Split(delivery="batch_04"), outputs=("batch_04.parquet",))
     assert [entry["batch"] for entry in unfeaturized("0-4", seeded)] == ["batch_01", "batch_02", "batch_04"]
 
 
@@ -168,7 +170,7 @@ def test_a_window_without_its_newest_batch_is_no_window(seeded: Settings) -> Non
         unfeaturized("0-3", seeded)
 
 
-def test_after_a_rollback_the_kind_is_that_of_who_serves(settings: Settings) -> None:
+def test_after_a_rollback_the_candidate_is_that_of_the_champion(settings: Settings) -> None:
     """Not of the one that was rolled back from; and forcing still finds the last week."""
     decided(settings, "0-0")
     decided(settings, "0-1", "promote", 2, candidate="logistic-regression")

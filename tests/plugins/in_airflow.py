@@ -1,4 +1,4 @@
-"""A real Airflow with the plugin: asks its own app for the page in every state of the ledger, and a DAG run for links.
+"""A real Airflow with the plugin: requests the page in every state of the ledger, and the links of a DAG run.
 
 A test runs this file as a process with the folder of the ledgers. It prints what it got as one JSON line.
 """
@@ -30,11 +30,11 @@ def token(role: str | None, seconds: int = 60) -> str:
 
 
 def got(path: str, ledger: str = "full", **options: Any) -> dict[str, Any]:
-    """One answer of Airflow's app, while RATCHET_LEDGER names this ledger."""
+    """One response of Airflow's app while RATCHET_LEDGER names this ledger."""
     os.environ["RATCHET_LEDGER"] = ledgers[ledger]
     with TestClient(app, cookies=options.pop("cookies", None), follow_redirects=False) as browser:
-        answer = browser.get(path, **options)
-    return {"status": answer.status_code, "headers": dict(answer.headers), "text": answer.text}
+        response = browser.get(path, **options)
+    return {"status": response.status_code, "headers": dict(response.headers), "text": response.text}
 
 
 def pages() -> dict[str, Any]:
@@ -65,14 +65,15 @@ def pages() -> dict[str, Any]:
 def links() -> dict[str, Any]:
     """The links of each task of a finished DAG run, and those of one while it ran, as Airflow's UI asks for them."""
     dag = DagBag().get_dag("linked")
-    module = sys.modules[type(dag.get_task("train")).__module__]
+    module: Any = sys.modules[type(dag.get_task("train")).__module__]
     headers = {"Authorization": f"Bearer {token('viewer')}"}
 
     def of(task: str, run: str, index: int = -1) -> dict[str, str]:
         page = f"/api/v2/dags/linked/dagRuns/{run}/taskInstances/{task}/links"
         with TestClient(app, headers=headers) as browser:
-            answer = browser.get(page, params={"map_index": index})
-        return answer.raise_for_status().json()["extra_links"]
+            response = browser.get(page, params={"map_index": index})
+        found: dict[str, str] = response.raise_for_status().json()["extra_links"]
+        return found
 
     module.look = of
     ended = dag.test(logical_date=datetime(2026, 1, 5, tzinfo=UTC))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from ratchet.ledger.store import Decision, Ledger
-from ratchet.promotion.gate import Evidence, Policy, Verdict, decide
+from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord, Verdict
+from ratchet.ledger.store import Ledger
+from ratchet.promotion.gate import decide
 
 ROWS = 4000
 RIGHT = (3316, 3420, 3438, 3502, 3495, 3561, 3570, 3421, 3642)
 """Of 4000 test reviews, how many each week's challenger has right."""
 
 
-def live_through(ledger: Ledger) -> None:
+def write_ten_weeks(ledger: Ledger) -> None:
     """Weeks 0 to 8; after week 6 somebody goes back to the champion before."""
     right: dict[int | None, int] = {}
     for week, found in enumerate(RIGHT):
         champion = ledger.champion()
         right[week + 1] = found
         evidence = measured(week, found, champion.epoch, champion.version, right.get(champion.version))
-        verdict = decide(evidence, Policy())
+        verdict = decide(evidence, GatePolicy())
         ledger.record(decided(evidence, verdict), champion)
         if week == 6:
             champion = ledger.champion()
@@ -32,7 +33,7 @@ def live_through(ledger: Ledger) -> None:
 
 
 def measured(week: int, found: int, epoch: int, champion: int | None, before: int | None) -> Evidence:
-    """A challenger with `found` right answers beside a champion with `before`, half of each label."""
+    """A challenger with `found` correct predictions beside a champion with `before`, half of each label."""
     before = found if before is None else before
     table = outcomes(ROWS, found, before)
     quarter = outcomes(ROWS // 4, found // 4, before // 4)
@@ -47,15 +48,15 @@ def measured(week: int, found: int, epoch: int, champion: int | None, before: in
 
 
 def outcomes(rows: int, challenger: int, champion: int) -> list[list[list[int]]]:
-    """Counts by [label][champion's answer][challenger's answer] of two models that mostly agree."""
+    """Counts by [label][champion's prediction][challenger's prediction] of two models that mostly agree."""
     both = min(challenger, champion) - rows // 50
     cells = {(1, 1): both, (0, 1): challenger - both, (1, 0): champion - both}
     cells[0, 0] = rows - sum(cells.values())
     table = [[[0, 0], [0, 0]], [[0, 0], [0, 0]]]
     for (champion_right, challenger_right), count in cells.items():
         for label in (0, 1):
-            answers = label if champion_right else 1 - label, label if challenger_right else 1 - label
-            table[label][answers[0]][answers[1]] = count // 2
+            predicted = label if champion_right else 1 - label, label if challenger_right else 1 - label
+            table[label][predicted[0]][predicted[1]] = count // 2
     return table
 
 
@@ -69,11 +70,7 @@ def decided(evidence: Evidence, verdict: Verdict) -> Decision:
         window=evidence.window,
         candidate=evidence.candidate,
         reasons=verdict.reasons,
-        evidence={
-            "evidence": evidence.model_dump(mode="json"),
-            "policy": Policy().model_dump(mode="json"),
-            "verdict": verdict.model_dump(mode="json"),
-        },
+        gate=GateRecord(evidence=evidence, policy=GatePolicy(), verdict=verdict),
         dag_run="scheduled__2026-01-12T00:00:00+00:00",
         code_version="3f2c1ab",
     )

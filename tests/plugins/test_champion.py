@@ -1,4 +1,4 @@
-"""The page Champion in a real Airflow: who may read it, and what it says of a ledger in every state."""
+"""The page Champion in a real Airflow: who may read it, and what it shows of a ledger in every state."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from typing import Any
 
 import pytest
 
-from ratchet.promotion.gate import Verdict
+from ratchet.ledger.decision import Verdict
 
-Answer = dict[str, Any]
+Response = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def pages(answers: dict[str, Any]) -> dict[str, Answer]:
-    return answers["pages"]
+def pages(responses: dict[str, Any]) -> dict[str, Response]:
+    pages: dict[str, Response] = responses["pages"]
+    return pages
 
 
-def words(answer: Answer) -> str:
+def words(response: Response) -> str:
     """What a reader of the page reads, on one line."""
-    body = re.sub(r"<(style|script)>.*?</\1>", "", answer["text"], flags=re.DOTALL)
+    body = re.sub(r"<(style|script)>.*?</\1>", "", response["text"], flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
-def rows(answer: Answer) -> list[str]:
+def rows(response: Response) -> list[str]:
     """Each row of the table, as words."""
-    return [words({"text": row}) for row in re.findall(r"<tr>(.*?)</tr>", answer["text"], re.DOTALL)[1:]]
+    return [words({"text": row}) for row in re.findall(r"<tr>(.*?)</tr>", response["text"], re.DOTALL)[1:]]
 
 
-def test_airflow_lists_the_plugin_and_has_nothing_to_complain_of(airflow_env: dict[str, str]) -> None:
+def test_airflow_lists_the_plugin_without_an_error(airflow_env: dict[str, str]) -> None:
     """`airflow plugins` knows the app and the entry in the navigation, which opens inside Airflow's page."""
     command = [str(Path(sys.executable).with_name("airflow")), "plugins", "--output", "json"]
     done = subprocess.run(command, env=airflow_env, capture_output=True, text=True, check=True)
@@ -47,17 +48,17 @@ def test_airflow_lists_the_plugin_and_has_nothing_to_complain_of(airflow_env: di
     assert "error" not in done.stderr.lower()
 
 
-def test_loading_plugins_does_not_load_the_page(answers: dict[str, Any]) -> None:
+def test_loading_plugins_does_not_load_the_page(responses: dict[str, Any]) -> None:
     """Every task's process loads plugins; only an API server needs FastAPI."""
-    assert answers["loaded late"]
+    assert responses["loaded late"]
 
 
 @pytest.mark.parametrize("who", ["nobody", "expired", "forged"])
-def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str, Answer], who: str) -> None:
+def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str, Response], who: str) -> None:
     """And comes back to the page from there."""
-    answer = pages[f"{who}, page"]
-    assert (answer["status"], answer["text"]) == (303, "")
-    assert answer["headers"]["location"] == "/api/v2/auth/login?next=%2Fchampion%2F"
+    response = pages[f"{who}, page"]
+    assert (response["status"], response["text"]) == (303, "")
+    assert response["headers"]["location"] == "/api/v2/auth/login?next=%2Fchampion%2F"
 
 
 @pytest.mark.parametrize(
@@ -67,22 +68,22 @@ def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str,
         ("no rights, page", 403), ("documentation", 404),
     ],
 )  # fmt: skip
-def test_who_may_not_read_the_dag_reads_nothing(pages: dict[str, Answer], visit: str, status: int) -> None:
+def test_who_may_not_read_the_dag_reads_nothing(pages: dict[str, Response], visit: str, status: int) -> None:
     """No session, a forged one, or a user without any right: not a word of the ledger gets out."""
-    answer = pages[visit]
-    assert answer["status"] == status
-    assert "macro" not in answer["text"]
-    assert "linear-svc" not in answer["text"]
+    response = pages[visit]
+    assert response["status"] == status
+    assert "macro" not in response["text"]
+    assert "linear-svc" not in response["text"]
 
 
-def test_logging_in_with_a_password_opens_the_page(pages: dict[str, Answer]) -> None:
-    """A viewer's token, given by Airflow for a password, is enough; a cookie says the same."""
+def test_logging_in_with_a_password_opens_the_page(pages: dict[str, Response]) -> None:
+    """A viewer's token, given by Airflow for a password, is enough; a cookie gives the same page."""
     assert pages["password, page"]["status"] == 200
     assert words(pages["password, page"]) == words(pages["full, page"])
 
 
-def test_the_page_says_who_is_champion_since_when_and_why(pages: dict[str, Answer]) -> None:
-    """The first lines are the answer to the question that brings people here."""
+def test_the_page_shows_the_champion_since_when_and_why(pages: dict[str, Response]) -> None:
+    """The first lines name the champion."""
     page = pages["full, page"]
     assert page["status"] == 200
     start = words(page).partition("Every decision")[0]
@@ -92,10 +93,10 @@ def test_the_page_says_who_is_champion_since_when_and_why(pages: dict[str, Answe
     assert "10 5 promote, 4 keep, 1 rollback" in start
 
 
-def test_the_history_is_whole_and_newest_first(pages: dict[str, Answer]) -> None:
+def test_the_history_is_whole_and_newest_first(pages: dict[str, Response]) -> None:
     """Ten rows: action, version, window, both scores, difference, p-value, champion after it, reasons, by whom."""
     table = rows(pages["full, page"])
-    assert [re.search("promote|keep|rollback", row)[0] for row in table] == [
+    assert [re.findall("promote|keep|rollback", row)[0] for row in table] == [
         "promote", "keep", "rollback", "keep", "promote", "keep", "promote", "keep", "promote", "promote",
     ]  # fmt: skip
     assert "promote v9 logistic-regression 0-8 0.9105 vs 0.8755 +0.0350 p < 0.0001 v9 now" in table[0]
@@ -106,14 +107,14 @@ def test_the_history_is_whole_and_newest_first(pages: dict[str, Answer]) -> None
     assert "by the gate · DAG run · code 3f2c1ab" in table[9]
 
 
-def test_a_reason_opens_to_every_check(pages: dict[str, Answer]) -> None:
+def test_a_reason_opens_to_every_check(pages: dict[str, Response]) -> None:
     """Passed and failed ones, in the gate's words."""
     row = rows(pages["full, page"])[5]
     assert "✗ calibration error 0.0900 is over" in row
     assert "✓ macro-F1 0.8738 is above the floor 0.7" in row
 
 
-def test_versions_and_runs_are_links(pages: dict[str, Answer]) -> None:
+def test_versions_and_runs_are_links(pages: dict[str, Response]) -> None:
     """To MLflow as a browser finds it, without credentials, and to Airflow's page of the DAG run."""
     text = pages["full, page"]["text"]
     assert 'href="http://mlflow.example:5000/#/models/review-sentiment/versions/9" target="_blank"' in text
@@ -121,38 +122,38 @@ def test_versions_and_runs_are_links(pages: dict[str, Answer]) -> None:
     assert "hush" not in text
 
 
-def test_machines_get_the_same_with_all_evidence(pages: dict[str, Answer]) -> None:
+def test_machines_get_the_same_with_all_evidence(pages: dict[str, Response]) -> None:
     """Enough to compute a verdict again elsewhere."""
-    answer = pages["full, json"]
-    told = json.loads(answer["text"])
-    assert (answer["status"], told["registered_model"], told["champion"]) == (200, "review-sentiment", 9)
-    assert [row["id"] for row in told["decisions"]] == list(range(10, 0, -1))
-    assert [row["champion"] for row in told["decisions"]] == [9, 4, 4, 6, 6, 4, 4, 2, 2, 1]
-    assert Verdict(**told["decisions"][0]["evidence"]["verdict"]).promote
+    response = pages["full, json"]
+    body = json.loads(response["text"])
+    assert (response["status"], body["registered_model"], body["champion"]) == (200, "review-sentiment", 9)
+    assert [row["id"] for row in body["decisions"]] == list(range(10, 0, -1))
+    assert [row["champion"] for row in body["decisions"]] == [9, 4, 4, 6, 6, 4, 4, 2, 2, 1]
+    assert Verdict(**body["decisions"][0]["gate"]["verdict"]).promote
 
 
-def test_an_empty_ledger_says_so_and_what_to_do(pages: dict[str, Answer]) -> None:
+def test_an_empty_ledger_is_shown_with_the_next_step(pages: dict[str, Response]) -> None:
     """No decision yet is no error."""
-    page, told = pages["empty, page"], json.loads(pages["empty, json"]["text"])
+    page, body = pages["empty, page"], json.loads(pages["empty, json"]["text"])
     assert page["status"] == 200
     assert "No decision yet" in words(page)
     assert "Trigger the DAG review_sentiment" in words(page)
-    assert told == {"registered_model": "review-sentiment", "champion": None, "decisions": []}
+    assert body == {"registered_model": "review-sentiment", "champion": None, "decisions": []}
 
 
-def test_a_ledger_that_does_not_answer_says_where_and_hides_the_password(pages: dict[str, Answer]) -> None:
+def test_a_ledger_that_does_not_answer_is_named_without_its_password(pages: dict[str, Response]) -> None:
     """A person reads what to do, a program gets the status; neither sees a traceback or a secret."""
-    page, told = pages["unreachable, page"], pages["unreachable, json"]
-    assert (page["status"], told["status"]) == (503, 503)
+    page, body = pages["unreachable, page"], pages["unreachable, json"]
+    assert (page["status"], body["status"]) == (503, 503)
     assert "The ledger cannot be read now" in words(page)
-    for answer in (page, told):
-        assert "127.0.0.1:9/ratchet did not answer" in answer["text"]
-        assert "Is Postgres up?" in answer["text"]
-        assert "hush" not in answer["text"]
-        assert "Traceback" not in answer["text"]
+    for response in (page, body):
+        assert "127.0.0.1:9/ratchet did not answer" in response["text"]
+        assert "Is Postgres up?" in response["text"]
+        assert "hush" not in response["text"]
+        assert "Traceback" not in response["text"]
 
 
-def test_hostile_text_stays_text(pages: dict[str, Answer]) -> None:
+def test_hostile_text_stays_text(pages: dict[str, Response]) -> None:
     """Whoever writes into the ledger writes no markup, no template, and no address outside of Airflow."""
     page = pages["hostile, page"]
     assert page["status"] == 200
@@ -164,7 +165,7 @@ def test_hostile_text_stays_text(pages: dict[str, Answer]) -> None:
 
 
 @pytest.mark.parametrize("visit", ["full, page", "nobody, page", "nobody, json", "unreachable, page"])
-def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Answer], visit: str) -> None:
+def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Response], visit: str) -> None:
     """Only our own style and script run, only Airflow frames the page, and no cache keeps it."""
     headers = pages[visit]["headers"]
     policy = headers["content-security-policy"]
@@ -174,6 +175,6 @@ def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Answer]
     assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
 
 
-def test_the_page_fetches_nothing(pages: dict[str, Answer]) -> None:
+def test_the_page_fetches_nothing(pages: dict[str, Response]) -> None:
     """No font, picture, style or script from anywhere: what is not in the page, it does without."""
     assert re.findall(r"<(?:link|img|iframe)\b|\bsrc=|@import|url\(", pages["full, page"]["text"]) == []

@@ -16,9 +16,10 @@ ARN = "arn:aws:ecs:eu-west-1:123456789012:task/ratchet/0a1b2c"
 
 
 @pytest.fixture(scope="module")
-def links(answers: dict[str, Any]) -> dict[str, Any]:
+def links(responses: dict[str, Any]) -> dict[str, Any]:
     """By task, what Airflow's REST API gives the UI after a real DAG run."""
-    return answers["links"]
+    links: dict[str, Any] = responses["links"]
+    return links
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_running_task_already_links_to_its_ecs_task(links: dict[str, Any]) -> 
 
 
 def test_no_link_fails_a_task(links: dict[str, Any]) -> None:
-    """An ARN that is none costs the link and nothing else; only the task that was asked to fail has failed."""
+    """An ARN that is none costs the link and nothing else; only the task that is meant to fail has failed."""
     assert {task for task, state in links["states"].items() if state != "success"} == {"failed"}
 
 
@@ -92,6 +93,6 @@ def test_each_partition_has_its_console(partition: str, console: str) -> None:
 
 
 def test_every_setting_of_the_ui_is_documented() -> None:
-    """A setting that nobody can find is not a setting."""
+    """Every setting is documented."""
     guide = (PROJECT / "docs/settings.md").read_text()
     assert [name for name in UiSettings.model_fields if f"`RATCHET_UI_{name.upper()}`" not in guide] == []

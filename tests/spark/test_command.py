@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from harness import local_s3
-from ratchet.jobs import engines, keys
+from ratchet.jobs import keys
+from ratchet.jobs.options import ENGINES
 from ratchet.jobs.storage import open_storage
 
 LAUNCH = uuid.uuid4().hex
@@ -42,7 +43,7 @@ def remaining() -> Iterator[psutil.Process]:
 def test_a_bucket_ends_with_the_same_objects(bucket: str) -> None:
     """Every task reads from the bucket and writes into it; scratch files, Java and its workers are gone at the end."""
     objects = []
-    for engine in engines.ENGINES:
+    for engine in ENGINES:
         store = f"{bucket}/{engine}"
         ratchet("ingest", "--source", "synthetic:rows=3000&test_rows=300", "--store", store)
         for job in ("preprocess", "split"):

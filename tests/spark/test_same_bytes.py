@@ -14,12 +14,14 @@ from ratchet.data import external_sort, records
 from ratchet.data import preprocess as local
 from ratchet.data.spark import pieces
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, TooManyRefused
-from ratchet.jobs import catalogue, engines, keys
-from ratchet.jobs.base import Job
+from ratchet.jobs import keys
+from ratchet.jobs.ingest import Ingest
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.options import ENGINES
+from ratchet.jobs.preprocess import Preprocess
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
-from ratchet.sources.ingest import ingest
 
 NASTY = [
     b'"1","quotes","she said ""no"" twice"\n',
@@ -75,18 +77,14 @@ def write_source(folder: Path, **files: bytes) -> str:
 
 def process(store: FolderStorage, engine: str, source: str, delivery: str = keys.SEED, batches: int = 3) -> None:
     """Ingest a source here; preprocess and split it with an engine."""
-    cache, settings = store.root / "cache", Settings()
-    job = catalogue.ingest(source, delivery)
-    job.run(lambda context: ingest(context, source, delivery, cache), store, settings)
+    settings = Settings(cache=store.root / "cache")
+    Ingest(source=source, delivery=delivery).execute(store, settings)
     preprocess(store, engine, delivery)
-    job = catalogue.split(delivery, str(batches))
-    make = engines.job("split", engine)
-    job.run(lambda context: make(context, delivery, job.parameters["batches"]), store, settings)
+    Split(delivery=delivery, batches=batches, engine=engine).execute(store, settings)
 
 
 def preprocess(store: FolderStorage, engine: str, delivery: str = keys.SEED) -> Manifest:
-    make = engines.job("preprocess", engine)
-    return catalogue.preprocess(delivery).run(lambda context: make(context, delivery), store, Settings())
+    return Preprocess(delivery=delivery, engine=engine).execute(store, Settings())
 
 
 def manifests(store: FolderStorage) -> dict[str, tuple]:
@@ -104,7 +102,7 @@ def files(store: FolderStorage) -> dict[str, str]:
 
 def assert_same(tmp_path: Path, *deliveries: tuple[str, str]) -> FolderStorage:
     """Both engines have the same result for deliveries (source and name) in turn. Returns one of the stores."""
-    stores = {engine: FolderStorage(tmp_path / engine) for engine in engines.ENGINES}
+    stores = {engine: FolderStorage(tmp_path / engine) for engine in ENGINES}
     for engine, store in stores.items():
         for source, delivery in deliveries:
             process(store, engine, source, delivery)
@@ -171,7 +169,7 @@ def test_what_cannot_be_trained_on_is_the_same_error(
 ) -> None:
     """Class, message and the published quarantine are those of the local engine, and no other file is left."""
     source, messages, left = write_source(sources, **files_of_source), [], []
-    for engine in engines.ENGINES:
+    for engine in ENGINES:
         store = FolderStorage(tmp_path / engine)
         with pytest.raises(error) as raised:
             process(store, engine, source)
@@ -188,7 +186,7 @@ def test_what_cannot_be_trained_on_is_the_same_error(
 def test_a_batch_of_one_class_is_the_same_error(tmp_path: Path, sources: Path, order: str) -> None:
     """Counted before anything is written."""
     messages = []
-    for engine in engines.ENGINES:
+    for engine in ENGINES:
         store = FolderStorage(tmp_path / engine)
         process(store, "local", write_source(sources / engine, train=good(0, 300), test=good(300, 310)))
         manifest = Manifest.model_validate_json(store.read(keys.manifest("processed/seed")))
@@ -206,7 +204,7 @@ def test_the_archives_order_gives_the_same_bytes_for_any_number_of_batches(
 ) -> None:
     """Also where the test set is held out of the rows that are cut."""
     source, found = write_source(sources, train=good(0, 1203)), []
-    for engine in engines.ENGINES:
+    for engine in ENGINES:
         store = FolderStorage(tmp_path / engine)
         process(store, "local", source)
         manifest = Manifest.model_validate_json(store.read(keys.manifest("processed/seed")))
@@ -220,9 +218,7 @@ def _ordered(manifest: Manifest, order: str) -> bytes:
 
 
 def _split(store: FolderStorage, engine: str, batches: int) -> Manifest:
-    make = engines.job("split", engine)
-    job = Job("split", keys.split(keys.SEED), {"batches": batches})
-    return job.run(lambda context: make(context, keys.SEED, batches), store, Settings(), force=True)
+    return Split(batches=batches, engine=engine).execute(store, Settings(), force=True)
 
 
 @pytest.mark.usefixtures("spark")

@@ -1,1 +1,1 @@
-"""The compose stack from outside: start it, release DAGs into it, run weeks through Airflow's REST API, examine it."""
+"""The stack of docker-compose.yaml: start, stop, release, run weeks."""

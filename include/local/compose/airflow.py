@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as running a week needs it."""
+"""The part of Airflow's REST API that running a week needs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ ENDED = {"success", "failed"}
 
 @dataclass(frozen=True)
 class Airflow:
-    """The api-server of a stack, logged in to as its administrator."""
+    """The API server of a stack, logged in as its administrator."""
 
     http: httpx.Client
 
     @classmethod
     def of(cls, env: Env) -> Airflow:
-        """Log in. Raises ServiceUnavailable if nobody answers, ConfigurationError if the password is refused."""
+        """Log in. Raises ServiceUnavailable if it does not respond, ConfigurationError for a wrong password."""
         login = {"username": "admin", "password": env["AIRFLOW_ADMIN_PASSWORD"]}
-        # An api-server that restarts refuses connections for some seconds.
+        # While it restarts, an API server refuses connections for some seconds.
         client = httpx.Client(base_url=env.urls["airflow"], timeout=30, transport=httpx.HTTPTransport(retries=5))
         airflow = cls(client)
         token = airflow.call("POST", "/auth/token", json=login)["access_token"]
@@ -34,49 +34,59 @@ class Airflow:
         return airflow
 
     def call(self, method: str, path: str, **request: Any) -> Any:
-        """The JSON that a route answers. Raises ServiceUnavailable or ConfigurationError with Airflow's own words."""
-        try:
-            answer = self.http.request(method, path, **request)
-        except httpx.TransportError as error:
-            said = str(error).rstrip(".")
-            raise ServiceUnavailable(
-                f"Airflow at {self.http.base_url} did not answer: {said}. `make doctor` says what is up."
-            ) from error
-        if answer.is_server_error:
-            raise ServiceUnavailable(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
-        if answer.is_client_error:
-            raise ConfigurationError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:300]}")
-        return answer.json() if answer.content else None
+        """The JSON of a response; None if it has no body.
 
-    def knows_the_dag(self) -> bool:
-        """Whether the DAG processor has read the release."""
+        Raises ServiceUnavailable without a response or for a 5xx, and ConfigurationError for a 4xx, with Airflow's
+        message.
+        """
+        try:
+            response = self.http.request(method, path, **request)
+        except httpx.TransportError as error:
+            message = str(error).rstrip(".")
+            raise ServiceUnavailable(
+                f"Airflow at {self.http.base_url} did not respond: {message}. Run `make doctor` to see what is down."
+            ) from error
+        if response.is_server_error:
+            raise ServiceUnavailable(
+                f"Airflow responded {response.status_code} to {method} {path}: {response.text[:300]}"
+            )
+        if response.is_client_error:
+            raise ConfigurationError(f"Airflow refused {method} {path}: {response.status_code} {response.text[:300]}")
+        return response.json() if response.content else None
+
+    def has_parsed_dag(self) -> bool:
+        """Whether the DAG processor has parsed the release."""
         return any(dag["dag_id"] == DAG_ID for dag in self.call("GET", "/api/v2/dags")["dags"])
 
     def unpause(self) -> None:
+        """Let the DAG run."""
         self.call("PATCH", f"/api/v2/dags/{DAG_ID}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 
     def trigger(self, run_id: str, logical_date: datetime, params: dict[str, Any]) -> None:
-        """Trigger a DAG run; one that was triggered before goes on, and its failed tasks are tried anew."""
+        """Trigger a DAG run; of an existing run that failed, clear the failed tasks instead."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns"
         known = self.call("GET", path, params={"run_id_pattern": run_id})["dag_runs"]
         for run in known:
             if run["dag_run_id"] == run_id and run["state"] == "failed":
-                again = {"dry_run": False, "only_failed": True, "run_on_latest_version": True}
-                self.call("POST", f"{path}/{run_id}/clear", json=again)
+                clear = {"dry_run": False, "only_failed": True, "run_on_latest_version": True}
+                self.call("POST", f"{path}/{run_id}/clear", json=clear)
         if not any(run["dag_run_id"] == run_id for run in known):
-            asked = {"dag_run_id": run_id, "logical_date": logical_date.isoformat(), "conf": params}
-            self.call("POST", path, json=asked)
+            new = {"dag_run_id": run_id, "logical_date": logical_date.isoformat(), "conf": params}
+            self.call("POST", path, json=new)
 
     def run(self, run_id: str) -> dict[str, Any]:
-        return self.call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}")
+        """A DAG run as Airflow describes it."""
+        found: dict[str, Any] = self.call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}")
+        return found
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """Every task instance of a run, mapped ones each for itself."""
+        """Every task instance of a run; each map index of a mapped task is one."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances"
-        return self.call("GET", path, params={"limit": 200})["task_instances"]
+        found: list[dict[str, Any]] = self.call("GET", path, params={"limit": 200})["task_instances"]
+        return found
 
     def week(self, number: int, run_id: str) -> WeekRun:
-        """How far the DAG run of a week is."""
+        """The progress of a week's DAG run."""
         run, tasks = self.run(run_id), self.tasks(run_id)
         begun = run["start_date"] and datetime.fromisoformat(run["start_date"])
         ended = run["end_date"] and datetime.fromisoformat(run["end_date"])

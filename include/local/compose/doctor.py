@@ -1,39 +1,42 @@
-"""What of the stack is up: each container as Docker sees it, then each part as `ratchet doctor` does."""
+"""Check the stack: each container as Docker reports it, then each part as `ratchet doctor` checks it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
-from local.compose.compose import PROFILES, Compose, check
+from local.compose.compose import PROFILES, Compose, check_docker
 from local.compose.env_file import Env
-from local.environment import applied
+from local.environment import replaced_environment
 from ratchet.cli.doctor import Finding, examine
 from ratchet.settings import Settings
 
-ONCE = {"provision", "airflow-migrate"}
-"""Containers that are well when they have ended well."""
+RUN_ONCE = {"provision", "airflow-migrate"}
+"""Services that are healthy when their container has exited with code 0."""
 
 
 def findings(env: Env) -> Iterator[Finding]:
-    check()
+    """One finding for each container and for each part. Raises ConfigurationError without a Docker engine."""
+    check_docker()
     compose = Compose(env, PROFILES)
-    seen = [json.loads(text) for text in compose.ask("ps", "--all", "--format", "json").splitlines()]
-    if not seen:
-        yield Finding(False, "stack", "no container is there", "Start it with `make up`.")
+    containers = [json.loads(text) for text in compose.output("ps", "--all", "--format", "json").splitlines()]
+    if not containers:
+        yield Finding(False, "stack", "it has no container", "Start it with `make up`.")
         return
-    for container in seen:
+    for container in containers:
         yield _container(container)
-    for name in {*Compose(env).ask("config", "--services").split()} - {container["Service"] for container in seen}:
-        yield Finding(False, name, "there is no such container", "`make up` again starts it.")
-    with applied(env.around):
+    services = {*Compose(env).output("config", "--services").split()}
+    for name in sorted(services - {container["Service"] for container in containers}):
+        yield Finding(False, name, "it has no container", "Run `make up` again to start it.")
+    with replaced_environment(env.client_environment):
         yield from examine(Settings())
 
 
-def _container(seen: dict) -> Finding:
-    name, says = seen["Service"], seen["Status"]
-    if name in ONCE:
-        well = seen["State"] == "exited" and seen["ExitCode"] == 0
+def _container(container: dict[str, Any]) -> Finding:
+    name, status = container["Service"], container["Status"]
+    if name in RUN_ONCE:
+        ok = container["State"] == "exited" and container["ExitCode"] == 0
     else:
-        well = seen["State"] == "running" and seen["Health"] in {"healthy", ""}
-    return Finding(well, name, says, "" if well else f"`docker compose logs {name}` says why; then `make up` again.")
+        ok = container["State"] == "running" and container["Health"] in {"healthy", ""}
+    return Finding(ok, name, status, "" if ok else f"Read `make logs SERVICE={name}`; then run `make up` again.")

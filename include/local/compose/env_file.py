@@ -1,4 +1,4 @@
-"""The file `.env`: ports, and passwords that nobody chose. Made once by the first `make up`, and never shown to git."""
+"""The file `.env`: ports and generated passwords. The first `make up` writes it; git ignores it."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.processes.children import free_port, is_free
-from local.provision import MLFLOW_CLIENT
+from local.provision import ACCESS_KEY, MLFLOW_CLIENT
 from ratchet.errors import ConfigurationError
 
 PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 5000, "AWS_PORT": 4566, "POSTGRES_PORT": 5432, "SERVING_PORT": 8000,
          "DASHBOARD_PORT": 8501}  # fmt: skip
 PASSWORDS = ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "MLFLOW_DB_PASSWORD", "RATCHET_DB_PASSWORD",
              "AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_SECRET")  # fmt: skip
-HEADING = "# Made by `make up`. Passwords of this machine's stack; keep them out of git."
+HEADING = "# Written by `make up`. Passwords of this machine's stack; keep them out of git."
 SOCKET = Path("/var/run/docker.sock")
 
 
 @dataclass(frozen=True)
 class Env:
-    """What the stack was started with."""
+    """The variables of a stack, and the file they are in."""
 
     path: Path
     values: Mapping[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Env:
-        """The values of an `.env`. Raises ConfigurationError if there is none, or for a line that is no setting."""
+        """Read an `.env`. Raises ConfigurationError if there is none, or for a line that is not a setting."""
         if not path.exists():
             raise ConfigurationError(
-                f"There is no {path.name} here. Start a stack with `make up`, or go to where you started it."
+                f"There is no {path.name} here. Start a stack with `make up`, or change to the folder of its .env."
             )
         values: dict[str, str] = {}
         for number, line in enumerate(path.read_text().splitlines(), start=1):
@@ -46,25 +46,25 @@ class Env:
         return cls(path, values)
 
     @classmethod
-    def made(cls, path: Path, facts: Mapping[str, str]) -> Env:
-        """The values of `path`, made where they are missing, with `facts` put in; comments and other lines stay.
+    def update(cls, path: Path, settings: Mapping[str, str]) -> Env:
+        """Write `settings` into the `.env`, and generate what is missing; comments and other lines stay.
 
-        Raises ConfigurationError for a quote in a value: compose and shells would read it differently.
+        Raises ConfigurationError for a quote in a value, because compose and shells would read it differently.
         """
         known = dict(cls.read(path).values) if path.exists() else {}
-        values = _generated() | known | facts
-        if odd := [name for name, text in values.items() if "'" in text]:
+        values = {**_generated(), **known, **settings}
+        if quoted := [name for name, text in values.items() if "'" in text]:
             raise ConfigurationError(
-                f"{', '.join(odd)}: a value in {path.name} cannot hold a quote. Write %27 in a URL."
+                f"{', '.join(quoted)}: a value in {path.name} cannot contain a quote. Write %27 in a URL."
             )
         lines = path.read_text().splitlines() if path.exists() else [HEADING]
         kept = [line for line in lines if line.startswith("#") or line.partition("=")[0] not in values]
-        aside = path.with_name(f"{path.name}.new")
-        aside.unlink(missing_ok=True)
-        aside.touch(mode=0o600)
-        # In single quotes: compose, shells and we read the same.
-        aside.write_text("\n".join([*kept, *(f"{name}='{text}'" for name, text in values.items())]) + "\n")
-        aside.rename(path)
+        temporary = path.with_name(f"{path.name}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
+        # In single quotes, which compose, shells and `read` treat alike.
+        temporary.write_text("\n".join([*kept, *(f"{name}='{text}'" for name, text in values.items())]) + "\n")
+        temporary.rename(path)
         return cls(path, values)
 
     def __getitem__(self, name: str) -> str:
@@ -72,17 +72,17 @@ class Env:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Where a browser of this machine finds each part."""
+        """The address of each part for a browser on this machine."""
         return {name: f"http://127.0.0.1:{self[f'{name.upper()}_PORT']}" for name in ("airflow", "mlflow", "aws")}
 
     @property
-    def around(self) -> dict[str, str]:
-        """An environment in which `ratchet` on this machine sees the stack's store, ledger and MLflow."""
+    def client_environment(self) -> dict[str, str]:
+        """The environment in which `ratchet` on this machine uses the stack's store, ledger and MLflow."""
         here = {name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET_", "AWS_"))}
         return here | {
             "AWS_ENDPOINT_URL": self.urls["aws"],
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
             "AWS_DEFAULT_REGION": "us-east-1",
             "RATCHET_STORE": "s3://ratchet",
             "RATCHET_LEDGER": f"postgresql+psycopg://ratchet:{self['RATCHET_DB_PASSWORD']}"
@@ -92,16 +92,16 @@ class Env:
             **MLFLOW_CLIENT,
         }
 
-    def welcome(self, profiles: Sequence[str]) -> str:
-        """Where everything is, and how to log in."""
+    def summary(self, profiles: Sequence[str]) -> str:
+        """The addresses and the login, for the terminal."""
         login = f"login: admin / {self['AIRFLOW_ADMIN_PASSWORD']}"
-        places = {
+        addresses = {
             "Airflow": f"{self.urls['airflow']}/dags/review_sentiment   {login}",
             "MLflow": self.urls["mlflow"],
-            "AWS": f"{self.urls['aws']}   (the stand-in; its keys are `local`)",
+            "AWS": f"{self.urls['aws']}   (an emulator; access key and secret key are `{ACCESS_KEY}`)",
             **{name.capitalize(): f"http://127.0.0.1:{self[f'{name.upper()}_PORT']}" for name in profiles},
         }
-        return "\n".join(f"{name + ':':<11}{where}" for name, where in places.items()) + "\nNext: make run WEEKS=3"
+        return "\n".join(f"{name + ':':<11}{where}" for name, where in addresses.items()) + "\nNext: make run WEEKS=3"
 
 
 def _generated() -> dict[str, str]:
@@ -119,8 +119,8 @@ def _generated() -> dict[str, str]:
     }
 
 
-def engine_group(socket: Path = SOCKET) -> str:
-    """The group that may speak to the Docker engine. Raises ConfigurationError without its socket."""
+def docker_group(socket: Path = SOCKET) -> str:
+    """The group id that may use the Docker engine's socket. Raises ConfigurationError if there is no socket."""
     try:
         return str(socket.stat().st_gid)
     except FileNotFoundError:

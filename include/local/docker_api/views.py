@@ -1,4 +1,4 @@
-"""A container as the API shows it: the fields that ministack and the docker SDK read."""
+"""A container as JSON: the fields that ministack and the docker SDK read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from local.docker_api.container import Container
 from local.docker_api.logs import timestamp
 
 
-def inspected(container: Container) -> dict[str, Any]:
-    """What ``docker inspect`` shows, and one field more: ``State.PeakMemoryBytes``.
+def inspect_view(container: Container) -> dict[str, Any]:
+    """The fields of ``docker inspect``, and one more: ``State.PeakMemoryBytes``.
 
-    That is the kernel's ``ru_maxrss``: the largest of its processes, not their sum, and never less than the
-    engine's own size (about 40 MB), because a fork begins as a copy of it.
+    That is the kernel's ``ru_maxrss``: the peak of the largest process, not the sum over processes, and never less than
+    this server's own size (about 40 MB), because a fork begins as a copy of it.
     """
     return {
         "Id": container.id,
@@ -39,8 +39,8 @@ def inspected(container: Container) -> dict[str, Any]:
     }
 
 
-def listed(container: Container) -> dict[str, Any]:
-    """Its row in ``docker ps``."""
+def list_view(container: Container) -> dict[str, Any]:
+    """The fields of a row of ``docker ps``."""
     return {
         "Id": container.id,
         "Names": [f"/{container.name}"],

@@ -1,1 +1,1 @@
-"""Postgres, MLflow, AWS stand-ins and the API as child processes."""
+"""Local services as child processes."""

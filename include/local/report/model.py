@@ -1,4 +1,4 @@
-"""The figures of every week, gathered from the manifests in the store and the ledger; nothing is measured here."""
+"""The figures of every week, read from the manifests in the store and from the ledger; nothing is measured here."""
 
 from __future__ import annotations
 
@@ -12,35 +12,46 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratchet.candidates import CANDIDATES, FEATURIZER
+from ratchet.candidates import CANDIDATES
+from ratchet.errors import LedgerError
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import Storage
-from ratchet.ledger.store import Decision, Ledger
-from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, decide
+from ratchet.ledger.decision import Check, Decision, Verdict
+from ratchet.ledger.store import Ledger
 from ratchet.windows import Window
 
 TITLE = "Ratchet: weekly retraining of review sentiment"
 
 
 class Run(Protocol):
-    """A DAG run of one week that has ended, as `local.progress.WeekRun` tells it."""
+    """A DAG run of one week that has ended, such as `local.progress.WeekRun`."""
 
     @property
-    def week(self) -> int: ...
+    def week(self) -> int:
+        """Number of the week, from 0."""
+
     @property
-    def run_id(self) -> str: ...
+    def run_id(self) -> str:
+        """Airflow's id of the run."""
+
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Wall clock of the run."""
+
     @property
-    def skipped(self) -> bool: ...
+    def skipped(self) -> bool:
+        """Whether there was no new batch."""
+
     @property
-    def failed(self) -> str | None: ...
+    def failed(self) -> str | None:
+        """Ids of the failed tasks, separated by commas."""
 
 
 class JobFigures(BaseModel):
-    """What one job of a week cost."""
+    """Duration, memory and rows of one job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,29 +63,39 @@ class JobFigures(BaseModel):
 
 
 class WeekReport(BaseModel):
-    """One week: what ran, what was measured on the test set, what was decided. None where there is no such figure."""
+    """One week: its jobs, the scores on the test set, and the decision. A figure that does not exist is None."""
 
     model_config = ConfigDict(frozen=True)
 
     week: int
     window: str
-    rows: int = Field(description="Reviews of the window, training and validation part.")
-    jobs: list[JobFigures] = Field(description="In the order they ended. A result that stood ran no job.")
-    seconds: float = Field(description="Wall clock of the whole DAG run.")
-    challenger_f1: float | None = Field(None, description="Macro-F1 on the test set.")
-    champion_f1: float | None = Field(None, description="Of the champion before the decision, measured beside it.")
-    prequential_f1: float | None = Field(None, description="Of that champion on this week's batch, before training.")
+    rows: int = Field(description="Reviews in the window, for training and validation.")
+    jobs: list[JobFigures] = Field(
+        description="In the order in which they ended; a result that already existed ran no job."
+    )
+    seconds: float = Field(description="Wall clock of the DAG run, in seconds.")
+    challenger_f1: float | None = Field(None, description="Macro-F1 of the challenger on the test set.")
+    champion_f1: float | None = Field(
+        None, description="Macro-F1 of the champion before the decision, on the same test set."
+    )
+    prequential_f1: float | None = Field(
+        None, description="Macro-F1 of that champion on this week's batch, before training."
+    )
     candidate: str = ""
     action: Literal["promote", "keep", "skip", "failed"]
     version: int | None = Field(None, description="The challenger's model version.")
     champion: int | None = Field(None, description="The champion's version after the decision.")
-    reason: str = Field("", description="The reasons in a few words.")
+    reason: str = Field("", description="The reasons in short.")
     reasons: list[str] = []
     checks: list[Check] = []
     difference: float | None = Field(None, description="Macro-F1 of the challenger minus that of the champion.")
-    interval: tuple[float, float] | None = Field(None, description="Of the difference: 95 %, paired bootstrap.")
+    interval: tuple[float, float] | None = Field(
+        None, description="95 % interval of the difference, by a paired bootstrap."
+    )
     p_value: float | None = Field(None, description="McNemar's exact test.")
-    confusion: list[list[int]] | None = Field(None, description="Of the challenger, by [label][answer].")
+    confusion: list[list[int]] | None = Field(
+        None, description="Counts of the challenger's predictions on the test set, by [label][prediction]."
+    )
 
     @property
     def service_f1(self) -> float | None:
@@ -83,7 +104,7 @@ class WeekReport(BaseModel):
 
 
 class Report(BaseModel):
-    """A whole rehearsal, ready to be shown."""
+    """The figures of all weeks of one run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -93,8 +114,8 @@ class Report(BaseModel):
     synthetic: bool
     started_at: datetime
     weeks: list[WeekReport]
-    totals: dict[str, int | float] = Field(description="Seconds by kind, rows by fate, weeks by action.")
-    peak_memory_mib: dict[str, float] = Field(description="The largest of each kind of job.")
+    totals: dict[str, int | float] = Field(description="Seconds by kind, rows by outcome, weeks by action.")
+    peak_memory_mib: dict[str, float] = Field(description="The largest peak of each kind of job, in MiB.")
     environment: dict[str, str | int | float]
 
     @classmethod
@@ -107,7 +128,7 @@ class Report(BaseModel):
         code_version: str,
         finished_at: datetime | None = None,
     ) -> Report:
-        """Sum up finished weeks. The source's password, if it has one, stays out."""
+        """Sum up finished weeks. A password in `source` is masked."""
         wall = (finished_at or datetime.now(UTC)) - started_at
         return cls(
             headline=headline(weeks),
@@ -137,24 +158,24 @@ class Report(BaseModel):
 def collect(storage: Storage, ledger: Ledger, runs: Iterable[Run]) -> list[WeekReport]:
     """The figures of DAG runs that have ended, in their order."""
     weeks: list[WeekReport] = []
+    made = _manifests(storage)
     for run in runs:
-        weeks.append(_week(storage, ledger, run, weeks[-1].champion if weeks else None))
+        weeks.append(_week(made, ledger, run, weeks[-1].champion if weeks else None))
     return weeks
 
 
-def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> WeekReport:
+def _week(made: dict[str, Manifest], ledger: Ledger, run: Run, champion: int | None) -> WeekReport:
     window = Window(run.week)
-    made = {prefix: found for prefix in _prefixes(window) if (found := manifests.find(storage, prefix))}
     trained = [made[prefix] for name in CANDIDATES if (prefix := keys.model(window, name)) in made]
     scored = made.get(keys.score(keys.batch_name(window.end)))
     decided = made.get(keys.decision(window))
     figures: dict[str, Any] = {"champion": champion}
     if decided:
-        figures |= _decided(ledger.decision(decided.details["decision"]))
+        figures |= _decided(ledger.decision(PromoteDetails.of(decided).decision))
     elif run.skipped:
-        figures |= _ended("skip", f"no new batch: batch {window.end} had not arrived")
+        figures |= _without_decision("skip", f"no new batch: batch {window.end} had not arrived")
     else:
-        figures |= _ended("failed", f"{run.failed or 'the DAG run'} failed")
+        figures |= _without_decision("failed", f"{run.failed or 'the DAG run'} failed")
     return WeekReport(
         week=run.week,
         window=str(window),
@@ -166,33 +187,29 @@ def _week(storage: Storage, ledger: Ledger, run: Run, champion: int | None) -> W
     )
 
 
-def _prefixes(window: Window) -> list[str]:
-    """Every prefix that a week may have filled; whether it did, its manifest says."""
-    batch = keys.batch_name(window.end)
-    return [
-        *(prefix(delivery) for delivery in (keys.SEED, batch) for prefix in (keys.raw, keys.processed, keys.split)),
-        *(keys.features(FEATURIZER, name) for name in (keys.TEST, *map(keys.batch_name, window.batches))),
-        keys.score(batch),
-        *(keys.model(window, name) for name in CANDIDATES),
-        keys.evaluation(window),
-        keys.decision(window),
-    ]
+def _manifests(storage: Storage) -> dict[str, Manifest]:
+    """Every manifest in the store, by its prefix."""
+    ending = f"/{keys.MANIFEST}"
+    prefixes = [key.removesuffix(ending) for key in storage.list("") if key.endswith(ending)]
+    return {prefix: found for prefix in prefixes if (found := manifests.find(storage, prefix))}
 
 
 def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:
-    ordered = sorted(made, key=lambda manifest: manifest.finished_at)
+    place = {name: number for number, name in enumerate(JOBS)}  # of jobs that finished within the same second
+    ordered = sorted(made, key=lambda manifest: (manifest.finished_at, place.get(manifest.job, len(place))))
     fields = set(JobFigures.model_fields)
     return [JobFigures(**manifest.model_dump(include=fields)) for manifest in ordered]
 
 
-def _ended(action: str, reason: str) -> dict[str, Any]:
+def _without_decision(action: str, reason: str) -> dict[str, Any]:
     return {"action": action, "reason": reason, "reasons": [reason]}
 
 
 def _decided(decision: Decision) -> dict[str, Any]:
-    """The figures behind a decision, from the evidence and the policy that the ledger keeps with it."""
-    evidence = Evidence.model_validate(decision.evidence["evidence"])
-    verdict = decide(evidence, Policy.model_validate(decision.evidence["policy"]))
+    """The figures behind a decision of the gate, from its evidence and verdict in the ledger."""
+    if decision.gate is None:
+        raise LedgerError(f"Decision {decision.id} has no evidence to report. See `ratchet history`.")
+    evidence, verdict = decision.gate.evidence, decision.gate.verdict
     compared = bool(evidence.champion_metrics)
     return {
         "action": decision.action,
@@ -213,9 +230,9 @@ def _decided(decision: Decision) -> dict[str, Any]:
 
 def in_short(decision: Decision, verdict: Verdict) -> str:
     """The reasons up to their colons, the improvement as its figure."""
-    names = {check.says: check.name for check in verdict.checks}
+    names = {check.message: check.name for check in verdict.checks}
     improvement = f"{verdict.f1_difference:+.4f} {'beyond' if decision.action == 'promote' else 'not beyond'} chance"
-    short = (improvement if names.get(says) == "improvement" else says.partition(":")[0] for says in decision.reasons)
+    short = (improvement if names.get(why) == "improvement" else why.partition(":")[0] for why in decision.reasons)
     return "; ".join(short)
 
 
@@ -235,7 +252,7 @@ def headline(weeks: Sequence[WeekReport]) -> str:
 
 
 def without_password(source: str) -> str:
-    """A source as it may be shown."""
+    """The source with its password masked."""
     password = urlsplit(source).password
     return source.replace(f":{password}@", ":***@", 1) if password else source
 

@@ -1,4 +1,4 @@
-"""The table that grows in the terminal, one row a week; and one plain line a week where there is no terminal."""
+"""The weeks in the terminal: a live table with one row per week, or without a terminal one line of text per week."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from rich.text import Text
 from local.report.model import WeekReport
 
 SECTION = {"ingest": "data", "preprocess": "data", "split": "data", "featurize": "data"}
-"""Jobs that share one figure; every other job has its own."""
+"""Jobs whose seconds are added up under one name; every other job has its own."""
 SECOND_LINE = ("evaluate", "promote")
 STYLE = {"promote": "green", "keep": "yellow", "skip": "dim", "failed": "bold red"}
 
 
-def table(weeks: Sequence[WeekReport], running: str | None) -> Table:
-    """Finished weeks, and what runs now: `week 3: training.train`, or any other words. For 100 columns and more."""
+def weeks_table(weeks: Sequence[WeekReport], running: str | None) -> Table:
+    """Finished weeks, and a row for what runs now: `week 3: training.train`, or any other text.
+
+    Needs a terminal of at least 100 columns.
+    """
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     grid.caption, grid.caption_justify = _caption(weeks), "left"
     for name in ("week", "window", "rows"):
@@ -36,27 +39,27 @@ def table(weeks: Sequence[WeekReport], running: str | None) -> Table:
             week.window,
             f"{week.rows:,}",
             _seconds(week),
-            *map(figure, (week.challenger_f1, week.champion_f1, week.prequential_f1)),
-            TwoLines(Text.assemble((decision(week), STYLE[week.action]), " ", week.reason)),
+            *map(format_f1, (week.challenger_f1, week.champion_f1, week.prequential_f1)),
+            TwoLines(Text.assemble((decision_text(week), STYLE[week.action]), " ", week.reason)),
         )
     if running is not None:
         grid.add_row(*_running(running))
     return grid
 
 
-def line(week: WeekReport) -> str:
-    """A finished week in one line of plain text."""
-    seconds = ", ".join(f"{section} {spent:.0f}" for section, spent in by_section(week).items())
+def week_line(week: WeekReport) -> str:
+    """A finished week as one line of plain text."""
+    seconds = ", ".join(f"{section} {spent:.0f}" for section, spent in seconds_by_section(week).items())
     interval = f" [{week.interval[0]:+.4f}, {week.interval[1]:+.4f}]" if week.interval else ""
     return (
         f"week {week.week}, window {week.window}, {week.rows:,} rows, {week.seconds:.0f} s ({seconds or 'no job'}); "
-        f"macro-F1 challenger {figure(week.challenger_f1)}, champion {figure(week.champion_f1)}, "
-        f"prequential {figure(week.prequential_f1)}; {decision(week)}: {week.reason}{interval}"
+        f"macro-F1 challenger {format_f1(week.challenger_f1)}, champion {format_f1(week.champion_f1)}, "
+        f"prequential {format_f1(week.prequential_f1)}; {decision_text(week)}: {week.reason}{interval}"
     )
 
 
-def by_section(week: WeekReport) -> dict[str, float]:
-    """Seconds of the week's jobs, those of the data engineering taken together."""
+def seconds_by_section(week: WeekReport) -> dict[str, float]:
+    """Seconds of the week's jobs; those of the data engineering are added up as `data`."""
     spent: dict[str, float] = {}
     for job in week.jobs:
         section = SECTION.get(job.job, job.job)
@@ -64,28 +67,32 @@ def by_section(week: WeekReport) -> dict[str, float]:
     return spent
 
 
-def decision(week: WeekReport) -> str:
-    """What became of the week and who is champion after it: `↑ promote v3`, `keep v2`, `failed`."""
+def decision_text(week: WeekReport) -> str:
+    """The outcome of the week and the champion after it: `↑ promote v3`, `keep v2`, `failed`."""
     mark = "↑ " if week.action == "promote" else ""
     version = f" v{week.champion}" if week.champion is not None and week.action in {"promote", "keep"} else ""
     return f"{mark}{week.action}{version}"
 
 
-def figure(f1: float | None) -> str:
+def format_f1(f1: float | None) -> str:
+    """The score with four decimals; a dash for None."""
     return "–" if f1 is None else f"{f1:.4f}"
 
 
 def _seconds(week: WeekReport) -> str:
     lines: tuple[list[str], list[str]] = ([], [])
-    for section, spent in by_section(week).items():
+    for section, spent in seconds_by_section(week).items():
         lines[section in SECOND_LINE].append(f"{section} {spent:.0f}")
     return "\n".join(" ".join(words) for words in lines if words)
 
 
-def _running(words: str) -> list[RenderableType]:
-    """The row of the week that runs. Its spinner keeps time by the clock, so that every new table turns it on."""
-    found = re.fullmatch(r"week (?P<week>\d+): (?:\w+\.)?(?P<task>.*)", words)
-    spinner = Spinner("dots", text=Text(found["task"] if found else words), style="cyan")
+def _running(text: str) -> list[RenderableType]:
+    """The row of the week that runs.
+
+    Its spinner starts at time 0 rather than at its first frame, so that it turns although every table is a new one.
+    """
+    found = re.fullmatch(r"week (?P<week>\d+): (?:\w+\.)?(?P<task>.*)", text)
+    spinner = Spinner("dots", text=Text(found["task"] if found else text), style="cyan")
     spinner.start_time = 0.0
     return [found["week"], f"0-{found['week']}", "", spinner] if found else ["", "", "", spinner]
 
@@ -99,7 +106,7 @@ def _caption(weeks: Sequence[WeekReport]) -> str | None:
 
 
 class TwoLines:
-    """Text that takes at most two lines of whatever width it is given; an ellipsis says that there was more."""
+    """Text on at most two lines of the available width; an ellipsis marks text that was cut."""
 
     def __init__(self, text: Text) -> None:
         self.text = text

@@ -1,4 +1,4 @@
-"""The page Champion of Airflow's UI: who serves, since when and why, and every decision before. For those logged in."""
+"""The page Champion of Airflow's UI: the champion, since when and why, and every decision. It requires a login."""
 
 from orchestration.champion_page.app import create_app
 

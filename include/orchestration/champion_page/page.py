@@ -1,4 +1,4 @@
-"""The page itself: the ledger's rows with their figures, in one file of HTML that fetches nothing."""
+"""The page as HTML: the ledger's decisions with their scores, in one file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import API_ROOT_PATH
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from orchestration.links import version_page
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Check, Decision, Verdict
+from ratchet.ledger.history import DecisionHistory
 
 HERE = Path(__file__).parent
 STYLE, SCRIPT = ((HERE / name).read_text() for name in ("page.css", "page.js"))
@@ -37,100 +36,94 @@ POLICY = "; ".join(
         "frame-ancestors 'self'",
     ]
 )
-"""Our own style and script, and nothing else, may work on the page; and only Airflow's UI may frame it."""
+"""The page may use only its own style and script, and only Airflow's UI may frame it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A decision with what its evidence says; None where it says nothing, as for a rollback by hand."""
+    """A decision with the scores of its evidence; they are None for a rollback."""
 
     decision: Decision
 
     @property
-    def measured(self) -> dict[str, Any]:
-        return self.decision.evidence.get("evidence", {})
-
-    @property
-    def verdict(self) -> dict[str, Any]:
-        return self.decision.evidence.get("verdict", {})
+    def verdict(self) -> Verdict | None:
+        """What the gate concluded; None for a rollback."""
+        return self.decision.verdict
 
     @property
     def challenger_f1(self) -> float | None:
-        return self.measured.get("metrics", {}).get("macro_f1")
+        """Macro-F1 of the challenger on the test set; None if it was not measured."""
+        evidence = self.decision.evidence
+        return evidence.metrics.get("macro_f1") if evidence else None
 
     @property
     def champion_f1(self) -> float | None:
-        return self.measured.get("champion_metrics", {}).get("macro_f1")
+        """Macro-F1 of the champion before the decision; None if there was none."""
+        evidence = self.decision.evidence
+        return evidence.champion_metrics.get("macro_f1") if evidence else None
 
     @property
     def compared(self) -> bool:
-        """Whether there was a champion to compare with."""
+        """Whether challenger and champion were both measured."""
         return self.challenger_f1 is not None and self.champion_f1 is not None
 
     @property
-    def checks(self) -> list[dict[str, Any]]:
-        return self.verdict.get("checks", [])
+    def checks(self) -> list[Check]:
+        """The checks of the gate; empty for a rollback."""
+        return self.verdict.checks if self.verdict else []
 
     @property
     def moment(self) -> datetime:
+        """Time of the decision, UTC."""
         return datetime.fromisoformat(self.decision.decided_at)
 
 
 @dataclass(frozen=True)
-class History:
-    """All rows, newest first, and what they come to."""
+class View:
+    """All decisions as rows, newest first, and the champion by them."""
 
-    rows: list[Row]
+    history: DecisionHistory
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """One row per decision, newest first."""
+        return [Row(decision) for decision in reversed(self.history)]
 
     @property
-    def champion(self) -> int | None:
-        return self.rows[0].decision.champion if self.rows else None
-
-    @cached_property
-    def since(self) -> Row:
-        """The decision that made the champion champion."""
-        return next(row for row in self.rows if row.decision.action != "keep")
-
-    @cached_property
-    def origin(self) -> Row:
-        """The promotion in which the champion was judged; a rollback goes back to an older one."""
-        return next(
-            (row for row in self.rows if row.decision.action == "promote" and row.decision.version == self.champion),
-            self.since,
-        )
+    def since(self) -> Row | None:
+        """The decision that made the champion champion; None before the first promotion."""
+        made = self.history.champion_decision
+        return Row(made) if made else None
 
     @property
-    def held_off(self) -> int:
-        """How many challengers the champion has outlasted."""
-        return self.rows.index(self.since)
-
-    def count(self, action: str) -> int:
-        return sum(row.decision.action == action for row in self.rows)
+    def judged(self) -> Row | None:
+        """The promotion in which the champion was judged; older than `since` after a rollback."""
+        judged = self.history.judged_by
+        return Row(judged) if judged else self.since
 
     @cached_property
-    def reach(self) -> float:
-        """The largest difference that an interval touches: where the little plots end."""
-        ends = [abs(end) for row in self.rows if row.compared for end in row.verdict["interval"]]
-        return max(ends, default=0.0) or 1.0
+    def largest_difference(self) -> float:
+        """The largest absolute limit of all intervals of the difference: the end of the axis of the small plots."""
+        limits = [abs(limit) for row in self.rows if row.compared and row.verdict for limit in row.verdict.interval]
+        return max(limits, default=0.0) or 1.0
 
 
-def of(registered_model: str, decisions: list[Decision], dag: str) -> str:
-    """The page about decisions, newest first. Everything in them is escaped."""
-    return _environment(dag).get_template("page.html.j2").render(
-        model=registered_model, history=History([Row(decision) for decision in decisions])
-    )  # fmt: skip
+def render(registered_model: str, history: DecisionHistory, dag: str) -> str:
+    """The page as HTML. All text of the decisions is escaped."""
+    view = View(history)
+    return _environment(dag).get_template("page.html.j2").render(model=registered_model, view=view, history=history)
 
 
-def trouble(title: str, says: str, remedy: str) -> str:
-    """A page instead of that page."""
-    return _environment("").get_template("trouble.html.j2").render(title=title, says=says, remedy=remedy)
+def render_error(title: str, message: str, remedy: str) -> str:
+    """The page shown instead of it, as HTML."""
+    return _environment("").get_template("error.html.j2").render(title=title, message=message, remedy=remedy)
 
 
 def _environment(dag: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"style": Markup(STYLE), "script": Markup(SCRIPT), "version_page": version_page}
+    environment.globals |= {"style": STYLE, "script": SCRIPT, "version_page": version_page}
     environment.globals |= {"dag": dag, "dag_page": f"{API_ROOT_PATH}dags/{dag}", "root": API_ROOT_PATH}
     environment.filters |= {"f1": f1, "signed": signed, "p": p_value, "typeset": typeset}
     environment.filters["quoted"] = lambda text: quote(text, safe="")
@@ -138,18 +131,20 @@ def _environment(dag: str) -> Environment:
 
 
 def f1(score: float | None) -> str:
+    """A score with four digits; a dash for none."""
     return "–" if score is None else f"{score:.4f}"
 
 
 def signed(difference: float) -> str:
-    """+0.0123 or −0.0123, with a minus that is as wide as the plus."""
+    """+0.0123 or −0.0123, with a minus sign as wide as the plus sign."""
     return f"{difference:+.4f}".replace("-", "−")
 
 
 def p_value(p: float) -> str:
+    """A p-value with its relation: `= 0.021` or `< 0.0001`."""
     return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
 
 
 def typeset(words: str) -> str:
-    """The same words, with minus signs for hyphens and no line that ends in `p =`."""
+    """The same text, with minus signs before digits and no line break around ` = `."""
     return re.sub(r"(?<![0-9])-(?=\d)", "−", words).replace(" = ", "\u00a0=\u00a0")

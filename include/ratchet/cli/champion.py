@@ -1,41 +1,42 @@
-"""Change who serves, by hand: `rollback`, `reconcile`."""
+"""Commands that change the champion by hand: `rollback`, `reconcile`."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from ratchet.cli import commands
+from ratchet.cli import connections, panels
 from ratchet.settings import Settings
 
 console = Console()
-panel = {"rich_help_panel": "Steer"}
-Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
+panel: dict[str, Any] = {"rich_help_panel": panels.CHAMPION}
 
 
 def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
+    """Add these commands to the CLI. `settings_for` gives the settings for the option --store."""
+
     @app.command(**panel)
     def rollback(
-        to: Annotated[int | None, typer.Option(help="A version that once was champion; else the one before.")] = None,
-        by: Annotated[str | None, typer.Option(help="Who does this, for the ledger; else your login name.")] = None,
-        store: Store = None,
+        to: Annotated[int | None, typer.Option(help="A former champion; by default the one before.")] = None,
+        by: Annotated[str | None, typer.Option(help="Your name, for the ledger; by default your login name.")] = None,
+        store: panels.Store = None,
     ) -> None:
         """Make an earlier champion champion again."""
-        from ratchet.promotion.promote import rollback as back
+        from ratchet.promotion.promote import rollback as roll_back
 
         settings = settings_for(store)
         who = by or getpass.getuser()
-        done = back(commands.ledger(settings), commands.registry(settings), settings, to=to, by=who)
+        done = roll_back(connections.ledger(settings), connections.registry(settings), settings, to=to, by=who)
         console.print(f"Version {done.version} is champion again, after version {done.previous} (decision {done.id}).")
 
     @app.command(**panel)
-    def reconcile(store: Store = None) -> None:
-        """Make MLflow's aliases say what the ledger says."""
+    def reconcile(store: panels.Store = None) -> None:
+        """Move MLflow's aliases to the versions that the ledger names."""
         settings = settings_for(store)
-        moved = commands.registry(settings).reconcile(commands.ledger(settings))
+        moved = connections.registry(settings).reconcile(connections.ledger(settings))
         words = ", ".join(f"{alias} → version {version}" for alias, version in moved.items())
         console.print(f"Moved: {words}." if moved else "The aliases agree with the ledger already.")

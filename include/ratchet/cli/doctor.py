@@ -1,16 +1,18 @@
-"""Every part that Ratchet stands on, examined one by one; a finding that is ill says what to do."""
+"""Check every service that Ratchet depends on, one by one: `doctor`. A failed check says what to do."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ratchet.cli import commands
+from ratchet.cli import connections, panels
 from ratchet.errors import RatchetError, ServiceUnavailable
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import open_storage
@@ -20,19 +22,33 @@ from ratchet.settings import Settings
 if TYPE_CHECKING:
     from ratchet.promotion.registry import Registry
 
+console = Console()
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One part, and whether it is well."""
+    """The result of checking one part; `remedy` says what to do where it is not ok."""
 
-    well: bool
+    ok: bool
     part: str
-    says: str
+    message: str
     remedy: str = ""
 
 
+def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
+    """Add the command of this module."""
+
+    @app.command(rich_help_panel=panels.MAINTENANCE)
+    def doctor(store: panels.Store = None) -> None:
+        """Check store, ledger, MLflow and ECS, and say what to do about each failure."""
+        findings = list(examine(settings_for(store)))
+        console.print(table_of(findings))
+        if not all(finding.ok for finding in findings):
+            raise typer.Exit(1)
+
+
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Store, ledger, MLflow and, on AWS, ECS, each whatever the others say; then what takes two of them."""
+    """Check store, ledger, MLflow and, on AWS, ECS independently; then aliases and champion, which need two of them."""
     yield _store(settings)
     champion, finding = _ledger(settings)
     yield finding
@@ -45,13 +61,12 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield from _ecs()
 
 
-def diagnosed(findings: Iterable[Finding]) -> Table:
-    """Findings as a table, the remedy beside what is ill."""
+def table_of(findings: Iterable[Finding]) -> Table:
+    """Findings as a table, with the remedy of each failure."""
     table = Table("", "part", "finding", "what to do", title="Ratchet's doctor")
     for finding in findings:
-        table.add_row(
-            "[green]ok" if finding.well else "[red]ill", finding.part, escape(finding.says), escape(finding.remedy)
-        )
+        status = "[green]ok" if finding.ok else "[red]failed"
+        table.add_row(status, finding.part, escape(finding.message), escape(finding.remedy))
     return table
 
 
@@ -62,27 +77,27 @@ def _store(settings: Settings) -> Finding:
     except RatchetError as error:
         return Finding(False, "store", str(error), "Correct RATCHET_STORE, or give --store.")
     if made is None:
-        return Finding(True, "store", f"{storage.uri} answers; no batches yet")
-    return Finding(True, "store", f"{storage.uri} answers; {made.parameters['batches']} batches")
+        return Finding(True, "store", f"{storage.uri} is reachable; no batches yet")
+    return Finding(True, "store", f"{storage.uri} is reachable; {made.parameters['batches']} batches")
 
 
 def _ledger(settings: Settings) -> tuple[Champion | None, Finding]:
     try:
-        ledger = commands.ledger(settings)
+        ledger = connections.ledger(settings)
         champion, rows = ledger.champion(), len(ledger.history())
     except RatchetError as error:
         return None, Finding(False, "ledger", str(error), "Start its database, or correct RATCHET_LEDGER.")
-    says = f"{rows} decisions; champion is version {champion.version}" if rows else "empty: nothing was decided yet"
-    return champion, Finding(True, "ledger", says)
+    message = f"{rows} decisions; champion is version {champion.version}" if rows else "no decision yet"
+    return champion, Finding(True, "ledger", message)
 
 
 def _mlflow(settings: Settings) -> tuple[Registry | None, Finding]:
     try:
-        registry = commands.registry(settings)
-        where = settings.tracking_uri.get_secret_value().rpartition("@")[2]
+        registry = connections.registry(settings)
+        address = settings.tracking_uri.get_secret_value().rpartition("@")[2]
     except RatchetError as error:
         return None, Finding(False, "MLflow", str(error), "Start its server, or correct RATCHET_TRACKING.")
-    return registry, Finding(True, "MLflow", f"answers at {where}")
+    return registry, Finding(True, "MLflow", f"reachable at {address}")
 
 
 def _aliases(registry: Registry, version: int) -> Finding:
@@ -90,8 +105,8 @@ def _aliases(registry: Registry, version: int) -> Finding:
         found = registry.aliases().get("champion")
     except RatchetError as error:
         return Finding(False, "aliases", str(error), "Start MLflow's server.")
-    says = f"alias champion is version {found}, the ledger says {version}"
-    return Finding(found == version, "aliases", says, "" if found == version else "Run `ratchet reconcile`.")
+    message = f"the alias champion is version {found}, the ledger's champion is version {version}"
+    return Finding(found == version, "aliases", message, "" if found == version else "Run `ratchet reconcile`.")
 
 
 def _artifact(registry: Registry, version: int) -> Finding:
@@ -101,8 +116,9 @@ def _artifact(registry: Registry, version: int) -> Finding:
         with registry.artifact(version) as folder:
             artifact.load(folder)
     except RatchetError as error:
-        away = isinstance(error, ServiceUnavailable)
-        return Finding(False, "champion", str(error), "Start MLflow's server." if away else "Run `ratchet rollback`.")
+        unreachable = isinstance(error, ServiceUnavailable)
+        remedy = "Start MLflow's server." if unreachable else "Run `ratchet rollback`."
+        return Finding(False, "champion", str(error), remedy)
     return Finding(True, "champion", f"version {version} loads, and its bytes are what was trained")
 
 
@@ -114,17 +130,17 @@ def _ecs() -> Iterator[Finding]:
     cluster = os.environ.get("RATCHET_ECS_CLUSTER", "ratchet")
     definition = os.environ.get("RATCHET_ECS_TASK_DEFINITION", "ratchet-training")
     group = os.environ.get("RATCHET_ECS_LOG_GROUP", "/ratchet/jobs")
-    asked = {
+    requests: dict[str, Callable[[], Any]] = {
         f"cluster {cluster}": lambda: boto3.client("ecs").describe_clusters(clusters=[cluster])["clusters"],
         f"task definition {definition}": lambda: boto3.client("ecs").describe_task_definition(
             taskDefinition=definition
         )["taskDefinition"],
         f"log group {group}": lambda: boto3.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"],
     }
-    for name, ask in asked.items():
+    for name, request in requests.items():
         try:
-            says = "" if ask() else "there is none of this name"
+            problem = "" if request() else "there is none of this name"
         except (BotoCoreError, ClientError) as error:
-            says = str(error)
-        remedy = "Create it, or correct RATCHET_ECS_…: see docs/settings.md." if says else ""
-        yield Finding(not says, "ECS", f"{name}: {says or 'answers'}", remedy)
+            problem = str(error)
+        remedy = "Create it, or correct the variables RATCHET_ECS_*: see docs/settings.md." if problem else ""
+        yield Finding(not problem, "ECS", f"{name}: {problem or 'found'}", remedy)

@@ -1,4 +1,4 @@
-"""Use a model outside the service: `predict` a file of reviews, `export` it."""
+"""Use a model outside the service: `predict` scores a file of reviews, `export` writes the model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from ratchet.cli import panels
 from ratchet.errors import ConfigurationError
 from ratchet.settings import Settings
 
@@ -17,19 +18,19 @@ if TYPE_CHECKING:
     from ratchet.model.artifact import Model
 
 console = Console()
-panel = {"rich_help_panel": "Use a model"}
-Store = Annotated[str | None, typer.Option(help="A folder or s3://bucket/prefix.")]
 ModelOption = Annotated[str, typer.Option("--model", help="models:/review-sentiment@champion, or a folder.")]
 CHAMPION = "models:/review-sentiment@champion"
 
 
 def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
-    @app.command(**panel)
+    """Add the commands of this module."""
+
+    @app.command(rich_help_panel=panels.MODEL)
     def predict(
         input_: Annotated[Path, typer.Option("--input", help="Reviews as .csv, .csv.gz or .parquet.")],
-        output: Annotated[Path, typer.Option(help="Where to write predictions, as .parquet.")],
+        output: Annotated[Path, typer.Option(help="The .parquet file of predictions to write.")],
         model: ModelOption = CHAMPION,
-        store: Store = None,
+        store: panels.Store = None,
     ) -> None:
         """Score a file of reviews in batch: one row of output per row of input, in order."""
         from ratchet.model.batch_predict import predict as score
@@ -38,20 +39,22 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
             rows = score(loaded, input_, output)
         console.print(f"{rows:,} predictions written to {output}.")
 
-    @app.command(**panel)
+    @app.command(rich_help_panel=panels.MODEL)
     def export(
         output: Annotated[Path, typer.Option(help="The folder to write; with --sklearn, the .joblib file.")],
         model: ModelOption = CHAMPION,
         sklearn: Annotated[
-            bool, typer.Option("--sklearn", help="As a plain Pipeline that needs nothing of Ratchet to predict.")
+            bool, typer.Option("--sklearn", help="Write a plain Pipeline, which predicts without Ratchet.")
         ] = False,
-        store: Store = None,
+        store: panels.Store = None,
     ) -> None:
         """Write a model's weights and card into a folder, or the model as a scikit-learn Pipeline."""
         with opened(model, settings_for(store)) as loaded:
             if not sklearn:
                 loaded.save(output)
-                console.print(f"{output}: give it to `ratchet predict --model`.")
+                console.print(
+                    f"{output} written: `ratchet predict --model {output}` uses it.", markup=False, highlight=False
+                )
                 return
             try:
                 import joblib
@@ -63,8 +66,12 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
                     "pip install 'ratchet[training,export]'."
                 ) from error
             joblib.dump(pipeline(loaded), output, compress=3)
-        words = f"{output}: joblib.load(…).predict([text, …]) gives labels. Load such files only from people you trust."
-        console.print(words, markup=False, highlight=False)
+        console.print(
+            f"{output} written: joblib.load({str(output)!r}).predict(texts) gives labels. "
+            "Load such files only from people you trust.",
+            markup=False,
+            highlight=False,
+        )
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from ratchet.data.schemas import QUARANTINE, REVIEW, create, review_id
 from ratchet.errors import InputError, IntegrityError, TooManyRefused
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import IngestDetails
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.preprocess import PreprocessDetails
 from ratchet.jobs.storage import verified
 
 log = structlog.get_logger()
@@ -90,13 +92,13 @@ def preprocess(context: JobContext, delivery: str) -> None:
     known = _known(context, delivery)
     counts = RowCounts()
     with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
-        for role, file in sorted(raw.details["files"].items()):  # test, train
-            name = file["name"]
+        for role, file in sorted(IngestDetails.of(raw).files.items()):  # test, train
+            name = file.name
             with (
                 verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path,
                 create(context.folder / f"{role}.parquet", REVIEW) as reviews,
             ):
-                _separate(records.read(path, name, file["form"]), name, known, counts, reviews, refusals)
+                _separate(records.read(path, name, file.form), name, known, counts, reviews, refusals)
             if role == "test":
                 known = dict.fromkeys(known, DUPLICATE_OF_TEST)
     publish(context, counts, raw)
@@ -105,7 +107,7 @@ def preprocess(context: JobContext, delivery: str) -> None:
 def raw_manifest(context: JobContext, delivery: str) -> Manifest:
     """The manifest of a delivery's raw files. Raises InputError if a later delivery has a test file."""
     raw = context.read(keys.raw(delivery), f"ratchet ingest --delivery {delivery}")
-    if delivery != keys.SEED and "test" in raw.details["files"]:
+    if delivery != keys.SEED and "test" in IngestDetails.of(raw).files:
         raise InputError(
             f"{delivery} brings a test file, but the test set is frozen. Bring its rows as a training file."
         )
@@ -129,7 +131,7 @@ def publish(context: JobContext, counts: RowCounts, raw: Manifest) -> None:
     for path in paths:
         context.publish(path, path.name)
     context.rows = counts.rows()
-    context.details = {"order": raw.details["order"]}
+    context.details = PreprocessDetails(order=IngestDetails.of(raw).order)
 
 
 def _separate(

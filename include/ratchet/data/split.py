@@ -24,6 +24,7 @@ from ratchet.errors import InputError, IntegrityError
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Output
+from ratchet.jobs.preprocess import PreprocessDetails
 from ratchet.jobs.storage import verified
 
 VALIDATION = 0.2  # share of every batch
@@ -64,7 +65,7 @@ def split(context: JobContext, delivery: str, batches: int) -> None:
     earlier = earlier_batches(context, delivery)
     prefix = keys.processed(delivery)
     processed = context.read(prefix, f"ratchet preprocess --delivery {delivery}")
-    order = processed.details["order"]
+    order = PreprocessDetails.of(processed).order
     names = names_of(delivery, batches)
     with ExitStack() as files:
         sources = {

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validat
 
 from ratchet.errors import ConfigurationError
 from ratchet.experiments.sequential_test import Bets
-from ratchet.promotion.gate import Check
+from ratchet.ledger.decision import Check
 
 BELIEF = 100.0
 """How many rows the sample-ratio check's prior is worth: deviations of some hundredths are what bugs cause."""
@@ -82,8 +82,8 @@ class Verdict(BaseModel):
     @property
     def reasons(self) -> list[str]:
         """Why: what spoils the comparison, or else what it shows."""
-        spoilt = [check.says for check in self.checks if not check.decisive and not check.passed]
-        return spoilt or [check.says for check in self.checks if check.decisive]
+        spoilt = [check.message for check in self.checks if not check.decisive and not check.passed]
+        return spoilt or [check.message for check in self.checks if check.decisive]
 
 
 def compare(champion: Seen, challenger: Seen, share: float, policy: Policy) -> Verdict:
@@ -131,7 +131,7 @@ def sample_ratio(name: str, champion: int, challenger: int, share: float, policy
     found = f"{challenger / rows:.4f} of {rows}" if rows else "none"
     word = "agree with" if passed else "do not agree with"
     says = f"{name}: the challenger's, {found}, {word} its share {share:g}, p = {p_value:.2g} at every look"
-    return Check(name=f"sample ratio of {name}", passed=passed, says=says)
+    return Check(name=f"sample ratio of {name}", passed=passed, message=says)
 
 
 def _verdict(ratios: list[Check], bets: Bets, counts: list[int], difference: float | None, policy: Policy) -> Verdict:
@@ -148,7 +148,7 @@ def _verdict(ratios: list[Check], bets: Bets, counts: list[int], difference: flo
         conclusion, says = "alike", f"no difference of {policy.margin:g} or more: {figures}"
     else:
         conclusion, says = "not known yet", f"a difference is neither shown nor ruled out: {figures}"
-    found = Check(name="difference", passed=conclusion != "not known yet", says=says, decisive=True)
+    found = Check(name="difference", passed=conclusion != "not known yet", message=says, decisive=True)
     return Verdict(
         conclusion=conclusion if all(check.passed for check in ratios) else "not comparable",
         checks=[*ratios, found],

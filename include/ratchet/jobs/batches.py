@@ -1,22 +1,23 @@
-"""Which batches there are: the seed's, and later ones as they arrive. A week in which none arrived leaves a gap."""
+"""Which batches exist: those of the seed, and later ones as they arrive. A week without a delivery leaves a gap."""
 
 from __future__ import annotations
 
 from ratchet.errors import MissingInput
-from ratchet.jobs import catalogue, keys, manifests
+from ratchet.jobs import keys, manifests
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import Storage
 from ratchet.windows import Window
 
 
 def delivery_of(storage: Storage, batch: str) -> str:
-    """Which delivery a batch came in: its own, if it arrived alone, or the seed."""
+    """The delivery that a batch belongs to: its own, if it arrived alone, or the seed."""
     return batch if storage.exists(keys.manifest(keys.split(batch))) else keys.SEED
 
 
 def present(storage: Storage, window: Window) -> list[str]:
-    """The batches of a window that have been split off, in their order.
+    """The names of the batches of a window that `split` has made, in their order.
 
     Raises MissingInput if the newest, which gives the window its name, is not among them.
     """
@@ -32,8 +33,8 @@ def present(storage: Storage, window: Window) -> list[str]:
 
 
 def features_of(context: JobContext, batch: str) -> Manifest:
-    """The manifest of a batch's features, noted as an input. Raises MissingInput where they are missing or stale."""
-    job = catalogue.featurize(batch)
+    """The manifest of a batch's features, recorded as an input. Raises MissingInput if they are missing or stale."""
+    job = Featurize(batch=batch)
     remedy = f"ratchet featurize --batch {batch}"
     if job.result(context.storage) is None:
         raise MissingInput(f"{job.prefix} is missing, or was made from other reviews. Run `{remedy}` first.")

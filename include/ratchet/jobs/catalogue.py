@@ -1,58 +1,27 @@
-"""Every job by name. The DAG and the CLI give the same arguments here and so agree on what a job makes and where.
+"""Every job by its name, found by walking this folder: a file with a `Job` in it is all that a job needs.
 
-Arguments are text, as on a command line: `JOBS["train"](window="0-4", candidate="linear-svc")`.
+The DAG and the CLI give the same options here and so agree on what a job makes and where. Options may be text, as on a
+command line: `JOBS["train"](window="0-4", candidate="linear-svc")`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from inspect import isabstract
 
-from ratchet.candidates import CANDIDATES, FEATURIZER, LAYOUT
-from ratchet.errors import ConfigurationError
-from ratchet.jobs import keys
+from ratchet import jobs
 from ratchet.jobs.base import Job
-from ratchet.ledger.approval import answered
-from ratchet.windows import Window
 
 
-def ingest(source: str, delivery: str = keys.SEED) -> Job:
-    return Job("ingest", keys.raw(delivery), {"source": source})
+def _found() -> Iterator[type[Job]]:
+    for file in pkgutil.iter_modules(jobs.__path__, f"{jobs.__name__}."):
+        for value in vars(import_module(file.name)).values():
+            here = isinstance(value, type) and value.__module__ == file.name
+            if here and issubclass(value, Job) and not isabstract(value):
+                yield value
 
 
-def preprocess(delivery: str = keys.SEED) -> Job:
-    return Job("preprocess", keys.processed(delivery), {})
-
-
-def split(delivery: str = keys.SEED, batches: str = "10") -> Job:
-    return Job("split", keys.split(delivery), {"batches": int(batches) if delivery == keys.SEED else 1})
-
-
-def featurize(batch: str) -> Job:
-    return Job("featurize", keys.features(FEATURIZER, batch), {"featurizer": FEATURIZER, "layout": LAYOUT})
-
-
-def score(batch: str) -> Job:
-    return Job("score", keys.score(batch), {})
-
-
-def train(window: str, candidate: str) -> Job:
-    if candidate not in CANDIDATES:
-        raise ConfigurationError(f"{candidate!r} is no candidate. Choose one of: {', '.join(CANDIDATES)}.")
-    parsed = Window.parse(window)
-    return Job("train", keys.model(parsed, candidate), {"window": window, **CANDIDATES[candidate].parameters})
-
-
-def evaluate(window: str, candidates: str) -> Job:
-    return Job("evaluate", keys.evaluation(Window.parse(window)), {"window": window, "candidates": candidates})
-
-
-def promote(window: str, answer: str = "", by: str = "", at: str = "") -> Job:
-    """An answer is part of what is asked for: what was decided without it, or with another, is another result."""
-    given = answered(answer, by, at)
-    said = {"answer": given.says, "by": given.by, "at": given.at} if given else {}
-    return Job("promote", keys.decision(Window.parse(window)), {"window": window, **said})
-
-
-JOBS: dict[str, Callable[..., Job]] = {
-    job.__name__: job for job in (ingest, preprocess, split, featurize, score, train, evaluate, promote)
-}
+JOBS: dict[str, type[Job]] = {job.name: job for job in sorted(_found(), key=lambda job: job.order)}
+"""In their order."""

@@ -1,4 +1,4 @@
-"""The manifest of a job: what went in, what came out, what it cost. It is written last, so it proves success."""
+"""The manifest of a job: its inputs, outputs and cost. It is written last, so that its existence proves success."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Output(BaseModel):
 
 
 class Manifest(BaseModel):
-    """One finished job. `inputs` names the manifests it read, each with the digest it had then."""
+    """One finished job. `inputs` maps the prefix of each manifest that it read to the digest of that moment."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,11 +34,11 @@ class Manifest(BaseModel):
     outputs: dict[str, Output] = {}
     rows: dict[str, int] = {}
     metrics: dict[str, float] = {}
-    details: dict[str, Any] = Field({}, description="What this kind of job has to say beyond rows and metrics.")
+    details: dict[str, Any] = Field({}, description="The dump of the `details_model` of its job.")
     seconds: float = 0.0
     peak_memory_mib: float = 0.0
     code_version: str = "unknown"
-    launch: str = Field("", description="Token of the DAG run and task that launched it; empty by hand.")
+    launch: str = Field("", description="Token of the DAG run and task that launched it; empty without Airflow.")
     dag_run: str = ""
     finished_at: str = Field("", description="UTC, ISO 8601.")
 
@@ -81,7 +81,7 @@ def read(storage: Storage, prefix: str, remedy: str) -> Manifest:
 
 
 def stands(storage: Storage, prefix: str, parameters: dict[str, Any]) -> Manifest | None:
-    """The manifest of a prefix if its job need not run again: same parameters, and every input still what it was."""
+    """The manifest of a prefix if its job need not run again: parameters and digests of inputs are unchanged."""
     manifest = find(storage, prefix)
     if manifest is None or manifest.parameters != parameters:
         return None

@@ -1,4 +1,4 @@
-"""A store is a folder or a bucket, by its URI. Writes are atomic: a key holds all old bytes or all new ones."""
+"""A store is a folder or a bucket, by its URI. Writes are atomic: a reader gets all old bytes or all new ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
+
+from typing_extensions import override
 
 from ratchet.errors import ConfigurationError, IntegrityError, MissingInput, ServiceUnavailable
 
@@ -25,7 +27,7 @@ def sha256_of(path: Path) -> str:
 
 
 def flush_folder(folder: Path) -> None:
-    """See to it that the names of new files in a folder outlast a power cut; their bytes are flushed on their own."""
+    """Flush a folder's entries to disk, so that the names of new files survive a power cut. Bytes are flushed apart."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -34,27 +36,44 @@ def flush_folder(folder: Path) -> None:
 
 
 class Storage(Protocol):
-    """What every store can do. Keys are relative, with `/`; a missing key raises MissingInput."""
+    """What every store can do. Keys are relative, with `/`; reading a missing key raises MissingInput."""
 
     uri: str
 
-    def exists(self, key: str) -> bool: ...
-    def read(self, key: str) -> bytes: ...
-    def write(self, key: str, data: bytes) -> None: ...
-    def upload(self, path: Path, key: str) -> None: ...
-    def download(self, key: str, path: Path) -> None: ...
-    def list(self, prefix: str) -> list[str]: ...
+    def exists(self, key: str) -> bool:
+        """Whether the store has `key`."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """The bytes of `key`."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put bytes under `key`, in place of any that are there."""
+        ...
+
+    def upload(self, path: Path, key: str) -> None:
+        """Put a file's bytes under `key`, in place of any that are there."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy the bytes of `key` into a file."""
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """Every key that begins with `prefix`, sorted."""
+        ...
 
     def delete(self, key: str) -> None:
-        """Remove `key`; one that is not there is gone already."""
+        """Remove `key`; a key that is not there is no error."""
         ...
 
-    def local(self, key: str) -> Iterator[Path]:
-        """Context manager: the bytes of `key` as a file, to be read only, for as long as the block runs."""
+    def local(self, key: str) -> AbstractContextManager[Path]:
+        """The bytes of `key` as a file that may be read, and not written, inside the `with` block."""
         ...
 
 
-class FolderStorage:
+class FolderStorage(Storage):
     """A store in a folder of this machine."""
 
     def __init__(self, root: Path) -> None:
@@ -67,34 +86,42 @@ class FolderStorage:
             raise ConfigurationError(f"The key {key!r} leads out of the store {self.uri}.")
         return path
 
+    @override
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
 
+    @override
     def read(self, key: str) -> bytes:
         with self.local(key) as path:
             return path.read_bytes()
 
+    @override
     def write(self, key: str, data: bytes) -> None:
         with self._publish(key) as aside:
             aside.write_bytes(data)
 
+    @override
     def upload(self, path: Path, key: str) -> None:
         with self._publish(key) as aside:
             shutil.copyfile(path, aside)
 
+    @override
     def download(self, key: str, path: Path) -> None:
         with self.local(key) as source:
             shutil.copyfile(source, path)
 
+    @override
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
+    @override
     def list(self, prefix: str) -> list[str]:
         keys = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
         return sorted(
             key for key in keys if key.startswith(prefix) and not key.rpartition("/")[2].startswith(".aside-")
         )
 
+    @override
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
         path = self._path(key)
@@ -121,10 +148,10 @@ class FolderStorage:
             aside.unlink(missing_ok=True)
 
 
-class BucketStorage:
-    """A store in S3 under `s3://bucket/prefix`. One PUT is atomic; boto3 retries and checks what it sends.
+class BucketStorage(Storage):
+    """A store in S3 under `s3://bucket/prefix`. One PUT is atomic; boto3 retries and verifies checksums.
 
-    Everything is read as a transfer: only those begin again when the connection breaks in the middle of an object.
+    Every read is a transfer of boto3's, because only those retry when the connection breaks within an object.
     """
 
     def __init__(self, uri: str) -> None:
@@ -135,11 +162,12 @@ class BucketStorage:
         parts = urlsplit(uri)
         self.uri, self.bucket, self.prefix = uri.rstrip("/"), parts.netloc, parts.path.strip("/")
         self.client = boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 8}))
-        self.in_one_thread = TransferConfig(use_threads=False)  # a small object does not earn a pool of ten
+        self.in_one_thread = TransferConfig(use_threads=False)  # ten threads cost more than a small object saves
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
+    @override
     def exists(self, key: str) -> bool:
         try:
             with _s3_errors(self.uri, key):
@@ -148,34 +176,41 @@ class BucketStorage:
             return False
         return True
 
+    @override
     def read(self, key: str) -> bytes:
         content = io.BytesIO()
         with _s3_errors(self.uri, key):
             self.client.download_fileobj(self.bucket, self._key(key), content, Config=self.in_one_thread)
         return content.getvalue()
 
+    @override
     def write(self, key: str, data: bytes) -> None:
         with _s3_errors(self.uri, key):
             self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
 
+    @override
     def upload(self, path: Path, key: str) -> None:
         with _s3_errors(self.uri, key):
             self.client.upload_file(str(path), self.bucket, self._key(key))
 
+    @override
     def download(self, key: str, path: Path) -> None:
         with _s3_errors(self.uri, key):
             self.client.download_file(self.bucket, self._key(key), str(path))
 
+    @override
     def delete(self, key: str) -> None:
         with _s3_errors(self.uri, key):
             self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
+    @override
     def list(self, prefix: str) -> list[str]:
         with _s3_errors(self.uri, prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix))
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         return sorted(key.removeprefix(f"{self.prefix}/") if self.prefix else key for key in keys)
 
+    @override
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
@@ -196,15 +231,17 @@ def _s3_errors(uri: str, key: str) -> Iterator[None]:
         if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
             raise MissingInput(f"{key} is not in the store {uri}.") from error
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise _no_answer(uri, key, error) from error
+            raise _unreachable(uri, key, error) from error
         raise ServiceUnavailable(f"S3 refused {uri}/{key}: {error}. Check the bucket's name and the role.") from error
     except (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFailedError) as error:
-        raise _no_answer(uri, key, error) from error
+        raise _unreachable(uri, key, error) from error
 
 
-def _no_answer(uri: str, key: str, error: Exception) -> ServiceUnavailable:
-    said = str(error).rstrip(".")
-    return ServiceUnavailable(f"S3 did not answer for {uri}/{key}: {said}. Check AWS_ENDPOINT_URL, region, AWS Health.")
+def _unreachable(uri: str, key: str, error: Exception) -> ServiceUnavailable:
+    message = str(error).rstrip(".")
+    return ServiceUnavailable(
+        f"S3 did not answer for {uri}/{key}: {message}. Check AWS_ENDPOINT_URL, region, AWS Health."
+    )
 
 
 def open_storage(uri: str) -> Storage:
@@ -219,12 +256,12 @@ def open_storage(uri: str) -> Storage:
 
 @contextmanager
 def verified(storage: Storage, key: str, sha256: str) -> Iterator[Path]:
-    """The bytes of `key` as a file, once their digest is what the manifest said. Raises IntegrityError."""
+    """The bytes of `key` as a file, after their digest was checked. Raises IntegrityError if it is another."""
     with storage.local(key) as path:
         found = sha256_of(path)
         if found != sha256:
             raise IntegrityError(
-                f"{key} in {storage.uri} has SHA-256 {found[:12]}…, but its manifest says {sha256[:12]}…. "
+                f"{key} in {storage.uri} has SHA-256 {found[:12]}…, but its manifest has {sha256[:12]}…. "
                 "It was altered after it was written: delete its manifest and run the job again."
             )
         yield path

@@ -1,25 +1,26 @@
 """The ledger: who is champion, and every decision that was ever made about it. Append-only.
 
 A promotion is a compare-and-set: one transaction moves the champion's epoch, if it still is the expected one, and
-appends the decision. MLflow's aliases have no such thing, so the alias follows the ledger (`Registry.reconcile`).
+appends the decision. MLflow's aliases have no compare-and-set, so the alias follows the ledger (`Registry.reconcile`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
 from sqlalchemy.exc import OperationalError
 
-from ratchet.db import append_only
+from ratchet.db.schema import LEDGER, upgrade
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger.approval import Answer
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.history import DecisionHistory
 
 metadata = sa.MetaData()
 
@@ -43,7 +44,7 @@ decisions = sa.Table(
 )
 
 CONNECT_SECONDS = 10
-"""psycopg would take 130, and so long an API would not start from its cache while the ledger is away."""
+"""Without it psycopg waits 130 seconds, in which an API does not start from its cache while the ledger is down."""
 
 _REMEDY = {
     "postgresql": "Is Postgres up?",
@@ -54,39 +55,12 @@ _FIRST_ROW = sa.text("INSERT INTO champions (registered_model, epoch) VALUES (:m
 
 
 class Champion(BaseModel):
-    """Who serves now. `epoch` counts the changes; `version` is None before the first promotion."""
+    """The version that serves now. `epoch` counts the changes; `version` is None before the first promotion."""
 
     model_config = ConfigDict(frozen=True)
 
     epoch: int = 0
     version: int | None = None
-
-
-class Decision(BaseModel):
-    """One row of the ledger: what was decided about which version, by whom, and on what evidence."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: int | None = None
-    epoch: int = Field(0, description="The champion's epoch after this decision.")
-    subject: str = Field(description="What was decided on; a second decision on the same subject is refused.")
-    action: Literal["promote", "keep", "rollback"]
-    version: int | None = Field(description="The model version judged or rolled back to; None if never registered.")
-    previous: int | None = Field(description="The champion's version before.")
-    window: str = ""
-    candidate: str = ""
-    reasons: list[str]
-    evidence: dict[str, Any] = Field({}, description="Everything the verdict was computed from, with its policy.")
-    decided_by: str = "the gate"
-    answer: Answer | None = Field(None, description="What a person said to it; None if nobody was asked.")
-    dag_run: str = ""
-    code_version: str = ""
-    decided_at: str = Field("", description="UTC, ISO 8601.")
-
-    @property
-    def champion(self) -> int | None:
-        """The champion's version after this decision."""
-        return self.previous if self.action == "keep" else self.version
 
 
 class Ledger:
@@ -95,13 +69,13 @@ class Ledger:
     def __init__(self, url: SecretStr, registered_model: str) -> None:
         self.registered_model = registered_model
         parsed = sa.make_url(url.get_secret_value())
-        self.engine = sa.create_engine(parsed, connect_args=_patience(parsed), pool_pre_ping=True)
+        self.engine = sa.create_engine(parsed, connect_args=_connect_arguments(parsed), pool_pre_ping=True)
         self._prepare()
 
     def _prepare(self) -> None:
-        """Create the tables, of which decisions are append-only."""
+        """Bring the database to the newest revision of its schema, in which decisions are append-only."""
         with self._transaction() as connection:
-            append_only.create(connection, metadata, [decisions], "ledger")
+            upgrade(connection, LEDGER)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -114,7 +88,7 @@ class Ledger:
             raise ServiceUnavailable(f"The ledger at {where} did not answer: {error.orig}. {remedy}") from error
 
     def champion(self) -> Champion:
-        """Who serves now; epoch 0 without a version before the first promotion."""
+        """The version that serves now; epoch 0 without a version before the first promotion."""
         with self._transaction() as connection:
             row = connection.execute(
                 sa.select(champions.c.epoch, champions.c.version).where(
@@ -127,7 +101,8 @@ class Ledger:
         """Append a decision, and move the champion with it, if the champion is still the expected one.
 
         The same subject twice returns the first decision: a job that was killed after its commit converges.
-        Raises LedgerError when somebody else moved the champion in between; nothing is written then.
+        Raises LedgerError if another writer moved the champion in between; nothing is written then. Raises
+        ServiceUnavailable if the database does not answer.
         """
         moves = decision.action != "keep"
         epoch = expected.epoch + moves
@@ -143,7 +118,7 @@ class Ledger:
                         subject=decision.subject,
                         entry=entry.model_dump(mode="json", exclude={"id"}),
                     )
-                ).inserted_primary_key[0]
+                ).inserted_primary_key[0]  # type: ignore[index]  # an insert of one row returns its key
                 self._compare_and_set(connection, expected, epoch, decision.version if moves else expected.version)
         except DuplicateRow as error:
             first = self.find(decision.subject)
@@ -166,9 +141,9 @@ class Ledger:
                 "evaluated. Nothing was changed. Evaluate with --force and decide again."
             )
 
-    def history(self) -> list[Decision]:
+    def history(self) -> DecisionHistory:
         """Every decision, oldest first."""
-        return self._decisions(decisions.c.registered_model == self.registered_model)
+        return DecisionHistory(self._decisions(decisions.c.registered_model == self.registered_model))
 
     def find(self, subject: str) -> Decision | None:
         """The decision on a subject, if there is one."""
@@ -180,34 +155,16 @@ class Ledger:
         here = decisions.c.registered_model == self.registered_model
         found = self._decisions(decisions.c.id == identity, here)
         if not found:
-            raise LedgerError(f"The ledger holds no decision {identity}. `ratchet history` lists all of them.")
+            raise LedgerError(f"The ledger has no decision {identity}. `ratchet history` lists all of them.")
         return found[0]
 
     def _decisions(self, *conditions: sa.ColumnElement[bool]) -> list[Decision]:
         query = sa.select(decisions.c.id, decisions.c.entry).where(*conditions).order_by(decisions.c.id)
         with self._transaction() as connection:
-            return [Decision(id=row.id, **row.entry) for row in connection.execute(query)]
+            return [Decision.model_validate({**row.entry, "id": row.id}) for row in connection.execute(query)]
 
 
-def _patience(url: sa.URL) -> dict[str, Any]:
-    """How long to wait for a server that says nothing, unless its URL or the environment tells that to libpq."""
-    told = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
-    return {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" and not told else {}
-
-
-def withdrawn_in(history: Sequence[Decision], version: int | None) -> int | None:
-    """The rollback that moved away from a version, unless a later one went back to it."""
-    found = None
-    for decision in history:
-        if decision.action == "rollback" and version in (decision.version, decision.previous):
-            found = decision.id if version == decision.previous else None
-    return found
-
-
-def rejected_in(history: Sequence[Decision], version: int | None) -> int | None:
-    """The decision in which a person rejected a version, unless somebody approved of it later."""
-    found = None
-    for decision in history:
-        if version is not None and decision.version == version and decision.answer:
-            found = decision.id if decision.answer.says == "reject" else None
-    return found
+def _connect_arguments(url: sa.URL) -> dict[str, Any]:
+    """The connection timeout for Postgres, unless the URL or the environment already sets one for libpq."""
+    configured = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
+    return {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" and not configured else {}

@@ -59,3 +59,14 @@ def calibration_error(labels: Array, probabilities: Array) -> float:
         np.bincount(where, weights=labels, minlength=BINS) - np.bincount(where, weights=probabilities, minlength=BINS)
     )
     return float(gaps[sizes > 0].sum() / len(labels))
+
+
+def macro_f1(tables: np.ndarray, *, champion: bool) -> np.ndarray:
+    """Macro-F1 of champion or challenger from tables of counts; a label that never occurs counts as 0.
+
+    `tables` has the shape (..., 2, 2, 2), by [label][champion's prediction][challenger's prediction]; the result (...).
+    """
+    confusion = tables.sum(axis=-1 if champion else -2)
+    right = np.stack([confusion[..., 0, 0], confusion[..., 1, 1]], axis=-1)
+    total = confusion.sum(axis=-1) + confusion.sum(axis=-2)
+    return np.divide(2.0 * right, total, out=np.zeros(right.shape), where=total > 0).mean(axis=-1)

@@ -1,4 +1,4 @@
-"""Turn a verdict into a decision: first the ledger, by compare-and-set, then MLflow's aliases, which follow it."""
+"""Turn a verdict into a decision: first in the ledger, by compare-and-set, then MLflow's aliases, which follow it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import structlog
 from ratchet.errors import LedgerError
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import verified
-from ratchet.ledger.approval import Answer
-from ratchet.ledger.store import Champion, Decision, Ledger, rejected_in, withdrawn_in
-from ratchet.promotion.gate import EVIDENCE, Evidence, Policy, Verdict, decide
+from ratchet.ledger.approval import Approval
+from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord, Verdict
+from ratchet.ledger.store import Champion, Ledger
+from ratchet.promotion.gate import EVIDENCE, decide
 from ratchet.promotion.registry import CHAMPION, Registry
 from ratchet.settings import Settings
 from ratchet.windows import Window
@@ -26,64 +28,59 @@ def promote(
     registry: Registry,
     ledger: Ledger,
     settings: Settings,
-    answer: Answer | None = None,
+    approval: Approval | None = None,
 ) -> Decision:
     """Decide on a window's challenger and carry it out. Killed at any point, a second run ends in the same state.
 
-    A person's answer is recorded, too, and once: a rejection keeps the champion, an approval leaves it to the gate.
-    Raises LedgerError for a rejection that comes too late, after it is recorded.
+    A person's approval is recorded once, too: a rejection keeps the champion, an approval leaves it to the gate.
+    Raises LedgerError for the rejection of a version that is champion already, after that is recorded; MissingInput
+    without an evaluation of this window.
     """
     evaluated = context.read(keys.evaluation(window), f"ratchet evaluate --window {window}")
     key = f"{evaluated.prefix}/{EVIDENCE}"
     with verified(context.storage, key, evaluated.output(EVIDENCE).sha256) as path:
         evidence = Evidence.model_validate_json(path.read_text())
-    policy = Policy()
+    policy = GatePolicy()
     verdict = decide(evidence, policy)
-    subject = f"{window}/{evaluated.digest[:16]}"
-    decision = _record(ledger, evidence, policy, verdict, answer, subject=subject, settings=settings)
+    gate = GateRecord(evidence=evidence, policy=policy, verdict=verdict)
+    decision = _record(ledger, gate, approval, subject=f"{window}/{evaluated.digest[:16]}", settings=settings)
     moved = registry.reconcile(ledger)
     if evidence.version is not None:
         tags = {"decision": decision.action, "reasons": "; ".join(decision.reasons)}
         registry.note(evidence.version, tags, {"f1_difference": verdict.f1_difference})
     log.info("decided", action=decision.action, version=decision.version, reasons=decision.reasons, moved=moved)
     context.metrics.update(f1_difference=verdict.f1_difference, p_value=verdict.p_value)
-    context.details.update(
+    context.details = PromoteDetails(
         decision=decision.id, action=decision.action, version=decision.version, champion=decision.champion,
         reasons=decision.reasons, checks=[check.model_dump() for check in verdict.checks],
-        answer=answer.words if answer else "",
+        approval=approval.summary if approval else "",
     )  # fmt: skip
-    if _too_late(decision):
+    if decision.approval and _rejects_champion(decision):
         raise LedgerError(
-            f"Version {decision.version} is champion already, so that it was {answer.words} changes nothing "
-            f"(decision {decision.id}). `ratchet rollback` takes it out of service."
+            f"Version {decision.version} is champion already: that it was {decision.approval.summary} is recorded in "
+            f"decision {decision.id}, but it still serves. `ratchet rollback` takes it out of service."
         )
     return decision
 
 
-def _too_late(decision: Decision) -> bool:
-    """Whether a person rejected what serves; nobody shall believe that this took it out of service."""
-    rejected = decision.answer is not None and decision.answer.says == "reject"
+def _rejects_champion(decision: Decision) -> bool:
+    """Whether a person rejected the version that serves, which does not take it out of service."""
+    rejected = decision.approval is not None and decision.approval.response == "reject"
     return rejected and decision.version is not None and decision.version == decision.champion
 
 
 def _record(
-    ledger: Ledger,
-    evidence: Evidence,
-    policy: Policy,
-    verdict: Verdict,
-    answer: Answer | None,
-    *,
-    subject: str,
-    settings: Settings,
+    ledger: Ledger, gate: GateRecord, approval: Approval | None, *, subject: str, settings: Settings
 ) -> Decision:
-    """Append the decision. If the champion changed since the evaluation, the evidence is about the past: keep."""
-    subject = f"{subject}/{answer.identity}" if answer else subject
+    """Append the decision. If the champion changed since the evaluation, the evidence is outdated: keep."""
+    subject = f"{subject}/{approval.identity}" if approval else subject
     known = ledger.find(subject)
     if known:
         return known
-    history = ledger.history()
-    withdrawn, rejected = withdrawn_in(history, evidence.version), rejected_in(history, evidence.version)
-    action, reasons = _concluded(evidence, verdict, withdrawn, rejected, answer)
+    history, evidence = ledger.history(), gate.evidence
+    before = {"withdrawn": history.withdrawn_in(evidence.version), "rejected": history.rejected_in(evidence.version)}
+    gate = gate.model_copy(update=before)
+    action, reasons = _conclusion(gate, gate.verdict, approval)
     decision = Decision(
         subject=subject,
         action=action,
@@ -92,15 +89,9 @@ def _record(
         window=evidence.window,
         candidate=evidence.candidate,
         reasons=reasons,
-        evidence={
-            "evidence": evidence.model_dump(mode="json"),
-            "policy": policy.model_dump(mode="json"),
-            "verdict": verdict.model_dump(mode="json"),
-            "withdrawn": withdrawn,
-            "rejected": rejected,
-        },
-        decided_by=answer.by if answer and answer.says == "reject" else "the gate",
-        answer=answer,
+        gate=gate,
+        decided_by=approval.by if approval and approval.response == "reject" else "the gate",
+        approval=approval,
         dag_run=settings.dag_run,
         code_version=settings.code_version,
     )
@@ -110,59 +101,63 @@ def _record(
     except LedgerError:
         log.warning("champion moved since the evaluation", evaluated_against=measured_against.version)
         present = ledger.champion()
-        late = {"action": "keep", "previous": present.version, "reasons": _late(evidence, present.version, answer)}
-        return ledger.record(decision.model_copy(update=late), present)
+        reasons = _outdated_reasons(evidence, present.version, approval)
+        outdated = {"action": "keep", "previous": present.version, "reasons": reasons}
+        return ledger.record(decision.model_copy(update=outdated), present)
 
 
-def _concluded(
-    evidence: Evidence, verdict: Verdict, withdrawn: int | None, rejected: int | None, answer: Answer | None
+def _conclusion(
+    gate: GateRecord, verdict: Verdict, approval: Approval | None
 ) -> tuple[Literal["promote", "keep"], list[str]]:
-    """What verdict and answer come to, and why: nobody is promoted twice, nor against a person's word.
+    """Action and reasons that follow from verdict and approval.
 
-    The answer can only keep back. What the gate refuses, or a rollback withdrew, no approval promotes.
+    A version is not promoted twice, nor after a rejection. An approval promotes nothing by itself: what the gate
+    refuses, or a rollback withdrew, stays back.
     """
-    said = [answer.words] if answer else []
+    evidence = gate.evidence
+    approved = [approval.summary] if approval else []
     if evidence.version is not None and evidence.version == evidence.champion_version:
-        return "keep", ["it already is the champion", *said]
-    if answer and answer.says == "reject":
-        return "keep", [*said, *([] if verdict.promote else verdict.reasons)]
-    if verdict.promote and withdrawn is not None:
-        return "keep", [f"version {evidence.version} was withdrawn in decision {withdrawn}", *said]
-    if verdict.promote and rejected is not None and answer is None:
-        return "keep", [f"version {evidence.version} was rejected in decision {rejected}"]
-    return "promote" if verdict.promote else "keep", [*verdict.reasons, *said]
+        return "keep", ["it already is the champion", *approved]
+    if approval and approval.response == "reject":
+        return "keep", [*approved, *([] if verdict.promote else verdict.reasons)]
+    if verdict.promote and gate.withdrawn is not None:
+        return "keep", [f"version {evidence.version} was withdrawn in decision {gate.withdrawn}", *approved]
+    if verdict.promote and gate.rejected is not None and approval is None:
+        return "keep", [f"version {evidence.version} was rejected in decision {gate.rejected}"]
+    return "promote" if verdict.promote else "keep", [*verdict.reasons, *approved]
 
 
-def _late(evidence: Evidence, present: int | None, answer: Answer | None) -> list[str]:
+def _outdated_reasons(evidence: Evidence, present: int | None, approval: Approval | None) -> list[str]:
     """Why to keep when the champion is no longer the one that was measured against, but version `present`."""
-    said = [answer.words] if answer else []
+    approved = [approval.summary] if approval else []
     if evidence.version is not None and evidence.version == present:
-        return ["it already is the champion", *said]
+        return ["it already is the champion", *approved]
     return [
         f"The champion moved on from epoch {evidence.champion_epoch} (version {evidence.champion_version}) since this "
         "was evaluated: the evidence is about the past",
-        *said,
+        *approved,
     ]
 
 
 def rollback(ledger: Ledger, registry: Registry, settings: Settings, *, to: int | None, by: str) -> Decision:
-    """Make an earlier champion champion again: the given version, or the one that the present champion replaced.
+    """Make an earlier champion champion again: version `to`, or the one that the present champion replaced.
 
-    So rollbacks walk backwards through the promotions. One that was killed before MLflow followed is finished first.
-    Raises LedgerError if there is none, or if the version was never champion; ArtifactError if it does not load.
+    So repeated rollbacks walk backwards through the promotions. A rollback that was killed before MLflow followed is
+    finished first. Raises LedgerError if there is no such version, or if it was never champion; ArtifactError if its
+    model does not load.
     """
     history, champion = ledger.history(), ledger.champion()
     if CHAMPION in registry.reconcile(ledger) and history[-1].action == "rollback" and to in (None, champion.version):
         return history[-1]
-    once = {decision.version: decision.previous for decision in history if decision.action == "promote"}
-    version = to if to is not None else once.get(champion.version)
+    version = to if to is not None else history.predecessor(champion.version)
     if version is None:
         raise LedgerError(
-            f"Version {champion.version} replaced no other champion, so there is none to roll back to. "
+            f"Version {champion.version} replaced no other champion, so there is no version to roll back to. "
             "Name one with --to: `ratchet history` lists all of them."
         )
-    if version not in once:
-        raise LedgerError(f"Version {version} was never champion. Choose one of: {', '.join(map(str, sorted(once)))}.")
+    if version not in history.promoted:
+        former = ", ".join(map(str, sorted(history.promoted)))
+        raise LedgerError(f"Version {version} was never champion. Choose one of: {former}.")
     if version == champion.version:
         raise LedgerError(f"Version {version} is the champion already.")
     from ratchet.model import artifact
@@ -184,18 +179,17 @@ def rollback(ledger: Ledger, registry: Registry, settings: Settings, *, to: int 
 
 
 def replay(decision: Decision) -> tuple[Verdict, bool]:
-    """Compute the verdict again from what the ledger keeps, and whether checks, action and reasons follow from it.
+    """Compute the verdict again from the ledger's row, and whether its checks, action and reasons follow from it.
 
-    The figures are only kept: another processor may differ in their last digit. Raises LedgerError without evidence.
+    The figures of the verdict are not compared: another processor may differ in their last digit. Raises LedgerError
+    for a decision without evidence.
     """
-    if "verdict" not in decision.evidence:
-        raise LedgerError(f"Decision {decision.id} has no evidence to replay: it was made by hand, or before 0.1.")
-    evidence = Evidence(**decision.evidence["evidence"])
-    verdict = decide(evidence, Policy(**decision.evidence["policy"]))
-    then = Verdict(**decision.evidence["verdict"])
-    withdrawn, rejected = decision.evidence["withdrawn"], decision.evidence.get("rejected")
-    concluded = _concluded(evidence, verdict, withdrawn, rejected, decision.answer)
-    if decision.action == "keep" and decision.epoch != evidence.champion_epoch:
-        present = decision.previous if "rejected" in decision.evidence else None  # rows from before did not look
-        concluded = "keep", _late(evidence, present, decision.answer)
-    return verdict, (then.checks, decision.action, decision.reasons) == (verdict.checks, *concluded)
+    gate = decision.gate
+    if gate is None:
+        raise LedgerError(f"Decision {decision.id} has no evidence to replay: it was made by hand.")
+    verdict = decide(gate.evidence, gate.policy)
+    conclusion = _conclusion(gate, verdict, decision.approval)
+    if decision.action == "keep" and decision.epoch != gate.evidence.champion_epoch:
+        present = decision.previous if gate.knows_present_champion else None
+        conclusion = "keep", _outdated_reasons(gate.evidence, present, decision.approval)
+    return verdict, (gate.verdict.checks, decision.action, decision.reasons) == (verdict.checks, *conclusion)

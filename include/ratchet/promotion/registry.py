@@ -1,6 +1,6 @@
 """MLflow: a run per training, a version per model, and aliases that follow the ledger.
 
-Every write is looked up first by the model's digest, so a job that was killed and runs again finds what it had made.
+Before each write the model's digest is looked up, so a job that was killed and runs again finds what it already made.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mlflow.tracking import MlflowClient
 from ratchet.errors import ArtifactError, ServiceUnavailable
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import sha256_of
+from ratchet.jobs.train import TrainDetails
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.settings import Settings
@@ -32,17 +33,18 @@ log = structlog.get_logger()
 
 DIGEST, FILE, PREFIX = "ratchet.model_digest", "ratchet.sha256.", "ratchet.prefix"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-SIDE_BY_SIDE = 10  # trainings that may log the same datasets at once
+CONCURRENT_TRAININGS = 10
+"""How many trainings may log the same datasets at once."""
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """MLflow's errors as ours: what it does not hold is an ArtifactError, anything else is worth another try."""
+def _translated_errors() -> Iterator[None]:
+    """Raise ArtifactError for what MLflow does not have; ServiceUnavailable, which is retried, for anything else."""
     try:
         yield
     except (MlflowException, OSError) as error:  # of the file store and of requests; both are OSErrors
         if _is_absence(error):
-            raise ArtifactError(f"MLflow does not hold what was asked for: {error}. See `ratchet doctor`.") from error
+            raise ArtifactError(f"MLflow does not have the requested object: {error}. See `ratchet doctor`.") from error
         raise ServiceUnavailable(f"MLflow did not answer: {error}. Is it up? See `ratchet doctor`.") from error
 
 
@@ -51,11 +53,15 @@ def _is_absence(error: MlflowException | OSError) -> bool:
 
 
 class Registry:
-    """The registered model, its versions, and the runs that trained them."""
+    """The registered model in MLflow, its versions, and the runs that trained them.
+
+    Every method that calls MLflow raises ServiceUnavailable if it does not answer, and ArtifactError for what it does
+    not have.
+    """
 
     def __init__(self, settings: Settings) -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it would break up the JSON logs
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it would interrupt the JSON logs
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the URL may hold a password
         uri = settings.tracking_uri.get_secret_value()
         mlflow.set_tracking_uri(uri)
@@ -63,21 +69,21 @@ class Registry:
         self.client = MlflowClient()
         self.experiment = self._experiment(uri)
 
-    @_answering()
+    @_translated_errors()
     def _experiment(self, uri: str) -> str:
-        """The experiment's id. Artifacts lie beside a SQLite file; MLflow would take the working folder."""
+        """The experiment's id. Artifacts go beside a SQLite file; MLflow's default is the working folder."""
         if (file := uri.removeprefix("sqlite:///")) != uri and not self.client.get_experiment_by_name(self.name):
             return self.client.create_experiment(self.name, artifact_location=f"{Path(file).parent}/mlruns")
         return mlflow.set_experiment(self.name).experiment_id
 
-    @_answering()
+    @_translated_errors()
     def log_training(
         self, *, prefix: str, digest: str, artifact: Path, pictures: Path, parameters: dict[str, Any],
         metrics: dict[str, float], trained_on: dict[str, str], tags: dict[str, str],
     ) -> dict[str, str]:  # fmt: skip
-        """One finished MLflow run with the model, its figures, plots and inputs. Returns its `run` and `model_uri`.
+        """Log one finished MLflow run with the model, its metrics, plots and inputs. Returns its `run` and `model_uri`.
 
-        A finished run of the same digest is returned as it is; one that a killed job left RUNNING is closed as KILLED.
+        A finished run of the same digest is returned unchanged; one that a killed job left RUNNING is ended as KILLED.
         """
         from ratchet.model import pyfunc  # pandas and mlflow.pyfunc take a second to import, and only training logs
 
@@ -96,10 +102,10 @@ class Registry:
             mlflow.set_tag("ratchet.model_uri", model_uri)
         return {"run": run.info.run_id, "model_uri": model_uri}
 
-    @_answering()
+    @_translated_errors()
     def register(self, trained: Manifest) -> int:
-        """The model version of a training, made unless it exists, and named challenger."""
-        digest, run = trained.digest, trained.details["mlflow"]["run"]
+        """The model version of a training, created unless it exists, with the alias challenger."""
+        digest, logged = trained.digest, TrainDetails.of(trained).mlflow
         if self._model() is None:
             self.client.create_registered_model(
                 self.name, description="Positive or negative? Champion and challengers."
@@ -107,9 +113,9 @@ class Registry:
         found = [version for version in self._versions() if version.tags.get(DIGEST) == digest]
         version = found[0] if found else self.client.create_model_version(
             self.name,
-            source=trained.details["mlflow"]["model_uri"],
-                model_id=trained.details["mlflow"]["model_uri"].removeprefix("models:/"),
-            run_id=run,
+            source=logged.model_uri,
+                model_id=logged.model_uri.removeprefix("models:/"),
+            run_id=logged.run,
             tags={
                     DIGEST: digest,
                     PREFIX: trained.prefix,
@@ -122,14 +128,14 @@ class Registry:
 
     @contextmanager
     def artifact(self, version: int) -> Iterator[Path]:
-        """The files of a version, downloaded for as long as the block runs, once they are what was registered.
+        """A folder with the files of a version, verified against their registered digests; removed after the block.
 
-        Raises ArtifactError when the version is unknown, or a file of it is not the one its training published.
+        Raises ArtifactError if the version is unknown, or one of its files is not the one its training published.
         """
         with tempfile.TemporaryDirectory(prefix="ratchet-model-") as folder:
             yield self._download(version, folder)
 
-    @_answering()
+    @_translated_errors()
     def _download(self, version: int, folder: str) -> Path:
         registered = self.client.get_model_version(self.name, str(version))
         files = Path(mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version}/data/model", dst_path=folder))
@@ -138,13 +144,13 @@ class Registry:
                 raise ArtifactError(f"{name} of version {version} of {self.name} is not what its training wrote.")
         return files
 
-    @_answering()
+    @_translated_errors()
     def reconcile(self, ledger: Ledger) -> dict[str, int]:
-        """Make the aliases `champion` and `previous` say what the ledger says; returns those that were moved."""
+        """Move the aliases `champion` and `previous` to the ledger's versions; returns those that were moved."""
         champion = ledger.champion().version
         if champion is None:
             return {}
-        before = previous_champion(ledger)
+        before = ledger.history().previous_champion
         wanted = {CHAMPION: champion} | ({PREVIOUS: before} if before is not None else {})
         aliases = self.aliases()
         moved = {alias: version for alias, version in wanted.items() if aliases.get(alias) != version}
@@ -152,22 +158,24 @@ class Registry:
             self.client.set_registered_model_alias(self.name, alias, str(version))
         return moved
 
-    @_answering()
+    @_translated_errors()
     def aliases(self) -> dict[str, int]:
         """Which version each alias names; empty before the first registration."""
         model = self._model()
         return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
 
-    @_answering()
+    @_translated_errors()
     def tags(self, version: int) -> dict[str, str]:
-        """What is written on a version. Raises ArtifactError for one that is unknown."""
+        """The tags of a version. Raises ArtifactError if it is unknown."""
         return dict(self.client.get_model_version(self.name, str(version)).tags)
 
     def version_of(self, uri: str) -> int:
         """The version that `models:/name@alias` or `models:/name/version` names. Raises ArtifactError without one."""
         found = re.fullmatch(rf"models:/{re.escape(self.name)}(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))", uri)
         if not found:
-            raise ArtifactError(f"{uri!r} is no model here. Write models:/{self.name}@champion, or /VERSION.")
+            raise ArtifactError(
+                f"{uri!r} names no version. Write models:/{self.name}@champion, or models:/{self.name}/VERSION."
+            )
         if found["version"]:
             return int(found["version"])
         try:
@@ -175,14 +183,14 @@ class Registry:
         except KeyError:
             raise ArtifactError(f"{self.name} has no alias {found['alias']!r} yet. Promote a model first.") from None
 
-    @_answering()
+    @_translated_errors()
     def note(
         self, version: int, tags: dict[str, str], metrics: dict[str, float], artifacts: dict[str, Path] | None = None
     ) -> None:
-        """Add findings: tags to the version, figures and files (by their folder) to the run that trained it."""
-        run = self.client.get_model_version(self.name, str(version)).run_id
-        for key, value in tags.items():
-            self.client.set_model_version_tag(self.name, str(version), key, value[:4900])
+        """Add tags to the version, and metrics and files (by their folder) to the run that trained it."""
+        run = self.client.get_model_version(self.name, str(version)).run_id or ""  # `register` always gives one
+        for key, text in tags.items():
+            self.client.set_model_version_tag(self.name, str(version), key, text[:4900])
         for key, value in metrics.items():
             self.client.log_metric(run, key, value)
         for folder, path in (artifacts or {}).items():
@@ -190,16 +198,17 @@ class Registry:
             log_files(run, str(path), folder)
 
     def _log_inputs(self, run: str, datasets: list[DatasetInput]) -> None:
-        """Name the batches a run learned from, which trainings side by side have in common.
+        """Log the batches that a run was trained on, which concurrent trainings have in common.
 
-        MLflow looks for a dataset and then inserts it, so that the slower of two breaks a UNIQUE constraint. By then
-        the other's rows are there to be found: everyone who loses knows more the next time.
+        MLflow looks for a dataset and then inserts it, so the slower of two trainings violates a UNIQUE constraint.
+        The other's rows exist by then, so a retry finds them.
         """
-        for more_may_race in reversed(range(SIDE_BY_SIDE)):
+        for attempts_left in reversed(range(CONCURRENT_TRAININGS)):
             try:
-                return self.client.log_inputs(run, datasets)
+                self.client.log_inputs(run, datasets)
+                return
             except MlflowException as error:
-                if error.error_code != "BAD_REQUEST" or not more_may_race:
+                if error.error_code != "BAD_REQUEST" or not attempts_left:
                     raise
 
     def _model(self) -> RegisteredModel | None:
@@ -215,15 +224,6 @@ class Registry:
 
     def _versions(self) -> list[Any]:
         return list(self.client.search_model_versions(f"name = '{self.name}'", max_results=1000))
-
-
-def previous_champion(ledger: Ledger) -> int | None:
-    """The version that was champion before the present one, by the ledger."""
-    current, before = None, None
-    for decision in ledger.history():
-        if decision.action != "keep":
-            current, before = decision.version, current
-    return before
 
 
 def _dataset(name: str, digest: str) -> DatasetInput:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import structlog
 
+from ratchet.jobs import formats
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import IngestDetails, SourceFile
 from ratchet.jobs.storage import sha256_of
-from ratchet.sources import formats, resolve
+from ratchet.sources import resolve
 
 log = structlog.get_logger()
 
@@ -25,10 +27,10 @@ def ingest(context: JobContext, source: str, delivery: str, cache: Path) -> None
     for role, path in fetched.files.items():
         name = f"{role}{formats.suffix_of(path.name)}"
         context.publish(path, name)
-        files[role] = {"name": name, "form": formats.form_of(name)}
+        files[role] = SourceFile(name=name, form=formats.form_of(name))
         log.info("ingested", file=name, mib=path.stat().st_size >> 20)
-    context.details = {
-        "order": fetched.order,
-        "files": files,
-        "source_sha256": {name: sha256_of(path) for name, path in fetched.originals.items()},
-    }
+    context.details = IngestDetails(
+        order=fetched.order,
+        files=files,
+        source_sha256={name: sha256_of(path) for name, path in fetched.originals.items()},
+    )

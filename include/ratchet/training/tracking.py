@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ratchet.jobs.base import Job, JobContext
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.train import MlflowRun, TrainDetails
 from ratchet.model import plots
 from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
@@ -21,7 +22,7 @@ def train_and_log(context: JobContext, job: Job, registry: Registry, settings: S
     found = train(context, window, job.parameters["candidate"])
     plots.draw(found.labels, found.probabilities, context.folder / "plots" / "validation")
     unsealed = Manifest(job=job.name, prefix=job.prefix, parameters=job.parameters, outputs=context.outputs)
-    context.details["mlflow"] = registry.log_training(
+    logged = registry.log_training(
         prefix=job.prefix,
         digest=unsealed.digest,
         artifact=context.folder / "model",
@@ -36,3 +37,4 @@ def train_and_log(context: JobContext, job: Job, registry: Registry, settings: S
             "ratchet.code_version": settings.code_version,
         },
     )
+    context.details = TrainDetails(mlflow=MlflowRun(**logged))

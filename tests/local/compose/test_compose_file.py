@@ -1,12 +1,14 @@
-"""Promises of docker-compose.yaml and of the Dockerfiles, read without an engine; `tests/stack` has the proof."""
+"""Rules for docker-compose.yaml and the Dockerfiles, checked without a Docker engine; `tests/stack` runs them."""
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # its stubs are not in the lock
 
 from harness.project import PROJECT
 from local.compose.env_file import Env
@@ -14,36 +16,51 @@ from local.compose.env_file import Env
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
 IMAGES = ("airflow", "aws", "dashboard", "mlflow", "serving", "training")
-FACTS = {"DOCKER_GID", "CODE_VERSION", "RATCHET_PROJECT", "SOURCE", "SEED_BATCHES", "IMAGE_TAG"}
+SETTINGS = {"DOCKER_GID", "CODE_VERSION", "RATCHET_PROJECT", "SOURCE", "SEED_BATCHES", "IMAGE_TAG"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_port_is_on_loopback(name: str) -> None:
-    """Nobody else in the café sees Airflow."""
+    """No other machine of the network reaches Airflow."""
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_has_a_read_only_root_and_no_capabilities(name: str) -> None:
-    """What an attacker could not write, they could not leave behind."""
+    """An attacker can change no file of an image."""
     assert SERVICES[name]["read_only"]
     assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
-def test_every_variable_is_made_by_make_up(tmp_path: Path) -> None:
-    """A new password is generated like the others, or the first `make up` would stop."""
+def test_make_up_writes_every_variable(tmp_path: Path) -> None:
+    """A variable that `make up` does not generate would stop the first start."""
     used = set(re.findall(r"\$\{(\w+)", COMPOSE))
-    assert used <= set(Env.made(tmp_path / ".env", {}).values) | FACTS
+    assert used <= set(Env.update(tmp_path / ".env", {}).values) | SETTINGS
 
 
 def test_no_password_has_a_default() -> None:
-    """`:-` is for what may be known."""
-    assert set(re.findall(r"\$\{(\w+):-", COMPOSE)) <= FACTS
+    """Only variables that are not secret have a default, written `:-`."""
+    assert set(re.findall(r"\$\{(\w+):-", COMPOSE)) <= SETTINGS
+
+
+def test_the_provision_service_needs_no_module_of_this_project() -> None:
+    """The training image does not contain the package `local`, so the service mounts one file of it and runs that."""
+    (mount,) = SERVICES["provision"]["volumes"]
+    file, target, mode = mount.split(":")
+    assert SERVICES["provision"]["entrypoint"] == ["python", target]
+    assert mode == "ro"
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse((PROJECT / file).read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    assert imported - sys.stdlib_module_names == {"boto3"}
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_is_built_in_stages_from_a_known_base_and_runs_as_nobody(image: str) -> None:
-    """No compiler, no cache and no root in what runs; its commit on the label; its health said."""
+    """The final stage has no compiler, no cache and no root; it has a health check and a label with its commit."""
     text = (PROJECT / f"containers/{image}/Dockerfile").read_text()
     assert set(re.findall(r"^FROM (\S+)", text, re.M)) == {"python:3.12-slim"}
     final = text.rpartition("\nFROM ")[2]
@@ -55,10 +72,10 @@ def test_an_image_is_built_in_stages_from_a_known_base_and_runs_as_nobody(image:
 
 @pytest.mark.parametrize("part", [*(f"{image}/requirements" for image in (*IMAGES, "build")), "serving/kernels"])
 def test_an_image_is_locked_by_hash_to_what_is_tested(part: str) -> None:
-    """Each part of the lock agrees with the whole, and names no index."""
+    """Each image's lock is part of requirements.txt, and names no index."""
     lock = (PROJECT / f"containers/{part}.txt").read_text()
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", lock)
     entries = re.split(r"\n(?=\S)", lock.strip())
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
-    whole = set(re.findall(r"^([\w.-]+==[^\s;]+)", (PROJECT / "requirements.txt").read_text(), re.M))
-    assert set(re.findall(r"^([\w.-]+==[^\s;]+)", lock, re.M)) <= whole
+    complete = set(re.findall(r"^([\w.-]+==[^\s;]+)", (PROJECT / "requirements.txt").read_text(), re.M))
+    assert set(re.findall(r"^([\w.-]+==[^\s;]+)", lock, re.M)) <= complete

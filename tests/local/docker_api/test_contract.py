@@ -1,4 +1,4 @@
-"""The engine keeps Docker's contract: first with the docker SDK alone, then with ministack on top."""
+"""The server keeps Docker's contract, tested first with the docker SDK alone and then with ministack."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import boto3
 import docker
@@ -26,6 +27,7 @@ from harness.project import PROJECT
 from local.docker_api import Image, running
 
 MEBIBYTE = 2**20
+Task = dict[str, Any]
 WAIT = "import time; print('up', flush=True); time.sleep(99)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
 # A container of two generations, which prints both process ids.
@@ -39,7 +41,7 @@ IMAGES = {"python:local": Image([sys.executable, "-c"], {"FROM_IMAGE": "image", 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder with a short name, because a socket's path has prefix for about 100 bytes."""
+    """A folder with a short name, because a socket's path has at most about 100 bytes."""
     with TemporaryDirectory(prefix="eng-") as path:
         yield Path(path)
 
@@ -72,25 +74,27 @@ def run(client: docker.DockerClient) -> Iterator[Callable[..., Container]]:
 
 
 def first_line(container: Container) -> str:
-    """Waits for the container to say something: from then on it is known to be up."""
-    return next(container.logs(stream=True, follow=True)).decode().strip()
+    """Wait for the container's first line of output, and so for its start."""
+    line: bytes = next(container.logs(stream=True, follow=True))
+    return line.decode().strip()
 
 
-def eventually(holds: Callable[[], bool], within: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], within: float = 10) -> bool:
+    """Whether the condition becomes true within some seconds."""
     deadline = time.monotonic() + within
-    while not (held := holds()) and time.monotonic() < deadline:
+    while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return held
+    return met
 
 
 def gone(pid: int) -> bool:
-    """Ended; a zombie that nobody waits for has ended too."""
+    """Whether the process has ended; a zombie has."""
     ps = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return ps.stdout.strip()[:1] in ("", "Z")
 
 
-def test_output_is_kept_apart_and_in_order(run: Callable[..., Container]) -> None:
-    """Each stream comes back alone, whole and in the order it was written."""
+def test_stdout_and_stderr_are_separate_and_in_order(run: Callable[..., Container]) -> None:
+    """Each stream is returned separately, completely and in the order of writing."""
     lines = "".join(f"line {number}\n" for number in range(1000))
     container = run(f"import sys; sys.stdout.write({lines!r}); sys.stderr.write('one\\ntwo'); sys.exit(3)")
     assert container.wait()["StatusCode"] == 3
@@ -110,7 +114,7 @@ def test_a_foreground_run_returns_the_output(client: docker.DockerClient) -> Non
 
 
 def test_a_followed_log_arrives_while_the_container_runs(run: Callable[..., Container]) -> None:
-    """A follower sees a line at once, and the stream's end at the container's end."""
+    """A client that follows the log gets a line at once, and the end of the stream at the container's end."""
     container = run(WAIT)
     stream = container.logs(stream=True, follow=True)
     assert next(stream) == b"up\n"
@@ -118,8 +122,8 @@ def test_a_followed_log_arrives_while_the_container_runs(run: Callable[..., Cont
     assert list(stream) == []
 
 
-def test_the_environment_holds_nothing_of_the_engine(run: Callable[..., Container]) -> None:
-    """A container sees the image's variables and its own, which win, and no other."""
+def test_the_environment_contains_no_variable_of_the_server(run: Callable[..., Container]) -> None:
+    """A container has the image's variables and its own, which override them, and no other."""
     code = "import json, os; print(json.dumps(dict(os.environ)))"
     container = run(code, environment={"BOTH": "container", "OWN": "a=b"})
     container.wait()
@@ -130,7 +134,7 @@ def test_the_environment_holds_nothing_of_the_engine(run: Callable[..., Containe
 
 
 def test_names_of_the_hosts_file_are_resolved(run: Callable[..., Container]) -> None:
-    """A container told to find the host by name finds it on the loopback."""
+    """A container finds the host's name on the loopback interface."""
     container = run(
         "import os; print(os.environ['URL'])",
         environment={"URL": "http://host.docker.internal:4566"},
@@ -141,7 +145,7 @@ def test_names_of_the_hosts_file_are_resolved(run: Callable[..., Container]) -> 
 
 
 def test_each_container_works_in_a_folder_of_its_own(run: Callable[..., Container]) -> None:
-    """Two containers write the same relative path and do not meet."""
+    """Two containers write the same relative path to different files."""
     code = "import os; open('mark', 'x'); print(os.getcwd())"
     one, two = run(code), run(code)
     assert (one.wait()["StatusCode"], two.wait()["StatusCode"]) == (0, 0)
@@ -149,13 +153,13 @@ def test_each_container_works_in_a_folder_of_its_own(run: Callable[..., Containe
 
 
 def test_an_entrypoint_replaces_the_images(run: Callable[..., Container]) -> None:
-    """As in Docker, the container's entrypoint wins over the image's."""
+    """As in Docker, the container's entrypoint overrides the image's."""
     container = run("hello", entrypoint=["/bin/echo", "-n"])
     assert container.wait()["StatusCode"] == 0
     assert container.logs() == b"hello"
 
 
-def test_a_missing_program_is_no_start(client: docker.DockerClient, run: Callable[..., Container]) -> None:
+def test_a_missing_program_cannot_be_started(client: docker.DockerClient, run: Callable[..., Container]) -> None:
     """Docker refuses the start and gives the container the exit code 127."""
     name = secrets.token_hex(4)
     with pytest.raises(APIError, match="Cannot start /no/such/program"):
@@ -165,15 +169,15 @@ def test_a_missing_program_is_no_start(client: docker.DockerClient, run: Callabl
     container.remove()
 
 
-def test_stop_is_sigterm(run: Callable[..., Container]) -> None:
-    """A container that does nothing about SIGTERM ends at once with 143."""
+def test_stop_sends_sigterm(run: Callable[..., Container]) -> None:
+    """A container without a handler for SIGTERM ends at once with 143."""
     container = run(WAIT)
     first_line(container)
     container.stop()
     assert container.wait()["StatusCode"] == 143
 
 
-def test_kill_is_sigkill(run: Callable[..., Container]) -> None:
+def test_kill_sends_sigkill(run: Callable[..., Container]) -> None:
     """A killed container reports 137, and killing it again is a conflict."""
     container = run(WAIT)
     container.kill()
@@ -183,17 +187,17 @@ def test_kill_is_sigkill(run: Callable[..., Container]) -> None:
 
 
 def test_a_stubborn_container_is_killed_after_the_timeout(run: Callable[..., Container]) -> None:
-    """A container that ignores SIGTERM is given its time and then killed: 137."""
+    """A container that ignores SIGTERM is killed after the grace period: 137."""
     container = run(STUBBORN)
     first_line(container)
-    asked = time.monotonic()
+    stopped_at = time.monotonic()
     container.stop(timeout=1)
     assert container.wait()["StatusCode"] == 137
-    assert time.monotonic() - asked >= 1
+    assert time.monotonic() - stopped_at >= 1
 
 
 def test_children_end_with_their_container(run: Callable[..., Container]) -> None:
-    """What a container leaves behind is killed when its first process ends."""
+    """Processes that a container started are killed when its first process ends."""
     container = run(FAMILY)
     pids = [int(pid) for pid in first_line(container).split()]
     container.stop()
@@ -201,7 +205,7 @@ def test_children_end_with_their_container(run: Callable[..., Container]) -> Non
     assert eventually(lambda: all(map(gone, pids)))
 
 
-def test_a_name_is_taken_once(run: Callable[..., Container]) -> None:
+def test_a_name_is_unique(run: Callable[..., Container]) -> None:
     """A second container of the same name is a conflict; the name is free again after removal."""
     name = secrets.token_hex(4)
     first = run("", name=name)
@@ -214,15 +218,15 @@ def test_a_name_is_taken_once(run: Callable[..., Container]) -> None:
 
 
 def test_an_unknown_image_is_not_found(client: docker.DockerClient) -> None:
-    """The SDK is told so by create, by pull and by inspect, in the words it looks for."""
-    for ask in (client.containers.run, client.images.pull, client.images.get):
+    """Create, pull and inspect respond with the message that the SDK recognises."""
+    for request in (client.containers.run, client.images.pull, client.images.get):
         with pytest.raises(ImageNotFound, match="this engine has python:local"):
-            ask("ghost:1.0")
+            request("ghost:1.0")
     assert client.images.pull("python:local").tags == ["python:local"]
 
 
 def test_labels_filter_the_list(client: docker.DockerClient, run: Callable[..., Container]) -> None:
-    """Containers are found by all labels asked for, with or without the values, finished ones on demand."""
+    """The list has the containers with all given labels, with or without values; finished ones on request."""
     label = secrets.token_hex(4)
     waiting = run(WAIT, labels={label: "1", "kind": "a"})
     finished = run("", labels={label: "2", "kind": "a"})
@@ -237,8 +241,8 @@ def test_labels_filter_the_list(client: docker.DockerClient, run: Callable[..., 
     assert found(f"{label}=2", "kind=b", all=True) == set()
 
 
-def test_removal_asks_for_force(client: docker.DockerClient, run: Callable[..., Container]) -> None:
-    """A running container is removed by force only, which ends its processes; it is then unknown."""
+def test_removing_a_running_container_needs_force(client: docker.DockerClient, run: Callable[..., Container]) -> None:
+    """A forced removal ends the processes, and the container is then unknown."""
     container = run(FAMILY)
     pids = [int(pid) for pid in first_line(container).split()]
     with pytest.raises(APIError, match="is running"):
@@ -250,7 +254,7 @@ def test_removal_asks_for_force(client: docker.DockerClient, run: Callable[..., 
 
 
 def test_peak_memory_is_reported(run: Callable[..., Container]) -> None:
-    """A finished container's record says how much memory it took at most."""
+    """The description of a finished container has its peak memory."""
     container = run(f"block = b'x' * {300 * MEBIBYTE}")
     container.wait()
     container.reload()
@@ -260,39 +264,42 @@ def test_peak_memory_is_reported(run: Callable[..., Container]) -> None:
     assert container.attrs["Created"] <= state["StartedAt"] <= state["FinishedAt"]
 
 
-def test_what_is_not_served_is_named(client: docker.DockerClient, run: Callable[..., Container]) -> None:
-    """A request beyond the contract fails, and says which one it was."""
-    with pytest.raises(APIError, match=r"does not serve GET /v1\.44/volumes") as refusal:
+def test_an_unsupported_request_is_named_in_the_error(
+    client: docker.DockerClient, run: Callable[..., Container]
+) -> None:
+    """A request that the server does not support fails with 501."""
+    with pytest.raises(APIError, match=r"does not serve GET /v1\.44/volumes") as error:
         client.volumes.list()
-    assert refusal.value.status_code == 501
+    assert error.value.status_code == 501
     with pytest.raises(APIError, match="cannot bind"):
         run("", volumes=["/etc:/data:ro"])
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_no_container_outlives_the_engine(folder: Path, end: signal.Signals) -> None:
-    """However the engine ends, its containers and their children end with it, even while a client waits."""
+def test_no_container_outlives_the_server(folder: Path, end: signal.Signals) -> None:
+    """However the server ends, its containers and their children end too, even while a client waits."""
     path, state, images = (folder / f"{end.name}.{kind}" for kind in ("sock", "state", "json"))
     images.write_text(json.dumps({"python:local": {"entrypoint": [sys.executable, "-c"]}}))
     options = [f"--socket={path}", f"--state={state}", f"--images={images}"]
     command = [sys.executable, "-m", "local.docker_api", *options]
     env = {**os.environ, "PYTHONPATH": str(PROJECT / "include")}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as engine:
-        address = engine.stdout.readline().strip()
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
         try:
             with closing(docker.DockerClient(base_url=address)) as client:
                 log = client.containers.run("python:local", [FAMILY], detach=True).logs(stream=True)
                 pids = [int(pid) for pid in next(log).split()]
-                engine.send_signal(end)
-                assert engine.wait(timeout=4) in (0, -end)
+                server.send_signal(end)
+                assert server.wait(timeout=4) in (0, -end)
                 assert eventually(lambda: all(map(gone, pids)))
         finally:
-            engine.kill()
+            server.kill()
 
 
 @pytest.fixture(scope="module")
-def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], object]]:
-    """An unmodified ministack that uses the engine, as a factory of boto3 clients."""
+def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], Any]]:
+    """An unmodified ministack that uses the server, as a factory of boto3 clients."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -308,8 +315,8 @@ def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], object]]:
         ministack = subprocess.Popen([sys.executable, "-m", "ministack"], env=env, stdout=log, stderr=log)
 
     def healthy() -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5) as answer:
-            return answer.status == 200
+        with suppress(OSError), urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5) as response:
+            return bool(response.status == 200)
         assert ministack.poll() is None, (folder / "ministack.log").read_text()
         return False
 
@@ -323,15 +330,15 @@ def aws(folder: Path, docker_host: str) -> Iterator[Callable[[str], object]]:
 
 
 @pytest.fixture(scope="module")
-def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
-    """Runs a Fargate task and returns its description once it has stopped."""
+def run_task(aws: Callable[[str], Any]) -> Callable[..., Task]:
+    """A function that runs a Fargate task and returns its description after it has stopped."""
     ecs, logs = aws("ecs"), aws("logs")
     ecs.create_cluster(clusterName="contract")
     logs.create_log_group(logGroupName="/contract")
     options = {"awslogs-group": "/contract", "awslogs-stream-prefix": "job"}
     logging = {"logDriver": "awslogs", "options": options}
 
-    def stopped(code: str, image: str = "python:local", then: Callable[[str], object] = str) -> dict:
+    def stopped(code: str, image: str = "python:local", then: Callable[[str], Any] = str) -> Task:
         family = secrets.token_hex(4)
         ecs.register_task_definition(
             family=family,
@@ -345,8 +352,9 @@ def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
         task = ecs.run_task(cluster="contract", taskDefinition=family, overrides=overrides)["tasks"][0]
         then(task["taskArn"])
 
-        def describe() -> dict:
-            return ecs.describe_tasks(cluster="contract", tasks=[task["taskArn"]])["tasks"][0]
+        def describe() -> Task:
+            described: Task = ecs.describe_tasks(cluster="contract", tasks=[task["taskArn"]])["tasks"][0]
+            return described
 
         assert eventually(lambda: describe()["lastStatus"] == "STOPPED", within=20)
         return describe()
@@ -354,14 +362,14 @@ def run_task(aws: Callable[[str], object]) -> Callable[..., dict[str, object]]:
     return stopped
 
 
-def log_lines(aws: Callable[[str], object], task: dict) -> list[str]:
+def log_lines(aws: Callable[[str], Any], task: Task) -> list[str]:
     stream = f"job/job/{task['taskArn'].rsplit('/', 1)[-1]}"
     events = aws("logs").get_log_events(logGroupName="/contract", logStreamName=stream, startFromHead=True)
     return [event["message"] for event in events["events"]]
 
 
-def test_an_ecs_task_runs_to_its_end(aws: Callable[[str], object], run_task: Callable[..., dict]) -> None:
-    """An unmodified ministack runs a task: the right exit code, and every line of output in CloudWatch."""
+def test_an_ecs_task_runs_to_its_end(aws: Callable[[str], Any], run_task: Callable[..., Task]) -> None:
+    """ECS reports the exit code, and CloudWatch has every line of output."""
     task = run_task("import sys; [print('line', number) for number in range(300)]; sys.exit(3)")
     assert task["containers"][0]["exitCode"] == 3
     assert task["stopCode"] == "EssentialContainerExited"
@@ -370,8 +378,8 @@ def test_an_ecs_task_runs_to_its_end(aws: Callable[[str], object], run_task: Cal
     assert log_lines(aws, task) == expected
 
 
-def test_an_ecs_task_reaches_aws(aws: Callable[[str], object], run_task: Callable[..., dict]) -> None:
-    """The endpoint that ministack gives to a container leads back to ministack."""
+def test_an_ecs_task_reaches_aws(aws: Callable[[str], Any], run_task: Callable[..., Task]) -> None:
+    """The endpoint in a container's environment is ministack's."""
     code = (
         "import os, urllib.request; "
         "print(urllib.request.urlopen(os.environ['AWS_ENDPOINT_URL'] + '/_ministack/health').status)"
@@ -381,20 +389,21 @@ def test_an_ecs_task_reaches_aws(aws: Callable[[str], object], run_task: Callabl
     assert eventually(lambda: log_lines(aws, task) == ["200"])
 
 
-def test_an_ecs_task_of_an_unknown_image_fails_to_start(run_task: Callable[..., dict]) -> None:
-    """The task stops with a reason that names the image and the ones there are."""
+def test_an_ecs_task_of_an_unknown_image_fails_to_start(run_task: Callable[..., Task]) -> None:
+    """The task stops with a reason that names the image."""
     task = run_task("", image="ghost:1.0")
     assert task["stopCode"] == "TaskFailedToStart"
     assert "No such image: ghost:1.0" in task["stoppedReason"]
 
 
 def test_a_stopped_ecs_task_leaves_no_container(
-    aws: Callable[[str], object], client: docker.DockerClient, run_task: Callable[..., dict]
+    aws: Callable[[str], Any], client: docker.DockerClient, run_task: Callable[..., Task]
 ) -> None:
     """StopTask ends the process and removes the container."""
 
     def running_containers(arn: str) -> list[Container]:
-        return client.containers.list(filters={"label": f"com.amazonaws.ecs.task-arn={arn}"})
+        found: list[Container] = client.containers.list(filters={"label": f"com.amazonaws.ecs.task-arn={arn}"})
+        return found
 
     def stop(arn: str) -> None:
         assert eventually(lambda: bool(running_containers(arn)))

@@ -1,4 +1,4 @@
-"""The report: figures gathered from a store and a ledger, the table in the terminal, the page for the others."""
+"""The report: figures from a store and a ledger, the table in the terminal, the HTML page."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from rich.console import Console, RenderableType
+from rich.spinner import Spinner
 
-from local.report import JobFigures, Report, WeekReport, collect, line, page, table, write
+from local.report import JobFigures, Report, WeekReport, collect, render_page, week_line, weeks_table, write
 from ratchet.candidates import FEATURIZER
 from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
+from ratchet.jobs.promote import PromoteDetails
 from ratchet.jobs.storage import FolderStorage
-from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.promotion.gate import Check, Evidence, Policy, decide
+from ratchet.ledger.decision import Check, Decision, Evidence, GatePolicy, GateRecord
+from ratchet.ledger.store import Champion, Ledger
+from ratchet.promotion.gate import decide
 from ratchet.windows import Window
 
 STARTED = datetime(2026, 1, 12, 9, 30, tzinfo=UTC)
-BEGUN = [[[430, 0], [0, 70]], [[80, 0], [0, 420]]]  # no champion: its answers repeat the challenger's
+FIRST = [[[430, 0], [0, 70]], [[80, 0], [0, 420]]]  # no champion: its predictions repeat the challenger's
 BETTER = [[[425, 5], [40, 30]], [[35, 45], [5, 415]]]
 WORSE = [[[400, 65], [5, 30]], [[30, 10], [55, 405]]]
 
@@ -55,7 +58,7 @@ class FakeWeeks:
         self.storage.write(keys.manifest(prefix), manifest.model_dump_json().encode())
 
     def decide(self, week: int, outcomes: list[list[list[int]]]) -> Decision:
-        """Leave all that a week leaves which judged version week + 1."""
+        """Write what a week writes that decides on version `week` + 1."""
         window, champion, batch = Window(week), self.ledger.champion(), keys.batch_name(week)
         if week == 0:
             self.finish(
@@ -80,7 +83,7 @@ class FakeWeeks:
             validation={"accuracy": 0.85},
             validation_rows=20,
         )
-        verdict = decide(evidence, Policy())
+        verdict = decide(evidence, GatePolicy())
         decision = Decision(
             subject=f"{window}/x",
             action="promote" if verdict.promote else "keep",
@@ -89,10 +92,14 @@ class FakeWeeks:
             window=str(window),
             candidate="linear-svc",
             reasons=verdict.reasons,
-            evidence={"evidence": evidence.model_dump(mode="json"), "policy": Policy().model_dump(mode="json")},
+            gate=GateRecord(evidence=evidence, policy=GatePolicy(), verdict=verdict),
         )
         recorded = self.ledger.record(decision, champion)
-        self.finish("promote", keys.decision(window), week, details={"decision": recorded.id})
+        details = PromoteDetails(
+            decision=recorded.id, action=recorded.action, version=recorded.version, champion=recorded.champion,
+            reasons=recorded.reasons, checks=[],
+        )  # fmt: skip
+        self.finish("promote", keys.decision(window), week, details=details.model_dump())
         return recorded
 
 
@@ -121,7 +128,7 @@ def a_week(number: int = 1, **facts: object) -> WeekReport:
         "champion": number + 1,
         "reason": "+0.0100 beyond chance",
         "reasons": ["an improvement beyond chance: macro-F1 +0.0100"],
-        "checks": [Check(name="floor", passed=True, says="macro-F1 0.9000 is above the floor 0.7")],
+        "checks": [Check(name="floor", passed=True, message="macro-F1 0.9000 is above the floor 0.7")],
         "difference": 0.01,
         "interval": (0.004, 0.016),
         "confusion": [[430, 70], [80, 420]],
@@ -148,15 +155,15 @@ def a_report(rows: list[WeekReport], source: str = "synthetic:") -> Report:
     )
 
 
-def shown(what: RenderableType, width: int = 100) -> str:
-    console = Console(file=StringIO(), width=width)
-    console.print(what)
-    return console.file.getvalue()
+def rendered(what: RenderableType, width: int = 100) -> str:
+    file = StringIO()
+    Console(file=file, width=width).print(what)
+    return file.getvalue()
 
 
-def test_collect_finds_what_a_promotion_rests_on(weeks: FakeWeeks) -> None:
-    """Scores, difference, interval and confusion come from the evidence that was decided on."""
-    weeks.decide(0, BEGUN)
+def test_collect_reads_the_evidence_of_a_promotion(weeks: FakeWeeks) -> None:
+    """Scores, difference, interval and confusion matrix come from the evidence of the decision."""
+    weeks.decide(0, FIRST)
     weeks.decide(1, BETTER)
     first, second = collect(weeks.storage, weeks.ledger, [FakeRun(0), FakeRun(1)])
     assert (first.action, first.champion, first.champion_f1, first.interval) == ("promote", 1, None, None)
@@ -165,14 +172,16 @@ def test_collect_finds_what_a_promotion_rests_on(weeks: FakeWeeks) -> None:
     assert (second.prequential_f1, second.rows, second.seconds) == (0.8, 100, 12.3)
     assert second.confusion == [[465, 35], [40, 460]]
     assert second.difference == pytest.approx(0.075, abs=0.001)
+    assert second.interval is not None
+    assert second.difference is not None
     assert second.interval[0] < second.difference < second.interval[1]
     assert second.reason == "+0.0750 beyond chance"
     assert len(second.checks) > 1
 
 
-def test_collect_says_why_a_challenger_was_kept_back(weeks: FakeWeeks) -> None:
-    """A keep leaves the champion, and its reason names what failed."""
-    weeks.decide(0, BEGUN)
+def test_collect_gives_the_reason_why_a_challenger_was_not_promoted(weeks: FakeWeeks) -> None:
+    """The champion stays, and the reason names the check that failed."""
+    weeks.decide(0, FIRST)
     weeks.decide(1, WORSE)
     kept = collect(weeks.storage, weeks.ledger, [FakeRun(0), FakeRun(1)])[1]
     assert (kept.action, kept.version, kept.champion, kept.service_f1) == ("keep", 2, 1, 0.84)
@@ -181,17 +190,17 @@ def test_collect_says_why_a_challenger_was_kept_back(weeks: FakeWeeks) -> None:
 
 
 def test_collect_counts_a_job_in_the_week_that_ran_it(weeks: FakeWeeks) -> None:
-    """What stood from an earlier week, or from another DAG run, costs nothing twice."""
-    weeks.decide(0, BEGUN)
+    """A result of an earlier week, or of another DAG run, is not counted again."""
+    weeks.decide(0, FIRST)
     weeks.decide(1, BETTER)
     first, second = collect(weeks.storage, weeks.ledger, [FakeRun(0), FakeRun(1)])
     assert [job.job for job in first.jobs] == ["preprocess", "featurize", "train", "evaluate", "promote"]
     assert [job.job for job in second.jobs] == ["featurize", "score", "train", "evaluate", "promote"]
 
 
-def test_collect_tells_skipped_and_failed_weeks_apart(weeks: FakeWeeks) -> None:
-    """Neither moves the champion; a failed one names its task."""
-    weeks.decide(0, BEGUN)
+def test_collect_distinguishes_skipped_and_failed_weeks(weeks: FakeWeeks) -> None:
+    """Neither changes the champion; a failed week names its task."""
+    weeks.decide(0, FIRST)
     runs = [FakeRun(0), FakeRun(1, skipped=True), FakeRun(2, failed="retraining.train")]
     _, skipped, failed = collect(weeks.storage, weeks.ledger, runs)
     assert (skipped.action, skipped.champion, skipped.rows, skipped.jobs) == ("skip", 1, 0, [])
@@ -200,7 +209,7 @@ def test_collect_tells_skipped_and_failed_weeks_apart(weeks: FakeWeeks) -> None:
 
 def test_a_report_sums_up_its_weeks(weeks: FakeWeeks) -> None:
     """Totals add up, and peaks are the largest of each kind of job, in the order of the flow."""
-    weeks.decide(0, BEGUN)
+    weeks.decide(0, FIRST)
     weeks.decide(1, BETTER)
     report = a_report(collect(weeks.storage, weeks.ledger, [FakeRun(0), FakeRun(1)]))
     totals = {
@@ -221,15 +230,15 @@ def test_a_report_sums_up_its_weeks(weeks: FakeWeeks) -> None:
     )
 
 
-def test_a_report_comes_back_from_its_json(tmp_path: Path) -> None:
-    """`report.json` holds all of it."""
+def test_a_report_is_read_back_from_its_json(tmp_path: Path) -> None:
+    """`report.json` contains every figure."""
     report = a_report([first_week(), a_week(), kept_week(), skipped_week()])
     write(report, tmp_path)
     assert Report.model_validate_json((tmp_path / "report.json").read_text()) == report
 
 
-def test_a_report_does_not_tell_the_password_of_its_source(tmp_path: Path) -> None:
-    """A report is sent around; a database URL in it must be harmless."""
+def test_a_report_masks_the_password_of_its_source(tmp_path: Path) -> None:
+    """People send reports to each other, so a database URL in it must not have its password."""
     write(a_report([a_week()], "postgresql+psycopg://reader:hunter2@db/shop?table=reviews"), tmp_path)
     for file in ("report.json", "report.html"):
         assert "hunter2" not in (tmp_path / file).read_text()
@@ -238,8 +247,10 @@ def test_a_report_does_not_tell_the_password_of_its_source(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("width", [100, 120])
 def test_the_table_shows_every_kind_of_week(width: int) -> None:
-    """Promoted, kept, skipped, and the one that runs; a missing figure is a dash, not None."""
-    text = shown(table([first_week(), a_week(), kept_week(), skipped_week()], "week 4: retraining.train"), width)
+    """Promoted, kept, skipped and running weeks; a missing figure is a dash, not None."""
+    text = rendered(
+        weeks_table([first_week(), a_week(), kept_week(), skipped_week()], "week 4: retraining.train"), width
+    )
     for word in ("↑ promote v2", "keep v1", "skip", "0.9000", "0.8800", "data 3 score 3 train 3", "0-4", "train"):
         assert word in text
     assert "None" not in text
@@ -247,21 +258,22 @@ def test_the_table_shows_every_kind_of_week(width: int) -> None:
 
 
 def test_a_long_reason_takes_two_lines() -> None:
-    """A row stays small however much there is to say; an ellipsis says that there is more."""
-    long = shown(table([a_week(reason="loses on every slice there is " * 20)], None))
-    assert len(long.splitlines()) == len(shown(table([a_week()], None)).splitlines())
+    """An ellipsis marks a reason that was cut."""
+    long = rendered(weeks_table([a_week(reason="loses on every slice there is " * 20)], None))
+    assert len(long.splitlines()) == len(rendered(weeks_table([a_week()], None)).splitlines())
     assert "…" in long
 
 
-def test_the_spinner_turns_although_every_table_is_new() -> None:
-    """It keeps time by the clock and not by its first frame."""
-    cell = table([], "week 0: training.train").columns[3]._cells[0]
+def test_the_spinner_turns_in_each_new_table() -> None:
+    """Its frame depends on the clock and not on the table's first rendering."""
+    cell = weeks_table([], "week 0: training.train").columns[3]._cells[0]
+    assert isinstance(cell, Spinner)
     assert str(cell.render(0.0)) != str(cell.render(0.1))
 
 
 def test_without_a_terminal_a_week_is_one_line() -> None:
-    """A log file gets plain words with every figure in them."""
-    text = line(kept_week())
+    """A log file gets plain text with every figure."""
+    text = week_line(kept_week())
     assert "\n" not in text
     for word in ("week 2", "0-2", "3,000 rows", "0.9000", "0.8900", "0.8800", "keep v1", "not better", "-0.0050"):
         assert word in text
@@ -278,43 +290,45 @@ def test_without_a_terminal_a_week_is_one_line() -> None:
     ],
     ids=["no week", "one week", "all kept", "failed at once", "ten weeks"],
 )
-def test_the_page_stands_alone(rows: list[WeekReport]) -> None:
-    """However many weeks there were, the page is whole, and nothing in it is fetched from anywhere."""
-    text = page(a_report(rows))
+def test_the_page_is_complete_and_loads_nothing(rows: list[WeekReport]) -> None:
+    """For any number of weeks, the page is well-formed and refers to no other file."""
+    text = render_page(a_report(rows))
     Balanced().feed(text)
     assert "None" not in text
-    fetched = [part for part in ("<script", "<link", "<img", "@import", "src=", "url(http") if part in text]
-    assert fetched == []
+    loaded = [part for part in ("<script", "<link", "<img", "@import", "src=", "url(http") if part in text]
+    assert loaded == []
 
 
-def test_the_page_escapes_what_it_is_given() -> None:
-    """A reason is text, whoever wrote it."""
+def test_the_page_escapes_every_text() -> None:
+    """A reason, a candidate and a source are text, never markup."""
     evil = "<script>alert('x')</script>"
-    week = a_week(reason=evil, reasons=[evil], candidate=evil, checks=[Check(name="artifact", passed=False, says=evil)])
-    text = page(a_report([week], source=f"./{evil}"))
+    week = a_week(
+        reason=evil, reasons=[evil], candidate=evil, checks=[Check(name="artifact", passed=False, message=evil)]
+    )
+    text = render_page(a_report([week], source=f"./{evil}"))
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 4
 
 
-def test_the_page_says_when_reviews_are_synthetic() -> None:
-    """Nobody should take invented reviews for real ones, or real ones for invented."""
-    assert "Synthetic reviews" in page(a_report([a_week()]))
-    assert "Synthetic reviews" not in page(a_report([a_week()], source="reviews.csv"))
+def test_the_page_marks_synthetic_reviews() -> None:
+    """A reader must not mistake synthetic reviews for real ones, or the other way round."""
+    assert "Synthetic reviews" in render_page(a_report([a_week()]))
+    assert "Synthetic reviews" not in render_page(a_report([a_week()], source="reviews.csv"))
 
 
 def test_the_same_report_gives_the_same_page() -> None:
-    """No clock and no chance in it, and no two parts share an id."""
+    """The page depends on neither clock nor chance, and every id in it is unique."""
     report = a_report([first_week(), a_week(), kept_week()])
-    text = page(report)
-    assert text == page(report)
+    text = render_page(report)
+    assert text == render_page(report)
     seen = Balanced()
     seen.feed(text)
     assert len(seen.ids) == len(set(seen.ids))
 
 
-def test_the_final_champion_is_the_ledgers(weeks: FakeWeeks) -> None:
-    """The champion after a week is what the ledger says, and the report's final one is the week that made it."""
-    weeks.decide(0, BEGUN)
+def test_the_final_champion_is_that_of_the_ledger(weeks: FakeWeeks) -> None:
+    """The report's final week is the one that promoted the ledger's champion."""
+    weeks.decide(0, FIRST)
     weeks.decide(1, WORSE)
     report = a_report(collect(weeks.storage, weeks.ledger, [FakeRun(0), FakeRun(1)]))
     assert weeks.ledger.champion() == Champion(epoch=1, version=1)
@@ -322,7 +336,7 @@ def test_the_final_champion_is_the_ledgers(weeks: FakeWeeks) -> None:
 
 
 class Balanced(HTMLParser):
-    """Fails on a tag that is closed but not open; collects ids."""
+    """Fails on a closing tag that does not match; collects ids."""
 
     VOID = ("meta", "br")
 

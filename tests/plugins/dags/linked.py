@@ -24,9 +24,9 @@ class Told(BaseOperator):
 
     operator_extra_links = LINKS
 
-    def __init__(self, *, details: dict[str, Any] | None, arn: str = ARN, **kwargs: Any) -> None:
+    def __init__(self, *, details: dict[str, Any] | None, job: str = "", arn: str = ARN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.details, self.arn = details, arn
+        self.details, self.job, self.arn = details, job or self.task_id.partition("_")[0], arn
 
     def execute(self, context: Context) -> dict[str, Any]:
         ti = context["ti"]
@@ -35,7 +35,7 @@ class Told(BaseOperator):
             EcsTaskLink().push(ti, self.arn)
             seen.append(look(ti.task_id, ti.run_id))
             raise AirflowFailException("as asked")
-        return {"job": "a job", "details": self.details}
+        return {"job": self.job, "details": self.details}
 
 
 with DAG("linked", schedule=None, start_date=datetime(2026, 1, 5)):
@@ -46,4 +46,4 @@ with DAG("linked", schedule=None, start_date=datetime(2026, 1, 5)):
     Told(task_id="ingest", details={})
     Told(task_id="odd_arn", details={}, arn="no such thing")
     Told(task_id="failed", details=None)
-    Told.partial(task_id="mapped").expand(details=[{"mlflow": {"run": "a"}}, {"mlflow": {"run": "b"}}])
+    Told.partial(task_id="mapped", job="train").expand(details=[{"mlflow": {"run": "a"}}, {"mlflow": {"run": "b"}}])

@@ -1,4 +1,4 @@
-"""What the command line tells: failures for people and for machines, and never a password."""
+"""What the command line prints: failures for people and for machines, and never a password."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from ratchet.cli.app import run_to_exit_code
+from ratchet.jobs.catalogue import JOBS
 
 PASSWORD = "hunter2"
 
@@ -42,33 +43,64 @@ def test_a_failed_job_is_an_event_and_a_line(ratchet) -> None:
     assert err == f"ratchet: {event['message']}\n"
 
 
-def test_a_sql_source_is_refused_before_anything_is_told_of_it(ratchet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sql_source_is_refused_before_anything_is_logged(ratchet, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment or the command line: the message leads to the DAG, and names no secret."""
     source = f"postgresql+psycopg://bob:{PASSWORD}@127.0.0.1:9/shop?table=reviews"
-    said = [ratchet("ingest", "--source", source)]
+    results = [ratchet("ingest", "--source", source)]
     monkeypatch.setenv("RATCHET_SOURCE", source)
-    said.append(ratchet("ingest"))
-    for code, out, err in said:
+    results.append(ratchet("ingest"))
+    for code, out, err in results:
         assert code == 2
         assert "run it through the DAG" in err
         assert PASSWORD not in out + err
+        assert "job starts" not in out
 
 
-def test_doctor_examines_every_part_and_names_no_password(ratchet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sick ledger does not hide a sick MLflow, and both keep their secret."""
+def test_doctor_checks_every_part_and_names_no_password(ratchet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed ledger does not hide a failed MLflow, and both keep their secret."""
     monkeypatch.setenv("RATCHET_LEDGER", f"postgresql+psycopg://me:{PASSWORD}@127.0.0.1:9/ledger")
     monkeypatch.setenv("RATCHET_TRACKING", f"http://me:{PASSWORD}@127.0.0.1:9")
     code, out, err = ratchet("doctor")
     assert code == 1
     for part in ("store", "ledger", "MLflow"):
         assert part in out
-    assert out.count("ill") >= 2
+    assert out.count("failed") >= 2
     assert PASSWORD not in out + err
     assert ratchet("reconcile")[0] == 7
 
 
 def test_an_error_hides_the_password_that_a_library_wrote_into_it() -> None:
-    """Whatever the message quotes, the URL in it is without its user and password."""
+    """A URL that a message quotes has neither user nor password."""
     from ratchet.errors import ServiceUnavailable
 
     assert str(ServiceUnavailable(f"GET http://me:{PASSWORD}@host/x failed")) == "GET http://***@host/x failed"
+
+
+def test_help_lists_every_job_in_its_order_and_the_groups_of_the_other_commands(ratchet) -> None:
+    """A newcomer finds a command by what it is about."""
+    code, out, _ = ratchet("--help")
+    assert code == 0
+    lines = out[out.index(" Jobs ") :].splitlines()
+    listed = [line.split()[1] for line in lines if line.startswith("│") and line[2] != " "]
+    assert listed[: len(JOBS)] == list(JOBS)
+    for group in ("Champion", "Model", "Service", "Maintenance"):
+        assert f" {group} " in out
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_has_its_options_the_store_and_force(ratchet, job: str) -> None:
+    """Each option has the field's help."""
+    code, out, _ = ratchet(job, "--help")
+    assert code == 0
+    for name, field in JOBS[job].model_fields.items():
+        assert f"--{name} " in out
+        assert field.description.partition(":")[0] in out
+    assert "--store" in out
+    assert "--force" in out
+
+
+def test_an_option_that_is_missing_is_named(ratchet) -> None:
+    """The exit code is the one of a wrong command line, which no other try would change."""
+    code, _, err = ratchet("train")
+    assert code == 2
+    assert "--window" in err

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from ratchet.data import preprocess as module
 from ratchet.data import records
-from ratchet.data.preprocess import preprocess
 from ratchet.data.schemas import QUARANTINE, REVIEW, review_id
-from ratchet.data.split import split
 from ratchet.errors import ConfigurationError, InputError, IntegrityError, MissingInput, TooManyRefused
 from ratchet.jobs import keys
-from ratchet.jobs.base import Job
 from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.preprocess import Preprocess
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
 
@@ -42,8 +41,7 @@ def deliver(store: FolderStorage, delivery: str = keys.SEED, **files: bytes) -> 
 
 
 def run(store: FolderStorage, delivery: str = keys.SEED) -> Manifest:
-    job = Job("preprocess", keys.processed(delivery), {})
-    return job.run(lambda context: preprocess(context, delivery), store, Settings(), force=True)
+    return Preprocess(delivery=delivery).execute(store, Settings(), force=True)
 
 
 def quarantined(store: FolderStorage, name: str = "quarantine", delivery: str = keys.SEED) -> list[tuple]:
@@ -208,7 +206,7 @@ def ten_weeks(store: FolderStorage) -> FolderStorage:
 
 
 def cut(store: FolderStorage, delivery: str) -> None:
-    Job("split", keys.split(delivery), {}).run(lambda context: split(context, delivery, 2), store, Settings())
+    Split(delivery=delivery, batches=2).execute(store, Settings())
 
 
 def test_a_live_delivery_adds_only_new_reviews(ten_weeks: FolderStorage) -> None:

@@ -11,11 +11,10 @@ import pytest
 
 from ratchet.data import external_sort
 from ratchet.data.schemas import BATCH, REVIEW, review_id
-from ratchet.data.split import split
 from ratchet.errors import InputError, IntegrityError, MissingInput
 from ratchet.jobs import keys
-from ratchet.jobs.base import Job
 from ratchet.jobs.manifests import Manifest, Output
+from ratchet.jobs.split import Split
 from ratchet.jobs.storage import FolderStorage, sha256_of
 from ratchet.settings import Settings
 
@@ -41,8 +40,7 @@ def deliver(store: FolderStorage, order: str, delivery: str = keys.SEED, **files
 
 
 def run(store: FolderStorage, batches: int = 10, delivery: str = keys.SEED) -> Manifest:
-    job = Job("split", keys.split(delivery), {"batches": batches})
-    return job.run(lambda context: split(context, delivery, batches), store, Settings(), force=True)
+    return Split(delivery=delivery, batches=batches).execute(store, Settings(), force=True)
 
 
 def rows_of(store: FolderStorage, batch: str) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Kill -9 at any point: the champion still loads and is the ledger's, and running again ends where it would have."""
+"""Kill -9 at any point: the ledger's champion still loads, and a second run gives the result of an unbroken one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness import zygote
 from harness.jobs import BOTH, Bench
 from ratchet.jobs import keys
 from ratchet.jobs.storage import sha256_of
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.windows import Window
 
@@ -36,7 +36,7 @@ PROMOTE = ("promote", "--window", "0-1")
 
 @dataclass(frozen=True)
 class World:
-    """A store that can be put back to how it was before a job, and real processes that work on it."""
+    """A store that can be restored to its state before a job, and real processes that work on it."""
 
     bench: Bench
     forks: subprocess.Popen[str]
@@ -46,8 +46,8 @@ class World:
         """One process that runs `ratchet ARGV` on the store: its exit status, seconds and output."""
         assert self.forks.stdin
         assert self.forks.stdout
-        asked = {"argv": [*argv, "--store", str(self.bench.store)], "kill_after": kill_after}
-        self.forks.stdin.write(json.dumps(asked) + "\n")
+        request = {"argv": [*argv, "--store", str(self.bench.store)], "kill_after": kill_after}
+        self.forks.stdin.write(json.dumps(request) + "\n")
         self.forks.stdin.flush()
         return json.loads(self.forks.stdout.readline())
 
@@ -66,8 +66,8 @@ class World:
 
     def champion_loads(self) -> bool:
         """Whether a process finds the ledger's champion in MLflow, with the bytes that were trained."""
-        serves = f"version {self.bench.ledger.champion().version} loads, and its bytes are what was trained"
-        return serves in self.run("doctor")["said"]
+        loads = f"version {self.bench.ledger.champion().version} loads, and its bytes are what was trained"
+        return loads in self.run("doctor")["output"]
 
     def runs(self) -> list[str]:
         """How each MLflow run of the training ended."""
@@ -126,7 +126,7 @@ def test_a_killed_training_leaves_the_champion_and_converges(world: World) -> No
         assert world.champion_loads(), moment
         assert world.bench.ledger.champion().version == 1
         again = world.run(*TRAIN)
-        assert again["status"] == 0, again["said"]
+        assert again["status"] == 0, again["output"]
         assert {name: sha256_of(world.bench.store / PREFIX / name) for name in (WEIGHTS, CARD)} == expected
         assert world.bench.manifest(PREFIX).digest == digest
         assert world.runs() in (["FINISHED"], ["FINISHED", "KILLED"]), moment
@@ -139,7 +139,7 @@ def test_a_killed_promotion_leaves_one_champion_and_converges(world: World) -> N
     world.restore("promote")
     versions = world.versions()
     whole = world.run(*PROMOTE)
-    assert whole["status"] == 0, whole["said"]
+    assert whole["status"] == 0, whole["output"]
     expected = world.decisions()
     assert [decision.action for decision in expected] == ["promote", "promote"]
     killed, found = 0, set()
@@ -150,7 +150,7 @@ def test_a_killed_promotion_leaves_one_champion_and_converges(world: World) -> N
         assert world.decisions() in (expected[:1], expected), moment
         found.add(world.bench.ledger.champion().version)
         again = world.run(*PROMOTE)
-        assert again["status"] == 0, again["said"]
+        assert again["status"] == 0, again["output"]
         assert world.decisions() == expected
         assert world.versions() == versions
         aliases = dict(world.mlflow("SELECT alias, version FROM registered_model_aliases"))

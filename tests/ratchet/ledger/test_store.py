@@ -1,4 +1,4 @@
-"""The ledger in Postgres and in SQLite: one winner a race, no change to the past, and whole after any kill."""
+"""The ledger in Postgres and in SQLite: one winner per race, no change of rows, and consistent after any kill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,9 @@ from pydantic import SecretStr
 
 from local.processes import postgres
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger.approval import Answer
-from ratchet.ledger.store import Champion, Decision, Ledger, decisions
+from ratchet.ledger.approval import Approval
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger, decisions
 
 RACES, WRITERS = 20, 4
 numbers = itertools.count()
@@ -27,7 +28,8 @@ numbers = itertools.count()
 KILLED_INSIDE = """
 import signal, sys
 from pydantic import SecretStr
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 
 class Stuck(Ledger):
     def _compare_and_set(self, *arguments):
@@ -83,20 +85,21 @@ def promotion(version: int, previous: int | None = None, subject: str = "") -> D
 
 def test_an_empty_ledger_has_no_champion(ledger: Ledger) -> None:
     """Before the first promotion the epoch is 0, there is no version and no history."""
-    assert (ledger.champion(), ledger.history()) == (Champion(epoch=0, version=None), [])
+    assert (ledger.champion(), list(ledger.history())) == (Champion(epoch=0, version=None), [])
 
 
-def test_a_promotion_moves_the_champion_and_is_remembered(ledger: Ledger) -> None:
+def test_a_promotion_moves_the_champion_and_is_stored(ledger: Ledger) -> None:
     """The row that comes back is the one that is stored, with its id, the new epoch and the time."""
     recorded = ledger.record(promotion(1), ledger.champion())
     assert ledger.champion() == Champion(epoch=1, version=1)
+    assert recorded.id is not None
     assert [recorded] == ledger.history() == [ledger.find("0-1/x")] == [ledger.decision(recorded.id)]
     assert (recorded.epoch, recorded.champion) == (1, 1)
     assert recorded.decided_at.endswith("+00:00")
 
 
-def test_a_keep_is_remembered_and_moves_nothing(ledger: Ledger) -> None:
-    """After a keep the champion is who it was, of the same epoch."""
+def test_a_keep_is_stored_and_moves_nothing(ledger: Ledger) -> None:
+    """After a keep the champion is the same version, of the same epoch."""
     ledger.record(promotion(1), ledger.champion())
     kept = ledger.record(promotion(2, 1).model_copy(update={"action": "keep"}), ledger.champion())
     assert ledger.champion() == Champion(epoch=1, version=1)
@@ -108,18 +111,18 @@ def test_the_same_subject_twice_gives_the_first_decision(ledger: Ledger) -> None
     first = ledger.record(promotion(1), Champion())
     assert ledger.record(promotion(1), Champion()) == first
     assert ledger.record(promotion(7, 1, subject=first.subject), ledger.champion()) == first
-    assert (ledger.history(), ledger.champion()) == ([first], Champion(epoch=1, version=1))
+    assert (list(ledger.history()), ledger.champion()) == ([first], Champion(epoch=1, version=1))
 
 
-def test_an_answer_is_remembered_and_rows_without_one_still_read(ledger: Ledger) -> None:
-    """What a person said comes back as it was given; a row from before answers has none."""
-    said = Answer(says="approve", by="jane", at="2026-01-12T10:00:00+00:00")
-    ledger.record(promotion(1).model_copy(update={"answer": said}), Champion())
-    old = promotion(2, 1).model_dump(mode="json", exclude={"id", "answer"})
+def test_an_approval_is_stored_and_rows_without_one_are_read(ledger: Ledger) -> None:
+    """An approval is read as it was given; a row from before approvals has none."""
+    given = Approval(response="approve", by="jane", at="2026-01-12T10:00:00+00:00")
+    ledger.record(promotion(1).model_copy(update={"approval": given}), Champion())
+    old = promotion(2, 1).model_dump(mode="json", exclude={"id", "approval"})
     with ledger.engine.begin() as connection:
         row = {"registered_model": ledger.registered_model, "epoch": 2, "subject": old["subject"], "entry": old}
         connection.execute(decisions.insert().values(row))
-    assert [row.answer for row in ledger.history()] == [said, None]
+    assert [row.approval for row in ledger.history()] == [given, None]
 
 
 def test_a_champion_that_moved_refuses_and_nothing_is_written(ledger: Ledger) -> None:
@@ -131,15 +134,16 @@ def test_a_champion_that_moved_refuses_and_nothing_is_written(ledger: Ledger) ->
             ledger.record(late, Champion())
     with pytest.raises(LedgerError, match="moved on from epoch 5"):
         ledger.record(promotion(2), Champion(epoch=5, version=4))
-    assert (ledger.history(), ledger.champion()) == (before, Champion(epoch=1, version=1))
+    assert (list(ledger.history()), ledger.champion()) == (list(before), Champion(epoch=1, version=1))
 
 
 def test_models_do_not_meet(url: SecretStr, ledger: Ledger, opened: Callable[[SecretStr, str], Ledger]) -> None:
     """Two registered models share the tables and nothing else, not even the ids they may ask for."""
     other = opened(url, f"{ledger.registered_model}-other")
     row = ledger.record(promotion(1), Champion())
-    assert (other.champion(), other.history(), other.find(row.subject)) == (Champion(), [], None)
-    with pytest.raises(LedgerError, match="holds no decision"):
+    assert (other.champion(), list(other.history()), other.find(row.subject)) == (Champion(), [], None)
+    assert row.id is not None
+    with pytest.raises(LedgerError, match="has no decision"):
         other.decision(row.id)
 
 
@@ -159,7 +163,7 @@ def test_postgres_refuses_truncate_too(server: str, opened: Callable[[SecretStr,
         connection.execute(sa.text("TRUNCATE decisions"))
 
 
-def together(tasks: list[Callable[[], object]]) -> list[object]:
+def together(tasks: Sequence[Callable[[], object]]) -> list[object]:
     """What each task returns or raises when all start at the same moment."""
     gate = threading.Barrier(len(tasks))
 
@@ -203,7 +207,7 @@ def test_twins_agree_on_one_decision(url: SecretStr, opened: Callable[[SecretStr
 def test_many_may_open_a_new_ledger_at_once(
     request: pytest.FixtureRequest, url: SecretStr, opened: Callable[[SecretStr, str], Ledger]
 ) -> None:
-    """Tables and guard are made once, whoever comes first."""
+    """Concurrent processes create the tables and their trigger once."""
     if url.get_secret_value().startswith("postgresql"):
         admin = sa.create_engine(url.get_secret_value(), isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
@@ -219,12 +223,13 @@ def test_a_writer_killed_inside_its_transaction_leaves_the_ledger_whole(url: Sec
     first = ledger.record(promotion(1), Champion())
     command = [sys.executable, "-c", KILLED_INSIDE, url.get_secret_value(), ledger.registered_model]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
         assert "nothing is committed" in writer.stdout.readline()
         writer.kill()
     assert writer.returncode == -signal.SIGKILL
-    assert (ledger.history(), ledger.champion()) == ([first], Champion(epoch=1, version=1))
+    assert (list(ledger.history()), ledger.champion()) == ([first], Champion(epoch=1, version=1))
     second = ledger.record(promotion(2, 1), ledger.champion())
-    assert (ledger.history(), ledger.champion()) == ([first, second], Champion(epoch=2, version=2))
+    assert (list(ledger.history()), ledger.champion()) == ([first, second], Champion(epoch=2, version=2))
 
 
 def test_a_ledger_that_does_not_answer_says_where_and_hides_the_password() -> None:

@@ -17,7 +17,8 @@ from harness.local_s3 import empty_bucket, endpoint
 from harness.prediction_log import AT, in_files, in_tables, labels_in_tables, prediction, told
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.jobs.storage import FolderStorage, open_storage
-from ratchet.ledger.store import Champion, Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Champion, Ledger
 from ratchet.prediction_log.predictions import Prediction
 from ratchet.prediction_log.sinks.base import Written
 from ratchet.prediction_log.sinks.database import Tables

@@ -1,6 +1,6 @@
-"""A person's answer: it is in the ledger with the name, it can keep a challenger back, and it never overrides the gate.
+"""A person's approval: the ledger has it with the name, it can keep a challenger back, and it never overrides the gate.
 
-Real jobs on a real store, with MLflow and ledger in SQLite; Airflow only hands the answer on.
+Real jobs on a real store, with MLflow and ledger in SQLite; Airflow only passes the approval on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.jobs import BOTH, Bench
 from ratchet.errors import ConfigurationError, LedgerError
 from ratchet.jobs import keys
 from ratchet.jobs.storage import sha256_of
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
 from ratchet.promotion.promote import replay
 from ratchet.windows import Window
 
@@ -33,7 +33,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     bench.ratchet("train", "--window", "0-1")
     bench.ratchet("evaluate", "--window", "0-1")
     yield bench.store
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets it
 
 
 @pytest.fixture
@@ -44,26 +44,26 @@ def bench(evaluated: Path, tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def promoted(bench: Bench) -> Callable[..., Decision]:
-    """Runs `ratchet promote` on 0-1, with or without an answer, and gives the decision that it stands on."""
+    """Runs `ratchet promote` on 0-1, with or without an approval, and returns the decision in its manifest."""
 
-    def promote(answer: str = "", by: str = "", at: str = "", *flags: str) -> Decision:
-        bench.ratchet("promote", "--window", "0-1", "--answer", answer, "--by", by, "--at", at, *flags)
+    def promote(response: str = "", by: str = "", at: str = "", *flags: str) -> Decision:
+        bench.ratchet("promote", "--window", "0-1", "--response", response, "--by", by, "--at", at, *flags)
         return bench.ledger.decision(bench.manifest(keys.decision(Window(1))).details["decision"])
 
     return promote
 
 
 def serving(bench: Bench) -> int:
-    """The champion, of whom ledger and alias are sure."""
+    """The champion, once ledger and alias agree."""
     champion = bench.ledger.champion().version
     assert bench.registry.aliases()["champion"] == champion
     return champion
 
 
-def test_without_an_answer_the_gate_decides_alone(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """Nobody was asked: empty arguments are no arguments."""
+def test_without_an_approval_the_gate_decides_alone(bench: Bench, promoted: Callable[..., Decision]) -> None:
+    """No approval was requested: empty arguments are no arguments."""
     decision = promoted()
-    assert (decision.action, decision.answer, decision.decided_by) == ("promote", None, "the gate")
+    assert (decision.action, decision.approval, decision.decided_by) == ("promote", None, "the gate")
     assert bench.manifest(keys.decision(Window(1))).parameters == {"window": "0-1"}
     assert serving(bench) == 2
 
@@ -72,7 +72,8 @@ def test_an_approval_is_in_the_ledger_with_name_and_time(bench: Bench, promoted:
     """The gate's reasons stand, and who approved is one more."""
     decision = promoted("approve", "jane", MONDAY)
     assert decision.action == "promote"
-    assert decision.answer.model_dump() == {"says": "approve", "by": "jane", "at": MONDAY}
+    assert decision.approval is not None
+    assert decision.approval.model_dump() == {"response": "approve", "by": "jane", "at": MONDAY}
     assert "an improvement beyond chance" in decision.reasons[0]
     assert decision.reasons[-1] == "approved by jane"
     assert serving(bench) == 2
@@ -81,15 +82,16 @@ def test_an_approval_is_in_the_ledger_with_name_and_time(bench: Bench, promoted:
 def test_a_rejection_keeps_the_champion_and_the_verdict_is_stored(
     bench: Bench, promoted: Callable[..., Decision]
 ) -> None:
-    """The gate would have promoted; the ledger says so, and who said no."""
+    """The gate would have promoted; the ledger has its verdict, and who rejected."""
     decision = promoted("reject", "jane", MONDAY)
     assert (decision.action, decision.reasons, decision.decided_by) == ("keep", ["rejected by jane"], "jane")
-    assert decision.evidence["verdict"]["promote"] is True
+    assert decision.verdict is not None
+    assert decision.verdict.promote is True
     assert serving(bench) == 1
 
 
 def test_an_approval_does_not_override_the_gate(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """A challenger that the gate refuses is kept back, whoever approves of it."""
+    """A challenger that the gate refuses is kept back, approved or not."""
     prefix = keys.evaluation(Window(1))
     evidence = bench.evidence("0-1").model_copy(update={"lineage_problem": "it was trained on something else"})
     (bench.store / prefix / "evidence.json").write_text(evidence.model_dump_json())
@@ -102,7 +104,7 @@ def test_an_approval_does_not_override_the_gate(bench: Bench, promoted: Callable
 
 
 def test_an_approval_does_not_bring_back_what_was_rolled_back(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """Who took a version out of service knew something; `ratchet rollback --to` is the way back."""
+    """A rollback is a person's decision; only `ratchet rollback --to` reverts it."""
     promoted()
     bench.ratchet("rollback")
     bench.ratchet("evaluate", "--window", "0-1", "--force")
@@ -112,7 +114,7 @@ def test_an_approval_does_not_bring_back_what_was_rolled_back(bench: Bench, prom
     assert serving(bench) == 1
 
 
-def test_the_same_answer_again_is_the_same_decision(bench: Bench, promoted: Callable[..., Decision]) -> None:
+def test_the_same_approval_again_is_the_same_decision(bench: Bench, promoted: Callable[..., Decision]) -> None:
     """A job that is tried again, even by force, adds no row."""
     first = promoted("approve", "jane", MONDAY)
     history = bench.ledger.history()
@@ -121,39 +123,41 @@ def test_the_same_answer_again_is_the_same_decision(bench: Bench, promoted: Call
     assert bench.ledger.history() == history
 
 
-def test_a_person_may_take_a_rejection_back(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """Asked again on a cleared run, an approval is a second decision, and both answers are in the ledger."""
+def test_a_person_may_revoke_a_rejection(bench: Bench, promoted: Callable[..., Decision]) -> None:
+    """Requested again on a cleared run, an approval is a second decision, and both responses are in the ledger."""
     rejected = promoted("reject", "jane", MONDAY)
     approved = promoted("approve", "joe", TUESDAY)
-    assert [row.answer.by for row in bench.ledger.history()[-2:]] == ["jane", "joe"]
+    assert [row.approval and row.approval.by for row in bench.ledger.history()[-2:]] == ["jane", "joe"]
     assert (rejected.action, approved.action) == ("keep", "promote")
     assert serving(bench) == 2
 
 
-def test_a_rejection_holds_where_nobody_is_asked(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """A later run without approval promotes nobody whom a person has refused."""
+def test_a_rejection_counts_where_no_approval_is_requested(bench: Bench, promoted: Callable[..., Decision]) -> None:
+    """A later run without approval promotes no version that a person rejected."""
     rejected = promoted("reject", "jane", MONDAY)
     alone = promoted()
-    assert (alone.action, alone.answer) == ("keep", None)
+    assert (alone.action, alone.approval) == ("keep", None)
     assert alone.reasons == [f"version 2 was rejected in decision {rejected.id}"]
     assert serving(bench) == 1
 
 
-def test_a_rejection_that_comes_too_late_fails_and_says_what_to_do(
+def test_a_rejection_of_the_champion_fails_and_names_the_remedy(
     bench: Bench, promoted: Callable[..., Decision]
 ) -> None:
-    """It is recorded, but nobody shall believe that it took the champion out of service."""
+    """It is recorded, but the champion still serves, so the job fails."""
     promoted()
     for _ in range(2):
         with pytest.raises(LedgerError, match=r"champion already.*rejected by jane.*ratchet rollback"):
             promoted("reject", "jane", TUESDAY)
-    (row,) = [row for row in bench.ledger.history() if row.answer]
+    (row,) = [row for row in bench.ledger.history() if row.approval]
     assert (row.action, row.reasons) == ("keep", ["it already is the champion", "rejected by jane"])
     assert serving(bench) == 2
 
 
-def test_every_answered_decision_replays_and_can_be_explained(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """The answer is part of what is replayed, and people see it in every view."""
+def test_every_decision_with_an_approval_replays_and_can_be_explained(
+    bench: Bench, promoted: Callable[..., Decision]
+) -> None:
+    """The approval is part of what is replayed, and `history` and `explain` show it."""
     promoted("reject", "jane", MONDAY)
     promoted()
     promoted("approve", "joe", TUESDAY)
@@ -161,16 +165,17 @@ def test_every_answered_decision_replays_and_can_be_explained(bench: Bench, prom
         promoted("reject", "jane", TUESDAY)
     for row in bench.ledger.history():
         bench.ratchet("replay", str(row.id))
-    told, explained = bench.ratchet("history"), bench.ratchet("explain", "2")
-    assert "rejected by" in told
+    history, explained = bench.ratchet("history"), bench.ratchet("explain", "2")
+    assert "rejected by" in history
     assert "rejected by jane, 2026-01-12T10:00:00 UTC" in explained
-    assert "nobody was asked" in explained
+    assert "none requested" in explained
 
 
-def test_a_changed_answer_does_not_replay(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """A ledger in which a yes became a no is found out."""
+def test_a_changed_approval_does_not_replay(bench: Bench, promoted: Callable[..., Decision]) -> None:
+    """A ledger in which an approval became a rejection does not replay."""
     row = promoted("approve", "jane", MONDAY)
-    forged = row.model_copy(update={"answer": row.answer.model_copy(update={"says": "reject"})})
+    assert row.approval is not None
+    forged = row.model_copy(update={"approval": row.approval.model_copy(update={"response": "reject"})})
     assert replay(row)[1]
     assert not replay(forged)[1]
 
@@ -178,24 +183,27 @@ def test_a_changed_answer_does_not_replay(bench: Bench, promoted: Callable[..., 
 def test_a_name_is_text_and_nothing_else(bench: Bench, promoted: Callable[..., Decision]) -> None:
     """Neither an option, nor markup, nor a second line: names come from a user directory."""
     decision = promoted("reject", "--force [red]jane\n\x1b[2J" + "x" * 200, MONDAY)
-    assert decision.answer.by.startswith("--force [red]jane [2Jxxx")
-    assert len(decision.answer.by) == 100
+    assert decision.approval is not None
+    assert decision.approval.by.startswith("--force [red]jane [2Jxxx")
+    assert len(decision.approval.by) == 100
     assert "--force [red]jane" in bench.ratchet("explain", "2")
 
 
-@pytest.mark.parametrize(("answer", "by"), [("maybe", "jane"), ("reject", ""), ("", "jane"), ("approve", " \n")])
-def test_half_an_answer_is_refused(bench: Bench, promoted: Callable[..., Decision], answer: str, by: str) -> None:
-    """A job that was asked for something unclear decides nothing."""
+@pytest.mark.parametrize(("response", "by"), [("maybe", "jane"), ("reject", ""), ("", "jane"), ("approve", " \n")])
+def test_an_incomplete_approval_is_refused(
+    bench: Bench, promoted: Callable[..., Decision], response: str, by: str
+) -> None:
+    """A job with an unclear response decides nothing."""
     before = bench.ledger.history()
-    with pytest.raises(ConfigurationError, match="--answer approve or --answer reject"):
-        promoted(answer, by)
+    with pytest.raises(ConfigurationError, match="--response approve or --response reject"):
+        promoted(response, by)
     assert bench.ledger.history() == before
 
 
-def test_rows_from_before_answers_read_as_nobody_was_asked(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """A row without `answer` and `rejected` still reads and replays."""
-    row = promoted().model_dump(mode="json", exclude={"answer"})
-    row["evidence"].pop("rejected")
+def test_rows_from_before_approvals_read_and_replay(bench: Bench, promoted: Callable[..., Decision]) -> None:
+    """A row without `approval` and `rejected` has no approval, and replays."""
+    row = promoted().model_dump(mode="json", exclude={"approval"})
+    row["gate"].pop("rejected")
     old = Decision(**row)
-    assert old.answer is None
+    assert old.approval is None
     assert replay(old)[1]

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ratchet.promotion.gate import Check, Evidence, Policy, Verdict, bootstrap, decide, macro_f1, mcnemar
+from ratchet.ledger.decision import Check, Evidence, GatePolicy, Verdict
+from ratchet.model.metrics import macro_f1
+from ratchet.promotion.gate import bootstrap, decide, mcnemar
 
-POLICY = Policy()
+POLICY = GatePolicy()
 BETTER = [[[80, 20], [60, 340]], [[340, 60], [20, 80]]]
 """1,000 reviews by [label][champion][challenger]: the challenger alone gets 120 right, the champion alone 40."""
 SAME = [[[420, 0], [0, 80]], [[80, 0], [0, 420]]]
@@ -26,15 +28,15 @@ GOOD = table(both=370, champion=20, challenger=60, neither=50)
 
 
 def evidence(**changes: Any) -> Evidence:
-    """A challenger that is clearly better than the champion and ill in no way, but for the changes."""
-    well: dict[str, Any] = {
+    """Evidence of a challenger that is clearly better than the champion and passes every check, but for the changes."""
+    good: dict[str, Any] = {
         "window": "0-1", "candidate": "linear-svc", "version": 2, "model_digest": "m", "champion_epoch": 1,
         "champion_version": 1, "test_digest": "t", "outcomes": GOOD, "slices": {"with title": GOOD},
         "metrics": {"macro_f1": 0.86, "accuracy": 0.86, "ece": 0.02},
         "champion_metrics": {"macro_f1": 0.78, "accuracy": 0.78},
         "validation": {"accuracy": 0.85}, "validation_rows": 500,
     }  # fmt: skip
-    return Evidence(**{**well, **changes})
+    return Evidence(**{**good, **changes})
 
 
 def check(verdict: Verdict, name: str) -> Check:
@@ -45,7 +47,7 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
     """Every check passes; the reason is the one that decides, not the twelve that are merely needed."""
     verdict = decide(evidence(), POLICY)
     assert verdict.promote
-    assert verdict.reasons == [check(verdict, "improvement").says]
+    assert verdict.reasons == [check(verdict, "improvement").message]
     assert all(check.passed for check in verdict.checks)
     assert {check.name for check in verdict.checks} == {
         "artifact", "lineage", "floor", "leak", "calibration", "improvement", "slice with title",
@@ -53,7 +55,7 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "says"),
+    ("name", "changes", "message"),
     [
         ("artifact", {"artifact_problem": "it does not load"}, "it does not load"),
         ("lineage", {"lineage_problem": "3 test reviews are also in batch_00"}, "3 test reviews"),
@@ -65,12 +67,12 @@ def test_a_better_challenger_is_promoted_because_it_is_better() -> None:
         ("slice with title", {"slices": {"with title": table(70, 20, 5, 5)}}, "loses more than 0.02 beyond chance"),
     ],
 )
-def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any], says: str) -> None:
-    """One thing wrong is enough to be kept back, and is the one reason given."""
+def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any], message: str) -> None:
+    """One failed check is enough to keep the challenger back, and is the only reason."""
     verdict = decide(evidence(**changes), POLICY)
     assert not verdict.promote
-    assert verdict.reasons == [check(verdict, name).says]
-    assert says in verdict.reasons[0]
+    assert verdict.reasons == [check(verdict, name).message]
+    assert message in verdict.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_each_check_alone_keeps_the_champion(name: str, changes: dict[str, Any],
     ],
 )
 def test_the_edge_of_each_threshold_passes(name: str, changes: dict[str, Any]) -> None:
-    """Exactly the floor, the largest calibration error, a loss inside the margin, and 198 rows are well."""
+    """Exactly the floor, the largest calibration error, a loss inside the margin, and 198 rows pass."""
     verdict = decide(evidence(**changes), POLICY)
     assert check(verdict, name).passed
     assert verdict.promote
@@ -101,20 +103,22 @@ def test_chance_alone_is_no_leak() -> None:
 
 
 @pytest.mark.parametrize(
-    ("champion", "passed", "says"),
+    ("champion", "passed", "message"),
     [(0.86, True, "the test set seems easier"), (0.85, True, "seems easier"), (0.80, False, "seen the test set")],
 )
-def test_far_above_validation_is_a_leak_only_if_the_champion_is_not(champion: float, passed: bool, says: str) -> None:
+def test_far_above_validation_is_a_leak_only_if_the_champion_is_not(
+    champion: float, passed: bool, message: str
+) -> None:
     """Ten points above validation: so is any honest model on an easier test set, but a leaky one is alone up there."""
     changes = {"champion_metrics": {"macro_f1": champion, "accuracy": champion}, "validation": {"accuracy": 0.76}}
     verdict = decide(evidence(**changes, validation_rows=6000), POLICY)
     assert (check(verdict, "leak").passed, verdict.promote) == (passed, passed)
-    assert says in check(verdict, "leak").says
+    assert message in check(verdict, "leak").message
 
 
 def test_without_a_champion_far_above_validation_is_a_leak() -> None:
-    """The first challenger has nobody beside it who could show that the test set is easier."""
-    first = {"champion_version": None, "champion_epoch": 0, "champion_metrics": {}, "slices": {}}
+    """The first challenger has no champion beside it that could show that the test set is easier."""
+    first: dict[str, Any] = {"champion_version": None, "champion_epoch": 0, "champion_metrics": {}, "slices": {}}
     verdict = decide(evidence(**first, validation={"accuracy": 0.76}, validation_rows=6000), POLICY)
     assert not verdict.promote
     assert "seen the test set" in verdict.reasons[0]
@@ -137,24 +141,24 @@ def test_a_broken_artifact_is_judged_without_figures() -> None:
     assert not verdict.promote
 
 
-def test_the_first_champion_needs_no_rival_but_all_else() -> None:
+def test_the_first_champion_needs_every_other_check() -> None:
     """Without a champion nothing is compared; floor, leak, calibration and lineage hold."""
-    first = {"champion_version": None, "champion_epoch": 0, "slices": {}}
+    first: dict[str, Any] = {"champion_version": None, "champion_epoch": 0, "slices": {}}
     assert decide(evidence(**first), POLICY).promote
     poor = {"macro_f1": 0.6, "accuracy": 0.6, "ece": 0.01}
     assert not decide(evidence(**first, metrics=poor), POLICY).promote
 
 
-def test_the_verdict_is_pure_and_outlives_json() -> None:
+def test_the_verdict_is_pure_and_survives_json() -> None:
     """The same evidence gives the same verdict, also when both come back from the ledger's JSON."""
     for found in (evidence(), evidence(outcomes=SAME), evidence(artifact_problem="broken")):
         again = Evidence.model_validate_json(found.model_dump_json())
-        policy = Policy.model_validate_json(POLICY.model_dump_json())
+        policy = GatePolicy.model_validate_json(POLICY.model_dump_json())
         assert decide(found, POLICY) == decide(found, POLICY) == decide(again, policy)
 
 
-def test_twins_are_told_apart_by_nothing() -> None:
-    """A challenger that answers as the champion does is no improvement: p is 1 and the interval is a point."""
+def test_equal_models_are_no_improvement() -> None:
+    """A challenger with the champion's predictions is no improvement: p is 1 and the interval is a point."""
     verdict = decide(evidence(outcomes=SAME), POLICY)
     assert (verdict.promote, verdict.p_value, verdict.interval, verdict.f1_difference) == (False, 1.0, (0.0, 0.0), 0.0)
 
@@ -177,7 +181,7 @@ def test_the_bootstrap_equals_resampling_rows() -> None:
     differences = []
     for _ in range(1000):
         label, champion, challenger = rows[rng.integers(0, len(rows), len(rows))].T
-        scores = [f1_score(label, answers, average="macro") for answers in (challenger, champion)]
+        scores = [f1_score(label, predictions, average="macro") for predictions in (challenger, champion)]
         differences.append(scores[0] - scores[1])
     assert bootstrap(counts, POLICY) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.005)
 
@@ -193,7 +197,7 @@ def test_macro_f1_is_scikit_learns(seed: int) -> None:
 
 
 def test_macro_f1_where_a_label_never_occurs() -> None:
-    """A label that is neither there nor answered counts as 0, and stacked tables give stacked figures."""
+    """A label that is neither true nor predicted counts as 0, and stacked tables give stacked scores."""
     counts = np.array([[[9, 0], [0, 1]], [[0, 0], [0, 0]]])
     assert macro_f1(counts, champion=True) == pytest.approx(2 * 9 / (2 * 9 + 1) / 2)
     stacked = macro_f1(np.stack([counts, np.array(BETTER)]), champion=True)

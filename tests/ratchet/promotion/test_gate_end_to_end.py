@@ -24,7 +24,7 @@ from ratchet.features import feature_files
 from ratchet.features.feature_files import Features
 from ratchet.jobs import keys
 from ratchet.jobs.storage import FolderStorage, sha256_of
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
 from ratchet.model.artifact import CARD, WEIGHTS, Card
 from ratchet.promotion.promote import replay
 from ratchet.training import fit as train
@@ -51,7 +51,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         return bench
 
     yield make
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets it
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_week_0_keeps_the_better_of_two_candidates(bench: Bench) -> None:
 def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
     """Plots of validation come with the training, plots of the test set and the evidence with the evaluation."""
     client = bench.registry.client
-    run = client.get_run(client.get_model_version(bench.registry.name, "1").run_id)
+    run = client.get_run(str(client.get_model_version(bench.registry.name, "1").run_id))
     folders = ("plots/validation", "plots/test", "evidence")
     logged = {each.path for folder in folders for each in client.list_artifacts(run.info.run_id, folder)}
     pictures = ("confusion_matrix.png", "precision_recall.png", "reliability.png")
@@ -117,18 +117,19 @@ def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
     named = ("accuracy", "precision", "recall", "macro_f1", "roc_auc", "log_loss", "ece")
     assert {f"{part}{name}" for part in ("", "test_") for name in named} <= set(run.data.metrics)
     assert {"ratchet.window", "ratchet.batches", "ratchet.dag_run", "ratchet.code_version"} <= set(run.data.tags)
+    assert run.inputs is not None
     assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["batch_00"]
 
 
 def test_worse(bench: Bench, planted: Planted) -> None:
     """A model that learned from shuffled labels falls below the floor and improves on nothing."""
 
-    def taught_nonsense(candidate: Candidate, training: Parts, validation: Parts, *rest: object) -> Fit:
+    def taught_nonsense(candidate: Candidate, training: Parts, validation: Parts, *rest: Any) -> Fit:
         dice = np.random.default_rng(0)
-        shuffled = [
+        taught, tested = (
             [relabelled(part, dice.permutation(part.labels)) for part in parts] for parts in (training, validation)
-        ]
-        return fit(candidate, *shuffled, *rest)
+        )
+        return fit(candidate, taught, tested, *rest)
 
     reasons = refused(bench, planted(taught_nonsense))
     assert "below the floor" in reasons
@@ -136,7 +137,7 @@ def test_worse(bench: Bench, planted: Planted) -> None:
 
 
 def test_no_better(bench: Bench, planted: Planted) -> None:
-    """A model that learned from a third of the reviews is well in itself, but no improvement."""
+    """A model that learned from a third of the reviews is good in itself, but no improvement."""
 
     def third(parts: Parts) -> Parts:
         whole = Features.stack(parts)
@@ -176,13 +177,14 @@ def test_biased_on_one_slice(bench: Bench, planted: Planted) -> None:
         return fit(candidate, [*training, hurt], validation, window)
 
     decision = planted(biased)
-    assert decision.evidence["evidence"]["metrics"]["macro_f1"] > 0.86
+    assert decision.evidence is not None
+    assert decision.evidence.metrics["macro_f1"] > 0.86
     assert refused(bench, decision).startswith("slice without title loses more than 0.02")
     assert len(decision.reasons) == 1
 
 
 def test_not_calibrated(bench: Bench, planted: Planted) -> None:
-    """A model that is far too sure of its (good) answers is kept back for that alone."""
+    """A model that is overconfident in its (good) predictions is kept back for that alone."""
 
     def boastful(candidate: Candidate, *rest: Any) -> Fit:
         found = fit(candidate, *rest)
@@ -194,7 +196,7 @@ def test_not_calibrated(bench: Bench, planted: Planted) -> None:
 
 
 def test_tampered(bench: Bench) -> None:
-    """Weights that were altered after their manifest are never registered, and the reason says so."""
+    """Weights that were altered after their manifest are never registered, and the reason names the alteration."""
     bench.ratchet("train", "--window", "0-1", FORCE)
     weights = bench.store / PREFIX / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
@@ -247,7 +249,7 @@ def test_an_altered_champion_is_not_compared_with(bench: Bench, planted: Planted
     """When a file of the champion in MLflow is altered, the evaluation stops instead of measuring against it."""
     registry = bench.registry
     source = registry.client.get_model_version_download_uri(registry.name, "1")
-    run = registry.client.get_run(registry.client.get_model_version(registry.name, "1").run_id)
+    run = registry.client.get_run(str(registry.client.get_model_version(registry.name, "1").run_id))
     card = Path(mlflow.artifacts.download_artifacts(f"{source}/data/model/{CARD}"))
     original = card.read_text()
     card.write_text(original.replace('"intercept": ', '"intercept": 1'))
@@ -321,9 +323,9 @@ def test_rollback_moves_ledger_and_alias(moving: Bench) -> None:
     if moving.ledger.champion().version != 2:
         moving.ratchet("rollback", "--to", "2")
     before = moving.ledger.champion()
-    said = moving.ratchet("rollback", "--by", "a tester")
+    output = moving.ratchet("rollback", "--by", "a tester")
     after, aliases = moving.ledger.champion(), moving.registry.aliases()
-    assert f"Version {after.version} is champion again" in said
+    assert f"Version {after.version} is champion again" in output
     assert (after.epoch, {before.version, after.version}) == (before.epoch + 1, {1, 2})
     assert (aliases["champion"], aliases["previous"]) == (after.version, before.version)
     last = moving.ledger.history()[-1]
@@ -331,7 +333,7 @@ def test_rollback_moves_ledger_and_alias(moving: Bench) -> None:
 
 
 def test_a_second_rollback_does_not_bring_the_bad_version_back(moving: Bench) -> None:
-    """Rollbacks walk backwards: version 1 replaced nobody, so there is nowhere to go, and nothing is written."""
+    """Rollbacks walk backwards: version 1 replaced no champion, so the rollback fails, and nothing is written."""
     history = moving.ledger.history()
     assert moving.ledger.champion().version == 1
     with pytest.raises(LedgerError, match="Version 1 replaced no other champion"):
@@ -349,10 +351,11 @@ def test_a_rollback_that_was_killed_before_mlflow_followed_is_finished(moving: B
 
 
 def test_a_withdrawn_version_is_not_promoted_again(moving: Bench) -> None:
-    """However good the evidence: a person took version 2 out of service, and the gate says in which decision."""
+    """However good the evidence: a person took version 2 out of service, and the reason names that decision."""
     withdrawal = moving.ledger.history()[-1].id
     decision = moving.week("0-1", FORCE)
-    assert decision.evidence["verdict"]["promote"]
+    assert decision.verdict is not None
+    assert decision.verdict.promote
     assert (decision.action, decision.version, decision.champion) == ("keep", 2, 1)
     assert decision.reasons == [f"version 2 was withdrawn in decision {withdrawal}"]
     moving.ratchet("replay", str(decision.id))
@@ -367,26 +370,26 @@ def test_rollback_goes_only_to_former_champions(moving: Bench, version: str) -> 
     assert moving.ledger.history() == history
 
 
-def test_history_and_explain_tell_the_story(moving: Bench) -> None:
+def test_history_and_explain_show_every_decision(moving: Bench) -> None:
     """Both name the window, the action and the reasons; a version without a decision is a clear error."""
     assert "promote" in moving.ratchet("history")
-    told = moving.ratchet("explain", "2")
+    output = moving.ratchet("explain", "2")
     for word in ("promote", "0-1", "linear-svc", "by hand", "beyond chance", "rollback", "batch_01"):
-        assert word in told
+        assert word in output
     counted = moving.manifest(keys.features(FEATURIZER, "batch_01"))
-    assert f"batch_01 {counted.digest[:16]}, {sum(counted.rows.values())} reviews" in told
+    assert f"batch_01 {counted.digest[:16]}, {sum(counted.rows.values())} reviews" in output
     with pytest.raises(LedgerError, match="No decision names version 99"):
         moving.ratchet("explain", "99")
 
 
 def test_replay_gives_the_recorded_verdict(moving: Bench) -> None:
-    """Every decision of the gate follows from its stored evidence; one by hand has none and says so."""
+    """Every decision of the gate follows from its stored evidence; a rollback has none."""
     history = moving.ledger.history()
-    assert "the ledger says promote" in moving.ratchet("replay", str(history[1].id))
+    assert "Recorded decision: promote" in moving.ratchet("replay", str(history[1].id))
     for decision in history:
         if decision.action != "rollback":
             moving.ratchet("replay", str(decision.id))
-    with pytest.raises(LedgerError, match="holds no decision 999"):
+    with pytest.raises(LedgerError, match="has no decision 999"):
         moving.ratchet("replay", "999")
 
 
@@ -401,9 +404,10 @@ def test_replay_finds_a_decision_that_was_altered(moving: Bench, change: dict[st
 def test_replay_finds_a_gate_that_was_altered(moving: Bench) -> None:
     """The checks of then are kept, so a gate that asks other questions today is noticed."""
     decision = moving.ledger.history()[1]
-    verdict = decision.evidence["verdict"]
-    other = {**decision.evidence, "verdict": {**verdict, "checks": verdict["checks"][1:]}}
-    assert not replay(decision.model_copy(update={"evidence": other}))[1]
+    assert decision.gate is not None
+    verdict = decision.gate.verdict.model_copy(update={"checks": decision.gate.verdict.checks[1:]})
+    other = decision.gate.model_copy(update={"verdict": verdict})
+    assert not replay(decision.model_copy(update={"gate": other}))[1]
 
 
 def test_an_outage_of_mlflow_is_no_tampering(moving: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,13 +418,13 @@ def test_an_outage_of_mlflow_is_no_tampering(moving: Bench, monkeypatch: pytest.
     registry = moving.registry
     registry.client = MlflowClient("http://me:hunter2@127.0.0.1:9")
     trained = moving.manifest(PREFIX)
-    asked = (
+    calls = (
         registry.aliases, lambda: registry.register(trained), lambda: registry.artifact(1).__enter__(),
         lambda: registry.version_of(f"models:/{registry.name}@champion"), lambda: registry.note(1, {}, {}),
     )  # fmt: skip
-    for ask in asked:
+    for call in calls:
         with pytest.raises(ServiceUnavailable) as raised:
-            ask()
+            call()
         assert "hunter2" not in str(raised.value)
 
 
@@ -433,8 +437,9 @@ def test_export_writes_the_artifact_or_a_pipeline(moving: Bench, tmp_path: Path)
 
 
 def test_doctor_finds_and_reconcile_repairs_a_wandering_alias(moving: Bench) -> None:
-    """An alias that differs from the ledger is ill, and `reconcile` makes it follow again."""
+    """An alias that differs from the ledger is a problem, and `reconcile` moves it back."""
     champion = moving.ledger.champion().version
+    assert champion is not None
     registry = moving.registry
     registry.client.set_registered_model_alias(registry.name, "champion", str(3 - champion))
     with pytest.raises(AssertionError, match="ratchet reconcile"):

@@ -13,18 +13,18 @@ import pytest
 from ratchet.promotion.registry import Registry, _dataset
 from ratchet.settings import Settings
 
-ROUNDS, SIDE_BY_SIDE = 10, 3  # without the second look, every other round loses a training
+ROUNDS, SIDE_BY_SIDE = 10, 3  # without the retry, every other round loses a training
 
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setenv("RATCHET_TRACKING", f"sqlite:///{tmp_path}/mlflow.db")
     yield Registry(Settings())
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets it
 
 
 def test_trainings_side_by_side_name_the_same_batches(registry: Registry) -> None:
-    """The candidates of a week learn from the same batches at the same moment; each run says so, and none fails."""
+    """The candidates of a week learn from the same batches at the same moment; each run names them, and none fails."""
     for round_ in range(ROUNDS):
         names = [f"batch-{round_}-{number}" for number in range(4)]
         runs = [registry.client.create_run(registry.experiment).info.run_id for _ in range(SIDE_BY_SIDE)]
@@ -37,5 +37,6 @@ def test_trainings_side_by_side_name_the_same_batches(registry: Registry) -> Non
         with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
             list(threads.map(log, runs))  # raises what one of them raised
         for run in runs:
-            inputs = registry.client.get_run(run).inputs.dataset_inputs
-            assert sorted(given.dataset.name for given in inputs) == names
+            inputs = registry.client.get_run(run).inputs
+            assert inputs is not None
+            assert sorted(given.dataset.name for given in inputs.dataset_inputs) == names

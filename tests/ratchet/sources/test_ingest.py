@@ -14,6 +14,7 @@ import pytest
 
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import SourceFile
 from ratchet.sources import kaggle
 from ratchet.sources.ingest import ingest
 
@@ -51,7 +52,7 @@ def test_kaggles_archive(context: JobContext, source: Path) -> None:
     """Its two files are unpacked, and the manifest names their roles and the archive that they came from."""
     path = archive(source, {"train.csv": TRAIN, "test.csv": TEST})
     assert ingested(context, path) == {"train.csv": TRAIN, "test.csv": TEST}
-    assert context.details == {
+    assert context.details.model_dump() == {
         "order": "shuffled",
         "files": {"train": {"name": "train.csv", "form": "csv"}, "test": {"name": "test.csv", "form": "csv"}},
         "source_sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
@@ -85,7 +86,7 @@ def test_a_single_file_is_the_training_file(context: JobContext, source: Path) -
     """Under any name; only its suffix counts."""
     (source / "export-2026.csv.gz").write_bytes(gzip.compress(TRAIN, mtime=0))
     assert list(ingested(context, source / "export-2026.csv.gz")) == ["train.csv.gz"]
-    assert context.details["files"] == {"train": {"name": "train.csv.gz", "form": "csv"}}
+    assert context.details.files == {"train": SourceFile(name="train.csv.gz", form="csv")}
 
 
 def test_the_fasttext_form(context: JobContext, source: Path) -> None:
@@ -93,7 +94,7 @@ def test_the_fasttext_form(context: JobContext, source: Path) -> None:
     (source / "train.ft.txt.bz2").write_bytes(bz2.compress(FASTTEXT))
     (source / "test.ft.txt.bz2").write_bytes(bz2.compress(FASTTEXT[:27]))
     assert list(ingested(context, source / "train.ft.txt.bz2")) == ["test.ft.txt.bz2", "train.ft.txt.bz2"]
-    assert context.details["files"]["train"] == {"name": "train.ft.txt.bz2", "form": "fasttext"}
+    assert context.details.files["train"] == SourceFile(name="train.ft.txt.bz2", form="fasttext")
 
 
 def test_a_later_delivery_has_no_test_file(context: JobContext, source: Path) -> None:
@@ -110,7 +111,7 @@ def test_synthetic_reviews(context: JobContext) -> None:
     """They are in the order of their weeks, and the manifest records this order."""
     made = ingested(context, "synthetic:rows=500&test_rows=40")
     assert [data.count(b"\n") for data in made.values()] == [40, 500]
-    assert context.details["order"] == "archive"
+    assert context.details.order == "archive"
 
 
 def test_an_object_in_s3(context: JobContext, bucket: str) -> None:
@@ -164,7 +165,7 @@ def test_a_kaggle_dataset(context: JobContext, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(kaggle, "fetch", fetch)
     assert ingested(context, "kaggle:someone/reviews") == {"train.csv": TRAIN}
-    assert list(context.details["source_sha256"]) == ["someone-reviews.zip"]
+    assert list(context.details.source_sha256) == ["someone-reviews.zip"]
 
 
 def test_a_pin_that_matches(context: JobContext, source: Path) -> None:

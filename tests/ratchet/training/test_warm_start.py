@@ -12,11 +12,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from harness.jobs import Bench
+from harness.substitute import substitute
 from ratchet.candidates import CANDIDATES, FEATURIZER, GAP
-from ratchet.jobs import catalogue, keys
+from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
+from ratchet.jobs.train import Train as TrainJob
 from ratchet.settings import Settings
 from ratchet.training.fit import train
 from ratchet.training.warm_start import DUALS, known
@@ -46,9 +48,9 @@ def trained(storage: FolderStorage) -> Train:
     """The train job of a window, without MLflow."""
 
     def run(end: int, candidate: str = "nb-svm", force: bool = False) -> Manifest:
-        job = catalogue.train(f"0-{end}", candidate)
-        make = lambda context: train(context, Window(end), candidate)  # noqa: E731
-        return job.run(make, storage, Settings(), force=force)
+        job = TrainJob(window=Window(end), candidate=candidate)
+        fitted = substitute(job, lambda context: train(context, Window(end), candidate))
+        return fitted.execute(storage, Settings(), force=force)
 
     return run
 

@@ -7,7 +7,7 @@ import streamlit as st
 from ratchet.dashboard import components
 from ratchet.dashboard.queries import ledger
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
 
 ACTIONS = ["promote", "keep", "rollback"]
 
@@ -56,16 +56,16 @@ def _one(rows: list[Decision]) -> None:
     st.text("\n".join(f"• {reason}" for reason in row.reasons))
     origin = f"code {row.code_version or 'unknown'}{f', DAG run {row.dag_run}' if row.dag_run else ''}"
     st.text(f"Decided by {row.decided_by} at {components.format_minute(row.decided_at)} UTC, {origin}.")
-    if row.answer:
-        st.text(f"Approval: {row.answer.words}.")
+    if row.approval:
+        st.text(f"Approval: {row.approval.summary}.")
     checks = ledger.checks(row)
     if checks:
         components.check_table(checks)
     else:
         st.text("The gate did not judge this decision, so there are no checks.")
-    if row.evidence:
+    if row.gate:
         with st.expander("Evidence as stored in the ledger"):
-            st.json(row.evidence, expanded=1)
+            st.json(row.gate.model_dump(mode="json"), expanded=1)
 
 
 def _title(row: Decision) -> str:

@@ -118,4 +118,4 @@ def _right(seen: Seen) -> str:
 def _verdict(subject: str, verdict: Verdict) -> None:
     """The conclusion about a comparison, and its checks."""
     st.markdown(f"{subject}: **{verdict.conclusion}**.")
-    components.check_table([(check.name, check.passed, check.says) for check in verdict.checks])
+    components.check_table([(check.name, check.passed, check.message) for check in verdict.checks])

@@ -8,7 +8,8 @@ import streamlit as st
 from ratchet.dashboard import components
 from ratchet.dashboard.queries import ledger, versions
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger.store import Decision
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.history import DecisionHistory
 
 
 def show(settings: DashboardSettings) -> None:
@@ -29,8 +30,7 @@ def show(settings: DashboardSettings) -> None:
         )
         return
     _versions(rows)
-    found = ledger.champion(rows)
-    champion = found[0].version if found else None
+    champion = rows.champion
     newest = list(judged)[::-1]
     st.header("Slices")
     st.caption(
@@ -47,7 +47,7 @@ def show(settings: DashboardSettings) -> None:
     _slices(judged[chosen])
 
 
-def _versions(rows: list[Decision]) -> None:
+def _versions(rows: DecisionHistory) -> None:
     figures = versions.versions(rows)
     if figures["test"].nunique() > 1:
         st.warning("The test set was replaced between versions: compare only versions with the same `test`.")

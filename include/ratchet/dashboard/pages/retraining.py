@@ -10,7 +10,7 @@ from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE, GREY, ORANGE
 from ratchet.dashboard.queries import api, ledger, store
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger.store import Decision
+from ratchet.ledger.history import DecisionHistory
 
 SCORES = [ledger.CHALLENGER, ledger.CHAMPION, ledger.PREQUENTIAL]
 
@@ -23,7 +23,7 @@ def show(settings: DashboardSettings) -> None:
         "checks on the test set pass.",
     )
     rows = components.load_or_warn("ledger", ledger.decisions, settings)
-    if rows == []:
+    if rows is not None and not rows:
         components.empty_state(
             "There is no decision yet. The first one is for week 0: run `ratchet promote --window 0-0`, or "
             "trigger the DAG `review_sentiment`."
@@ -33,16 +33,16 @@ def show(settings: DashboardSettings) -> None:
     if settings.dashboard_api:
         _served(settings, rows)
     if rows:
-        scores = components.load_or_warn("store", store.prequential_scores, settings, ledger.windows(rows)) or {}
+        scores = components.load_or_warn("store", store.prequential_scores, settings, rows.windows) or {}
         _weeks(ledger.weeks(rows, scores))
 
 
-def _champion(rows: list[Decision]) -> None:
-    found = ledger.champion(rows)
-    if found is None:
+def _champion(rows: DecisionHistory) -> None:
+    made = rows.champion_decision
+    if made is None:
         st.info("There is no champion yet: no challenger passed the gate. The page Decisions shows why.")
         return
-    made, judged = found
+    judged = rows.judged_by or made
     score = ledger.macro_f1(judged)
     components.metric_row(
         {
@@ -55,14 +55,13 @@ def _champion(rows: list[Decision]) -> None:
     st.text(f"Champion since {since} UTC: {'; '.join(made.reasons)} (decided by {made.decided_by}).")
 
 
-def _served(settings: DashboardSettings, rows: list[Decision] | None) -> None:
+def _served(settings: DashboardSettings, rows: DecisionHistory | None) -> None:
     """The version that the API serves, compared with the champion in the ledger."""
     model = components.load_or_warn("API", api.served_model, settings)
     if model is None:
         return
     version = model["promotion"]["version"]
-    found = ledger.champion(rows) if rows else None
-    if model["problem"] or (found and found[0].version != version):
+    if model["problem"] or (rows and rows.champion not in (None, version)):
         st.warning(f"The API serves version {version}, which is not up to date. {model['problem']}")
     else:
         st.success(f"The API serves version {version}, loaded {components.format_minute(model['loaded_at'])} UTC.")

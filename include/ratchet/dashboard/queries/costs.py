@@ -8,10 +8,11 @@ import pandas as pd
 
 from ratchet.deployment import prices
 from ratchet.jobs import keys
+from ratchet.jobs.catalogue import JOBS
 from ratchet.jobs.manifests import Manifest
 
 SEED = "seed"
-ORDER = ("ingest", "preprocess", "split", "featurize", "score", "train", "evaluate", "promote")
+ORDER = tuple(JOBS)
 
 
 def job_table(manifests: list[Manifest]) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""What the ledger knows: every decision, and what follows from all of them."""
+"""Decisions of the ledger, as the pages show them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 from pydantic import ValidationError
@@ -10,15 +10,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ratchet.dashboard.queries.databases import short_message
 from ratchet.errors import LedgerError, ServiceUnavailable
-from ratchet.ledger.store import Decision, Ledger
+from ratchet.ledger.decision import Decision, Evidence
+from ratchet.ledger.history import DecisionHistory
+from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
-from ratchet.windows import Window
 
 CHALLENGER, CHAMPION, PREQUENTIAL = "challenger, test set", "champion, test set", "prequential"
 
 
-def decisions(settings: Settings) -> list[Decision]:
-    """Every decision, oldest first. Raises ServiceUnavailable where the ledger does not answer, else LedgerError."""
+def decisions(settings: Settings) -> DecisionHistory:
+    """Every decision, oldest first.
+
+    Raises ServiceUnavailable if the ledger does not answer, LedgerError if it answers and cannot be read.
+    """
     try:
         ledger = Ledger(settings.ledger_url, settings.registered_model)
         try:
@@ -30,43 +34,29 @@ def decisions(settings: Settings) -> list[Decision]:
             f"The ledger cannot be read: {short_message(error)}. May this role read the table `decisions`?"
         ) from error
     except ValidationError as error:
-        raise LedgerError("The ledger holds a decision of another version of Ratchet: update the dashboard.") from error
+        raise LedgerError("The ledger has a decision of another version of Ratchet: update the dashboard.") from error
     except OSError as error:
         raise ServiceUnavailable(f"The ledger's folder cannot be used: {error}. Check RATCHET_STORE.") from error
 
 
-def windows(rows: list[Decision]) -> list[str]:
-    """The windows that were decided on, shortest first."""
-    return sorted({row.window for row in rows if row.window}, key=Window.parse)
-
-
-def champion(rows: list[Decision]) -> tuple[Decision, Decision] | None:
-    """The decision that made the present champion, and the one that judged it; the same but after a rollback."""
-    moves = [row for row in rows if row.action != "keep"]
-    if not moves:
-        return None
-    judged = [row for row in moves if row.version == moves[-1].version and row.action == "promote"]
-    return moves[-1], (judged or moves)[-1]
-
-
-def measured(row: Decision) -> dict[str, Any]:
-    """The evidence, if it has figures: a model whose artifact failed has none, nor has a decision by hand."""
-    found = row.evidence.get("evidence", {})
-    return found if found.get("metrics") else {}
+def measured(row: Decision) -> Evidence | None:
+    """The evidence, if it has metrics; a model that does not load has none, nor has a rollback."""
+    return row.evidence if row.evidence and row.evidence.metrics else None
 
 
 def macro_f1(row: Decision) -> float | None:
-    """Of the version that was judged, on the test set; None where it was not measured."""
-    return measured(row).get("metrics", {}).get("macro_f1")
+    """Macro-F1 of the judged version on the test set; None if it was not measured."""
+    evidence = measured(row)
+    return evidence.metrics.get("macro_f1") if evidence else None
 
 
-def weeks(rows: list[Decision], scores: dict[str, float]) -> pd.DataFrame:
-    """A row per window, longest first; a window decided on again counts as decided last.
+def weeks(rows: DecisionHistory, scores: Mapping[str, float]) -> pd.DataFrame:
+    """A row per window, longest first, from the last decision on it.
 
-    `scores` holds the prequential macro-F1 by window. The champion is the one after the decision.
+    `scores` has the prequential macro-F1 by window. The champion is the one after the decision.
     """
-    last = {row.window: row for row in rows if row.window}
-    found = [_week(window, last[window], scores.get(window)) for window in reversed(windows(rows))]
+    last = rows.last_by_window
+    found = [_week(window, last[window], scores.get(window)) for window in reversed(rows.windows)]
     columns = ["window", CHALLENGER, CHAMPION, PREQUENTIAL, "decision", "version", "champion"]
     return pd.DataFrame(found, columns=columns).astype(
         {CHALLENGER: float, CHAMPION: float, PREQUENTIAL: float, "version": "Int64", "champion": "Int64"}
@@ -75,7 +65,8 @@ def weeks(rows: list[Decision], scores: dict[str, float]) -> pd.DataFrame:
 
 def _week(window: str, row: Decision, score: float | None) -> tuple[object, ...]:
     challenger = macro_f1(row)
-    kept = measured(row).get("champion_metrics", {}).get("macro_f1")
+    evidence = measured(row)
+    kept = evidence.champion_metrics.get("macro_f1") if evidence else None
     champion = challenger if row.action == "promote" else kept
     return window, challenger, champion, score, row.action, row.version, row.champion
 
@@ -86,8 +77,8 @@ def curve(table: pd.DataFrame) -> pd.DataFrame:
     return points.dropna(subset="macro_f1").reset_index(drop=True)
 
 
-def table(rows: list[Decision]) -> pd.DataFrame:
-    """The decisions, newest first, one a row, in the columns that people read."""
+def table(rows: Sequence[Decision]) -> pd.DataFrame:
+    """A row per decision, newest first, in the columns of the page."""
     columns = ["id", "when (UTC)", "window", "decision", "version", "champion", "macro-F1", "because", "by"]
     return pd.DataFrame(
         [
@@ -108,18 +99,18 @@ def table(rows: list[Decision]) -> pd.DataFrame:
     ).astype({"version": "Int64", "champion": "Int64", "macro-F1": float})
 
 
-def matching(rows: list[Decision], actions: list[str], words: str) -> list[Decision]:
-    """Those of one of these actions in whose window, version, candidate, reasons or author all words occur."""
-    return [row for row in rows if row.action in actions and all(word in _said(row) for word in words.lower().split())]
+def matching(rows: Iterable[Decision], actions: Sequence[str], words: str) -> list[Decision]:
+    """The decisions with one of these actions whose window, version, candidate, reasons or author have all words."""
+    wanted = words.lower().split()
+    return [row for row in rows if row.action in actions and all(word in _searched(row) for word in wanted)]
 
 
-def _said(row: Decision) -> str:
-    """All that a search looks through."""
+def _searched(row: Decision) -> str:
+    """The text that a search looks through."""
     facts = [row.window, f"version {row.version}", row.candidate, row.decided_by, row.decided_at, *row.reasons]
     return " ".join(facts).lower()
 
 
 def checks(row: Decision) -> list[tuple[str, bool, str]]:
-    """The questions of the gate with their answers: name, whether it passed, what it says; none if it was not asked."""
-    asked = row.evidence.get("verdict", {}).get("checks", [])
-    return [(check["name"], check["passed"], check["says"]) for check in asked]
+    """The checks of the gate: name, whether it passed, message. Empty for a rollback."""
+    return [(check.name, check.passed, check.message) for check in row.verdict.checks] if row.verdict else []

@@ -30,6 +30,7 @@ from ratchet.data.spark.pieces import cut
 from ratchet.data.spark.session import scratch, session, spread
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
+from ratchet.jobs.ingest import IngestDetails, SourceFile
 from ratchet.jobs.manifests import Manifest, Output
 from ratchet.jobs.storage import Storage, open_storage, verified
 
@@ -77,7 +78,7 @@ def preprocess(context: JobContext, delivery: str) -> None:
     with session(f"preprocess {delivery}") as spark, scratch(context):
         raw = local.raw_manifest(context, delivery)
         earlier = earlier_batches(context, delivery)
-        files = sorted(raw.details["files"].items())  # test, train
+        files = sorted(IngestDetails.of(raw).files.items())  # test, train
         parts = [
             part for number in range(len(files)) for part in _upload_pieces(context, raw, number, files[number][1])
         ]
@@ -87,7 +88,7 @@ def preprocess(context: JobContext, delivery: str) -> None:
         counts = RowCounts()
         with create(context.folder / keys.QUARANTINE, QUARANTINE) as refusals:
             for number, (role, file) in enumerate(files):
-                counts.add(file["name"], 0, [], [])
+                counts.add(file.name, 0, [], [])
                 with create(context.folder / f"{role}.parquet", REVIEW) as reviews:
                     for chunk in _chunks(context.storage, [part for part in parts if part.file == number], duplicates):
                         accepted = chunk.filter(pc.is_null(chunk["reason"]))
@@ -96,14 +97,14 @@ def preprocess(context: JobContext, delivery: str) -> None:
                             reviews.write_table(accepted.select(REVIEW.names).cast(REVIEW))
                         columns = (refused[name].to_pylist() for name in ("line", "reason", "sample"))
                         rows = [records.Refusal(*row) for row in zip(*columns, strict=True)]
-                        local.write(refusals, QUARANTINE, [(file["name"], *row) for row in rows])
-                        counts.add(file["name"], len(chunk), accepted["label"].to_pylist(), rows)
+                        local.write(refusals, QUARANTINE, [(file.name, *row) for row in rows])
+                        counts.add(file.name, len(chunk), accepted["label"].to_pylist(), rows)
         local.publish(context, counts, raw)
 
 
-def _upload_pieces(context: JobContext, raw: Manifest, number: int, file: dict[str, str]) -> Iterator[Part]:
+def _upload_pieces(context: JobContext, raw: Manifest, number: int, file: SourceFile) -> Iterator[Part]:
     """Put the pieces of a raw file into the store."""
-    name, form = file["name"], file["form"]
+    name, form = file.name, file.form
     with verified(context.storage, f"{raw.prefix}/{name}", raw.output(name).sha256) as path:
         for place, piece in enumerate(cut(path, name, form, context.folder)):
             part = Part(number, name, form, piece.first, keys.scratch(context.prefix, f"{name}.{place:06d}"))

@@ -30,6 +30,7 @@ from ratchet.data.spark.session import scratch, session, spread
 from ratchet.jobs import keys
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.manifests import Output
+from ratchet.jobs.preprocess import PreprocessDetails
 from ratchet.jobs.storage import open_storage, verified
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _groups(context: JobContext, delivery: str) -> list[Group]:
                 start,
                 test=name == "test.parquet",
                 held_out=delivery == keys.SEED and "test.parquet" not in names,
-                shuffled=processed.details["order"] == "shuffled",
+                shuffled=PreprocessDetails.of(processed).order == "shuffled",
             )
             for number, start in enumerate(accumulate(sizes[:-1], initial=0))
             if sizes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ratchet.errors import ArtifactError, RatchetError
-from ratchet.ledger.store import Decision, Ledger, rejected_in, withdrawn_in
+from ratchet.ledger.history import DecisionHistory
+from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, Model
 from ratchet.serving.models.cache import APART, Files
 from ratchet.serving.models.champion import RETRY_SECONDS, warm
@@ -118,25 +118,24 @@ class Challengers:
         return Challenger(model, nominee, datetime.now(UTC))
 
 
-def absent(nominee: Nominee | None, champion: int | None, history: Sequence[Decision]) -> str:
+def absent(nominee: Nominee | None, champion: int | None, history: DecisionHistory) -> str:
     """Why nobody challenges although all is well, or nothing. What was taken out of service does not come back here."""
     if nominee is None:
         return "Nobody is challenger yet; the next evaluation names one."
     version = nominee.version
     if version == champion:
         return f"Version {version} was the challenger and is the champion now; the next evaluation names another."
-    if (withdrawn := withdrawn_in(history, version)) is not None:
+    if (withdrawn := history.withdrawn_in(version)) is not None:
         return f"Version {version} was withdrawn in decision {withdrawn}."
-    if (rejected := rejected_in(history, version)) is not None:
+    if (rejected := history.rejected_in(version)) is not None:
         return f"Version {version} was rejected in decision {rejected}."
     return ""
 
 
-def _check_judged(nominee: Nominee, history: Sequence[Decision]) -> None:
+def _check_judged(nominee: Nominee, history: DecisionHistory) -> None:
     """If the gate has judged this version, it has judged these bytes. Raises ArtifactError if it has not."""
-    rows = [row.evidence.get("evidence", {}) for row in history if row.version == nominee.version]
-    judged = [evidence["model_digest"] for evidence in rows if "model_digest" in evidence]
-    if judged and judged[-1] != nominee.model_digest:
+    judged = history.judged_digest(nominee.version)
+    if judged is not None and judged != nominee.model_digest:
         raise ArtifactError(
             f"MLflow's version {nominee.version} of the challenger is not the model that was judged under this number. "
             "Was MLflow's database replaced? See `ratchet doctor`."

@@ -1,4 +1,4 @@
-"""The champion as the ledger tells it: which version, since when, why, and on which bytes."""
+"""The champion by the ledger: which version, since when, why, and the digest of its model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ratchet.ledger.store import Ledger
 
 
 class Promotion(BaseModel):
-    """How a version became champion; after a rollback, when and why it became so again."""
+    """How a version became champion; after a rollback, when and why it became champion again."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,7 +17,7 @@ class Promotion(BaseModel):
     epoch: int = Field(description="How many times the champion had changed by then.")
     window: str
     candidate: str
-    model_digest: str = Field(description="SHA-256 that the evidence of its promotion names the model by.")
+    model_digest: str = Field(description="SHA-256 of the model, from the evidence of its promotion.")
     decision: int = Field(description="The decision's id in the ledger.")
     promoted_at: str = Field(description="UTC, ISO 8601.")
     promoted_by: str
@@ -25,25 +25,24 @@ class Promotion(BaseModel):
 
 
 def latest(ledger: Ledger) -> Promotion | None:
-    """The decision that made the present champion, or None before the first promotion.
+    """The promotion or rollback that made the present champion, or None before the first promotion.
 
-    Raises LedgerError if no evidence says which bytes that is.
+    Raises LedgerError if the ledger has no evidence for that version, and so no digest of its model.
     """
-    moves = [row for row in ledger.history() if row.action != "keep"]
-    if not moves:
+    history = ledger.history()
+    made, judged = history.champion_decision, history.judged_by
+    if made is None or made.version is None or made.id is None:
         return None
-    last = moves[-1]
-    judged = next((row for row in reversed(moves) if row.version == last.version and row.evidence), None)
-    if judged is None:
-        raise LedgerError(f"The ledger has no evidence for version {last.version}. See `ratchet history`.")
+    if judged is None or judged.evidence is None:
+        raise LedgerError(f"The ledger has no evidence for version {made.version}. See `ratchet history`.")
     return Promotion(
-        version=last.version,
-        epoch=last.epoch,
+        version=made.version,
+        epoch=made.epoch,
         window=judged.window,
         candidate=judged.candidate,
-        model_digest=judged.evidence["evidence"]["model_digest"],
-        decision=last.id,
-        promoted_at=last.decided_at,
-        promoted_by=last.decided_by,
-        reasons=last.reasons,
+        model_digest=judged.evidence.model_digest,
+        decision=made.id,
+        promoted_at=made.decided_at,
+        promoted_by=made.decided_by,
+        reasons=made.reasons,
     )

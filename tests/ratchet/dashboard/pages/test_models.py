@@ -75,13 +75,14 @@ def test_a_replaced_test_set_is_a_warning(weeks: Path) -> None:
     book = Ledger(url, "review-sentiment")
     champion = book.champion()
     row = decided(12, champion)
-    row.evidence["evidence"]["test_digest"] = "another"
-    book.record(row, champion)
+    evidence = row.gate.evidence.model_copy(update={"test_digest": "another"})
+    book.record(row.model_copy(update={"gate": row.gate.model_copy(update={"evidence": evidence})}), champion)
     assert "The test set was replaced between versions" in text(render("models"))
 
 
 def test_a_decision_without_counts_is_left_out() -> None:
     """A failed artifact has counts of zero, a manual decision has no evidence; neither can be compared."""
     failed = decided(1, Champion(epoch=1, version=1))
-    failed.evidence["evidence"] |= {"outcomes": [[[0, 0], [0, 0]]] * 2}
-    assert versions.judged([failed, failed.model_copy(update={"evidence": {}})]) == {}
+    evidence = failed.gate.evidence.model_copy(update={"outcomes": [[[0, 0], [0, 0]]] * 2})
+    failed = failed.model_copy(update={"gate": failed.gate.model_copy(update={"evidence": evidence})})
+    assert versions.judged([failed, failed.model_copy(update={"gate": None})]) == {}

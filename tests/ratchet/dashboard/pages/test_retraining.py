@@ -8,10 +8,12 @@ import pytest
 from pydantic import SecretStr
 
 from harness.dashboard import UNREACHABLE, charts, fake_api, metrics, render, text
+from harness.ledger import gate_record
 from ratchet.dashboard.queries import ledger as queries
 from ratchet.dashboard.queries import store as manifests
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.ledger.store import Decision, Ledger
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Ledger
 
 
 def test_with_an_empty_ledger_the_page_shows_the_first_step(store: Path) -> None:
@@ -40,8 +42,8 @@ def test_a_full_ledger_is_shown_completely(weeks: Path) -> None:
 def test_the_curve_has_a_point_for_every_score(weeks: Path) -> None:
     """The champion's line has the challenger's score where it was promoted, else the champion's own."""
     rows = queries.decisions(DashboardSettings())
-    assert queries.windows(rows) == [f"0-{week}" for week in range(12)]
-    curve = queries.curve(queries.weeks(rows, manifests.prequential_scores(DashboardSettings(), queries.windows(rows))))
+    assert rows.windows == [f"0-{week}" for week in range(12)]
+    curve = queries.curve(queries.weeks(rows, manifests.prequential_scores(DashboardSettings(), rows.windows)))
     found = {(row.window, row.score): round(row.macro_f1, 4) for row in curve.itertuples()}
     assert len(found) == 12 + 12 + 11
     assert (found["0-0", queries.CHALLENGER], found["0-0", queries.CHAMPION]) == (0.8, 0.8)
@@ -53,7 +55,7 @@ def test_a_failed_challenger_is_shown_without_scores(store: Path) -> None:
     """No champion yet, no score: the page says so and shows the reasons."""
     ledger = Ledger(SecretStr(f"sqlite:///{store}/ledger.db"), "review-sentiment")
     failed = {"action": "keep", "version": None, "previous": None, "window": "0-0", "reasons": ["it does not load"]}
-    ledger.record(Decision(subject="0-0", evidence={"evidence": {"metrics": {}}}, **failed), ledger.champion())
+    ledger.record(Decision(subject="0-0", gate=gate_record(None, "unreadable"), **failed), ledger.champion())
     page = render("retraining")
     assert "There is no champion yet" in text(page)
     assert "No challenger was evaluated yet" in text(page)

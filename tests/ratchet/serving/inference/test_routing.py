@@ -12,10 +12,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from harness.ledger import gate_record
 from harness.serving import Api, Mlflow, Stage, until_version, wait_until
 from ratchet.experiments.assignment import Experiment
-from ratchet.ledger.approval import Answer
-from ratchet.ledger.store import Decision, Ledger
+from ratchet.ledger.approval import Approval
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.models.challenger import Challengers, absent
 from ratchet.serving.models.mlflow_source import FILE, Nominee, versions
@@ -199,8 +201,8 @@ def test_a_challenger_that_was_judged_on_other_bytes_is_refused(stage: Stage, re
     registered.nominate(3)
     stage.promote(1)
     ledger = Ledger(stage.settings.ledger_url, stage.settings.registered_model)
-    judged = {"evidence": {"model_digest": "another"}}
-    kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], evidence=judged)
+    judged = gate_record(3, "another")
+    kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], gate=judged)
     ledger.record(kept, ledger.champion())
     found = Challengers(sharing(stage, 0.5))
     found.refresh()
@@ -255,8 +257,8 @@ def history(*rows: dict[str, Any]) -> list[Decision]:
 
 
 PROMOTED = [{"action": "promote", "version": 1, "previous": None}, {"action": "promote", "version": 3, "previous": 1}]
-REJECTED = {"action": "keep", "version": 3, "previous": 1, "answer": Answer(says="reject", by="Ada")}
-APPROVED = {"action": "keep", "version": 3, "previous": 1, "answer": Answer(says="approve", by="Ada")}
+REJECTED = {"action": "keep", "version": 3, "previous": 1, "answer": Approval(response="reject", by="Ada")}
+APPROVED = {"action": "keep", "version": 3, "previous": 1, "answer": Approval(response="approve", by="Ada")}
 
 
 @pytest.mark.parametrize(
