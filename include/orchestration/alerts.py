@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from orchestration.settings import AlertSettings
+from ratchet.db.schema import LEDGER, upgrade
 from ratchet.errors import PASSWORD, RatchetError
 from ratchet.settings import Settings
 
@@ -127,9 +128,10 @@ def _first_of_its_kind(alert: Alert) -> Iterator[bool]:
     columns = published_alerts.c
     engine = sa.create_engine(Settings().ledger_url.get_secret_value(), poolclass=sa.NullPool)
     with engine.begin() as connection:
+        upgrade(connection, LEDGER)
+    with engine.begin() as connection:
         for statement in _LOCK_STATEMENTS[engine.dialect.name]:
             connection.exec_driver_sql(statement)
-        metadata.create_all(connection)
         same = [columns.attempt == alert.attempt]
         if not alert.only_if_first:
             same.append(columns.cause == alert.cause)

@@ -61,7 +61,7 @@ class Container:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=guard.register_self,
+                preexec_fn=guard.register_self,  # noqa: PLW1509 - safe: the server has one thread
             )
         except OSError:
             self.exit_code = NOT_STARTED

@@ -63,7 +63,7 @@ class Children:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=self._guard.register_self,
+                preexec_fn=self._guard.register_self,  # noqa: PLW1509 - it takes no lock
             )
         self._running.append((name, child))
         return child
@@ -81,7 +81,7 @@ class Children:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and child.poll() is None:
             try:
-                with urllib.request.urlopen(url, timeout=2) as response:
+                with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http URLs of local services
                     if response.status == 200:
                         return
             except (urllib.error.URLError, OSError):

@@ -67,5 +67,7 @@ def run(job: Job, settings: Settings, *, force: bool = False) -> Manifest:
     try:
         return job.execute(open_storage(settings.store), settings, force=force)
     except RatchetError as error:
-        log.error("job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error))
+        log.error(  # noqa: TRY400 - a RatchetError is for people: without a traceback
+            "job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error)
+        )
         raise

@@ -95,7 +95,7 @@ def _weeks(parameters: Parameters, delivery: str) -> Iterable[int]:
 
 def week_rows(parameters: Parameters, week: int) -> Iterator[bytes]:
     """The lines of one week; they depend on no other week."""
-    rng = random.Random(f"{parameters.seed}/{week}")
+    rng = random.Random(f"{parameters.seed}/{week}")  # noqa: S311 - not for cryptography
     first, last = (parameters.rows * edge // parameters.weeks for edge in (week, week + 1))
     drifted = parameters.drift_week is not None and week >= parameters.drift_week
     fresh = parameters.drift if drifted else 0.0
@@ -115,7 +115,7 @@ def week_rows(parameters: Parameters, week: int) -> Iterator[bytes]:
 
 def test_rows(parameters: Parameters) -> Iterator[bytes]:
     """The lines of the test set."""
-    rng = random.Random(f"{parameters.seed}/test")
+    rng = random.Random(f"{parameters.seed}/test")  # noqa: S311 - not for cryptography
     fresh = 0.0 if parameters.drift_week is None else NEW_IN_TEST
     return (_review(rng, parameters.noise, fresh) for _ in range(parameters.test_rows))
 
@@ -123,7 +123,7 @@ def test_rows(parameters: Parameters) -> Iterator[bytes]:
 @cache
 def _brand(number: int) -> tuple[str, float]:
     """Name and reputation (probability of a positive review) of an invented brand."""
-    rng = random.Random(number)
+    rng = random.Random(number)  # noqa: S311 - not for cryptography
     name = "".join(rng.choices(lexicon.SYLLABLES, k=3)).capitalize()
     return name, rng.choice((0.12, 0.3, 0.5, 0.7, 0.88))
 
