@@ -49,8 +49,11 @@ def trained(storage: FolderStorage) -> Train:
 
     def run(end: int, candidate: str = "nb-svm", force: bool = False) -> Manifest:
         job = TrainJob(window=Window(end), candidate=candidate)
-        fitted = substitute(job, lambda context: train(context, Window(end), candidate))
-        return fitted.execute(storage, Settings(), force=force)
+
+        def fit(context: JobContext) -> None:
+            train(context, Window(end), candidate)
+
+        return substitute(job, fit).execute(storage, Settings(), force=force)
 
     return run
 
