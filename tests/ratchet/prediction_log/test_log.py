@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -278,15 +279,15 @@ def test_a_kill_costs_the_buffer_and_no_more(
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    Tables(postgres_url).write("", [], [])
+    with closing(Tables(postgres_url)) as sink:
+        sink.write("", [], [])
     assert set(ids(in_tables(postgres_url))) == found
     assert not list(tmp_path.glob("spool/*"))
 
 
 def _ids_or_nothing(url: SecretStr) -> set[str]:
-    sink = Tables(url)
-    sink.check()
-    sink.close()
+    with closing(Tables(url)) as sink:
+        sink.check()
     return set(ids(in_tables(url)))
 
 
