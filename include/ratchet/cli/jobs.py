@@ -67,5 +67,10 @@ def run(job: Job, settings: Settings, *, force: bool = False) -> Manifest:
     try:
         return job.execute(open_storage(settings.store), settings, force=force)
     except RatchetError as error:
-        log.error("job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error))
+        _log_failure(error)
         raise
+
+
+def _log_failure(error: RatchetError) -> None:
+    """Log kind, exit code and message, without a traceback, because the message is written for people."""
+    log.error("job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error))
