@@ -23,7 +23,9 @@ ROUNDS  ?= 1
 ROWS    ?= 3600000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full bench-serving lint lock clean
+.PHONY: help demo serve test test-api test-stack test-spark test-faults up dev run deploy-dags logs doctor down dag-test bench bench-full bench-serving lint lock clean setup
+
+setup: $(READY) ## install the hashed lock into .venv; every other target does it too
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -88,8 +90,12 @@ bench-full: $(READY) ## run ten weeks on 3.6 million rows for docs/benchmarks.md
 bench-serving: $(READY) ## load-test the API, also beside `mlflow models serve`, for docs/benchmarks.md; REVIEWS=path/to/archive.tgz
 	@PYTHONPATH=tests $(BIN)/python -m bench.serving --reviews "$(REVIEWS)" --write
 
-lint: $(READY) ## check style and formatting
+lint: $(READY) ## ruff, mypy --strict, import-linter, codespell, vulture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@mkdir -p var && { $(BIN)/lint-imports --no-cache > var/imports.log || { cat var/imports.log; exit 1; }; }
+	@$(BIN)/codespell
+	@$(BIN)/vulture
 
 lock: ## resolve requirements.txt and the images' locks again, with hashes and without index addresses
 	@$(PYTHON) -m venv var/lock && var/lock/bin/pip install --quiet uv

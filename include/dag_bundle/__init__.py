@@ -1,4 +1,5 @@
-"""Delivery of DAGs: from a project to a bucket, from the bucket to Airflow, one whole release at a time.
+"""Releases of the project's DAGs: uploaded to a bucket as a whole, fetched from it by Airflow as a whole.
 
-It is installed beside Airflow, before any release is there, and so imports nothing of what it delivers.
+This package is copied into Airflow's image, where no release is installed yet. It therefore imports nothing that a
+release contains, neither `ratchet` nor `orchestration`.
 """

@@ -1,31 +1,31 @@
-"""What can go wrong on the way; every message says what to do next."""
+"""The errors of this package. Every message says what to do next."""
 
 from __future__ import annotations
 
 
-class DeliveryError(Exception):
-    """The base of all errors that are meant for people."""
+class ReleaseError(Exception):
+    """The base of all errors whose message is meant for the user."""
 
 
-class InvalidProject(DeliveryError):
-    """What is there cannot be released."""
+class InvalidProject(ReleaseError):
+    """The project's folder cannot be released."""
 
 
-class NotFound(DeliveryError):
-    """There is no object under this key."""
+class NotFound(ReleaseError):
+    """The store has no object under this key."""
 
 
-class PlaceUnavailable(DeliveryError):
-    """The bucket did not answer, or refused."""
+class StoreUnavailable(ReleaseError):
+    """The bucket did not answer, or refused the request."""
 
 
-class NoRelease(DeliveryError):
-    """The release that was asked for is not there, or there is none yet."""
+class NoRelease(ReleaseError):
+    """The requested release does not exist, or there is none yet."""
 
 
-class CorruptRelease(DeliveryError):
-    """What lies in the place is not what was released."""
+class CorruptRelease(ReleaseError):
+    """The stored bytes differ from those that were released."""
 
 
-class Shadowed(DeliveryError):
-    """Another copy of the code would be imported instead of the release's."""
+class ShadowedPackage(ReleaseError):
+    """Python would import another copy of a package that the release contains."""

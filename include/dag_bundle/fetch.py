@@ -1,4 +1,4 @@
-"""Fetch a release into a folder of its own: whole and verified, or not at all."""
+"""Fetch a release into a folder of its own, complete and verified, or leave no such folder."""
 
 from __future__ import annotations
 
@@ -13,88 +13,98 @@ from pathlib import Path
 from dag_bundle import layout
 from dag_bundle.errors import CorruptRelease, NoRelease, NotFound
 from dag_bundle.layout import MANIFEST, POINTER, REPAIR
-from dag_bundle.object_store import Place
+from dag_bundle.object_store import ObjectStore
 
-ASIDE = ".aside-"
+UNFINISHED = ".aside-"
+"""Prefix of the names of unfinished files and folders."""
 
 
-def current(place: Place) -> str:
+def current_release(store: ObjectStore) -> str:
     """The name of the current release. Raises NoRelease before the first one."""
     try:
-        return json.loads(place.get(POINTER))["release"]
+        name: str = json.loads(store.get(POINTER))["release"]
     except NotFound:
-        raise NoRelease(f"There is no release in {place.uri} yet: run `make deploy-dags`.") from None
+        raise NoRelease(f"There is no release in {store.uri} yet: run `make deploy-dags`.") from None
+    return name
 
 
-def fetch(place: Place, cache: Path, sha: str) -> Path:
-    """The folder `<cache>/<sha>` with that release; fetched unless it is there and unaltered.
+def fetch(store: ObjectStore, cache: Path, sha: str) -> Path:
+    """The folder `<cache>/<sha>` with that release. It is downloaded unless it is there and unaltered.
 
-    Any number of processes may call it at once, and die at any point. Raises NoRelease and CorruptRelease.
+    Safe for concurrent processes and for a kill at any point. Raises NoRelease and CorruptRelease.
     """
     folder = cache / sha
-    if is_whole(folder):
+    if is_intact(folder):
         return folder
-    with exclusive(cache):
-        if not is_whole(folder):
-            aside = Path(tempfile.mkdtemp(dir=cache, prefix=ASIDE))
-            _download(place, sha, aside)
-            aside.chmod(0o755)
+    with locked(cache):
+        if not is_intact(folder):
+            staging = Path(tempfile.mkdtemp(dir=cache, prefix=UNFINISHED))
+            _download(store, sha, staging)
+            staging.chmod(0o755)
             if folder.exists():  # altered since it was fetched
-                folder.rename(Path(tempfile.mkdtemp(dir=cache, prefix=ASIDE)))
-            aside.rename(folder)
+                folder.rename(Path(tempfile.mkdtemp(dir=cache, prefix=UNFINISHED)))
+            staging.rename(folder)
     return folder
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a release's folder holds what its name promises. Airflow's cleanup, say, may have died half way."""
+def is_intact(folder: Path) -> bool:
+    """Whether a release's folder has every file of its manifest, unaltered.
+
+    It may not: Airflow's cleanup of old versions, for example, may have been killed half way.
+    """
     try:
-        files = layout.files((folder / MANIFEST).read_bytes(), folder.name)
+        files = layout.parse_manifest((folder / MANIFEST).read_bytes(), folder.name)
         return all(layout.sha256((folder / path).read_bytes()) == sha256 for path, sha256 in files.items())
     except (FileNotFoundError, CorruptRelease):
         return False
 
 
-def switch(into: Path, sha: str) -> Path:
-    """Point the link `<into>/current` at a fetched release; it always leads to the old one or to the new one."""
+def switch_current(into: Path, sha: str) -> Path:
+    """Point the link `<into>/current` at a fetched release, atomically; returns the link."""
     link = into / "current"
-    with exclusive(into):
-        aside = into / f"{ASIDE}current"
-        aside.symlink_to(sha)
-        aside.replace(link)
+    with locked(into):
+        staging = into / f"{UNFINISHED}current"
+        staging.symlink_to(sha)
+        staging.replace(link)
     return link
 
 
-def _download(place: Place, sha: str, folder: Path) -> None:
+def _download(store: ObjectStore, sha: str, folder: Path) -> None:
     try:
-        manifest = place.get(layout.key(sha))
+        manifest = store.get(layout.key(sha))
     except NotFound:
-        raise NoRelease(f"Release {sha:.12} is not in {place.uri}: check out its commit, `make deploy-dags`.") from None
-    for path, sha256 in layout.files(manifest, sha).items():
-        data = _get(place, layout.key(sha, path))
+        raise NoRelease(
+            f"Release {sha:.12} is not in {store.uri}: check out its commit and run `make deploy-dags`."
+        ) from None
+    for path, sha256 in layout.parse_manifest(manifest, sha).items():
+        data = _get(store, layout.key(sha, path))
         if layout.sha256(data) != sha256:
-            raise CorruptRelease(f"{layout.key(sha, path)} in {place.uri} is not what was released. {REPAIR}")
+            raise CorruptRelease(f"{layout.key(sha, path)} in {store.uri} is not what was released. {REPAIR}")
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     (folder / MANIFEST).write_bytes(manifest)
 
 
-def _get(place: Place, key: str) -> bytes:
+def _get(store: ObjectStore, key: str) -> bytes:
     try:
-        return place.get(key)
+        return store.get(key)
     except NotFound as error:
         raise CorruptRelease(f"{error} {REPAIR}") from None
 
 
 @contextmanager
-def exclusive(cache: Path) -> Iterator[None]:
-    """One process at a time. The kernel frees the lock of a killed one, and what that left aside is swept away."""
+def locked(cache: Path) -> Iterator[None]:
+    """Exclude other processes, and remove unfinished files that a killed one left behind.
+
+    The kernel releases the lock of a killed process.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in cache.glob(f"{ASIDE}*"):
-            if left.is_symlink():
-                left.unlink()
+        for unfinished in cache.glob(f"{UNFINISHED}*"):
+            if unfinished.is_symlink():
+                unfinished.unlink()
             else:
-                shutil.rmtree(left)
+                shutil.rmtree(unfinished)
         yield

@@ -1,6 +1,6 @@
-"""Where releases are kept: a bucket or a folder, by its URI.
+"""The store of releases: a bucket or a folder, by its URI.
 
-`ratchet.jobs.storage` does the same and more, but comes out of a release, so it cannot be what fetches one.
+`ratchet.jobs.storage` does the same and more, but it is part of a release, so it cannot fetch one.
 """
 
 from __future__ import annotations
@@ -13,45 +13,49 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from dag_bundle.errors import DeliveryError, NotFound, PlaceUnavailable
+from dag_bundle.errors import NotFound, ReleaseError, StoreUnavailable
 
 
-class Place(Protocol):
-    """Keys are relative, with `/`; a key holds all old bytes or all new ones."""
+class ObjectStore(Protocol):
+    """Bytes by key. Keys are relative and use `/`. Writes are atomic: a reader gets the old bytes or the new ones."""
 
     uri: str
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`. Raises NotFound."""
+        """The bytes under `key`. Raises NotFound, and StoreUnavailable if the store does not answer."""
         ...
 
-    def put(self, key: str, data: bytes) -> None: ...
+    def put(self, key: str, data: bytes) -> None:
+        """Write the bytes under `key`. Raises StoreUnavailable if the store does not answer."""
+        ...
 
 
-class Folder:
-    """A place on this machine."""
+class FolderStore:
+    """A store in a folder of this machine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.uri = str(self.root)
 
     def get(self, key: str) -> bytes:
+        """The bytes of the file `key`. Raises NotFound."""
         try:
             return (self.root / key).read_bytes()
         except FileNotFoundError:
             raise NotFound(f"{key} is not in {self.uri}.") from None
 
     def put(self, key: str, data: bytes) -> None:
+        """Write the file `key` under a temporary name, then rename it."""
         target = self.root / key
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".aside-")
+        handle, staging = tempfile.mkstemp(dir=target.parent, prefix=".aside-")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.replace(aside, target)
+        Path(staging).replace(target)
 
 
-class Bucket:
-    """A place in S3, under `s3://bucket/prefix`; endpoint and credentials are found as boto3 finds them."""
+class BucketStore:
+    """A store in S3, under `s3://bucket/prefix`. boto3 finds endpoint and credentials as usual."""
 
     def __init__(self, uri: str) -> None:
         import boto3
@@ -59,18 +63,21 @@ class Bucket:
 
         parts = urlsplit(uri)
         self.uri, self.bucket, self.prefix = uri.rstrip("/"), parts.netloc, parts.path.strip("/")
-        # An outage is noticed within a minute: the DAG processor asks again by itself.
-        patience = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
-        self.client = boto3.client("s3", config=patience)
+        # These limits report an outage within a minute. The DAG processor retries by itself, so more would not help.
+        config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+        self.client = boto3.client("s3", config=config)
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def get(self, key: str) -> bytes:
+        """The bytes of the object. Raises NotFound and StoreUnavailable."""
         with self._errors(key):
-            return self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+            data: bytes = self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+        return data
 
     def put(self, key: str, data: bytes) -> None:
+        """Write the object. Raises StoreUnavailable."""
         with self._errors(key):
             self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
 
@@ -83,17 +90,20 @@ class Bucket:
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 raise NotFound(f"{key} is not in {self.uri}.") from None
-            raise PlaceUnavailable(f"S3 refused {self.uri}/{key}: {error}. Check the bucket and the role.") from error
+            raise StoreUnavailable(
+                f"S3 refused {self.uri}/{key}: {error}. Check that the bucket exists and that the role may use it."
+            ) from error
         except BotoCoreError as error:
-            hint = "Check AWS_ENDPOINT_URL, region and credentials."
-            raise PlaceUnavailable(f"S3 did not answer for {self.uri}/{key}: {error}. {hint}") from error
+            raise StoreUnavailable(
+                f"S3 did not answer for {self.uri}/{key}: {error}. Check AWS_ENDPOINT_URL, region and credentials."
+            ) from error
 
 
-def open_place(uri: str) -> Place:
-    """The place at a URI: `s3://bucket/prefix`, or a folder."""
+def open_store(uri: str) -> ObjectStore:
+    """The store at `s3://bucket/prefix` or in a folder. Raises ReleaseError for any other URI."""
     scheme = urlsplit(uri).scheme
     if scheme == "s3":
-        return Bucket(uri)
+        return BucketStore(uri)
     if scheme in {"", "file"}:
-        return Folder(Path(uri.removeprefix("file://")))
-    raise DeliveryError(f"The place {uri!r} is neither s3://bucket/prefix nor a folder.")
+        return FolderStore(Path(uri.removeprefix("file://")))
+    raise ReleaseError(f"{uri!r} is neither s3://bucket/prefix nor a folder. Give one of the two.")

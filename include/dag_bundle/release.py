@@ -1,4 +1,7 @@
-"""Release a project's DAGs: all files, then their manifest, then the pointer, so that half a release is none."""
+"""Release a project's DAGs: upload all files, then their manifest, then the pointer.
+
+Readers follow the pointer, so an incomplete release is never visible.
+"""
 
 from __future__ import annotations
 
@@ -10,61 +13,70 @@ from pathlib import Path
 from dag_bundle import layout
 from dag_bundle.errors import InvalidProject, NotFound
 from dag_bundle.layout import DAGS, MANIFEST, PLUGINS, POINTER
-from dag_bundle.object_store import Place
+from dag_bundle.object_store import ObjectStore
 
-ROOMS = {DAGS: f"{DAGS}/", PLUGINS: f"{PLUGINS}/", "include": ""}
-"""Where the folders of a project lie in a release. What is in `include/` lies at the top, because the top of a bundle
-is what Airflow itself puts on `sys.path` wherever it reads a DAG file: `import ratchet` finds that very release."""
-LEFT_OUT = ("dag_bundle", "local")
-"""Packages that are not delivered: the one that delivers is installed beside Airflow, the others are for laptops."""
+FOLDERS = {DAGS: f"{DAGS}/", PLUGINS: f"{PLUGINS}/", "include": ""}
+"""The prefix in a release of each folder of a project. The packages of `include/` are at the top of a release, because
+Airflow appends the top folder of a bundle to `sys.path` when it reads a DAG file: `import ratchet` then finds the
+package of that very release."""
+EXCLUDED = ("dag_bundle", "local")
+"""Packages that a release does not contain: `dag_bundle` is in Airflow's image, `local` is for development machines."""
 RESERVED = (DAGS, PLUGINS, MANIFEST)
-"""What a release keeps at its top for itself."""
-IGNORE = ".airflowignore"
-ONLY_DAGS = f"/*\n!/{DAGS}\n".encode()
-"""Keeps Airflow from looking for DAGs in the packages beside them."""
+"""Names at the top of a release that no package may have."""
+IGNORE_FILE = ".airflowignore"
+IGNORE_ALL_BUT_DAGS = f"/*\n!/{DAGS}\n".encode()
+"""Stops Airflow from searching the packages for DAGs."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What one call of `release` did: how many files were `uploaded` anew, and whether the pointer `moved`."""
+    """The result of `release`.
+
+    `uploaded` counts the files that were missing or different in the store; `pointer_moved` says whether another
+    release, or another commit of the same files, was current before.
+    """
 
     sha: str
     commit: str
     files: int
     bytes: int
     uploaded: int
-    moved: bool
+    pointer_moved: bool
 
 
-def release(project: Path, place: Place, commit: str) -> Release:
-    """Make the project's files the current release; done again, it puts back only what is missing or altered."""
+def release(project: Path, store: ObjectStore, commit: str) -> Release:
+    """Make the project's files the current release. A repeated call uploads only what is missing or altered.
+
+    Raises InvalidProject and StoreUnavailable.
+    """
     contents = collect(project)
-    manifest = layout.manifest(contents)
+    manifest = layout.build_manifest(contents)
     sha = layout.sha256(manifest)
-    uploaded = sum(_put(place, layout.key(sha, path), data) for path, data in contents.items())
-    _put(place, layout.key(sha), manifest)
-    moved = _put(place, POINTER, json.dumps({"release": sha, "commit": commit}).encode())
-    return Release(sha, commit, len(contents), sum(map(len, contents.values())), uploaded, moved)
+    uploaded = sum(_put_if_changed(store, layout.key(sha, path), data) for path, data in contents.items())
+    _put_if_changed(store, layout.key(sha), manifest)
+    pointer_moved = _put_if_changed(store, POINTER, json.dumps({"release": sha, "commit": commit}).encode())
+    return Release(sha, commit, len(contents), sum(map(len, contents.values())), uploaded, pointer_moved)
 
 
 def collect(project: Path) -> dict[str, bytes]:
-    """The files of a release by their path in it, each read once. Raises InvalidProject."""
+    """The bytes of each file of a release by its path in it. Raises InvalidProject."""
     if not (project / DAGS).is_dir():
         raise InvalidProject(f"{project.resolve()} has no folder {DAGS}/. Name the project with --project.")
-    contents = {IGNORE: ONLY_DAGS}
-    for room, prefix in ROOMS.items():
-        for file in sorted((project / room).rglob("*")):
-            path = file.relative_to(project / room)
-            if not file.is_file() or _is_made(path) or (room == "include" and path.parts[0] in LEFT_OUT):
+    contents = {IGNORE_FILE: IGNORE_ALL_BUT_DAGS}
+    for folder, prefix in FOLDERS.items():
+        for file in sorted((project / folder).rglob("*")):
+            path = file.relative_to(project / folder)
+            excluded = folder == "include" and path.parts[0] in EXCLUDED
+            if not file.is_file() or _is_generated(path) or excluded:
                 continue
-            if room == "include" and path.parts[0] in (*RESERVED, IGNORE):
-                raise InvalidProject(f"{file} would lie where a release keeps its {path.parts[0]}: rename it.")
+            if folder == "include" and path.parts[0] in (*RESERVED, IGNORE_FILE):
+                raise InvalidProject(f"{file} has a name that a release uses itself, {path.parts[0]}: rename it.")
             contents[prefix + path.as_posix()] = file.read_bytes()
     return contents
 
 
 def commit_of(project: Path) -> str:
-    """The commit of the working tree, marked when it has changes; `unknown` outside git."""
+    """The abbreviated commit of the working tree, with `-dirty` if it has changes; `unknown` outside git."""
     command = ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -72,20 +84,20 @@ def commit_of(project: Path) -> str:
         return "unknown"
 
 
-def _is_made(path: Path) -> bool:
-    """Whether Python, an editor or an installer made this, and nobody wrote it."""
+def _is_generated(path: Path) -> bool:
+    """Whether Python, an editor or an installer generated this file; hidden files count as generated."""
     return path.suffix == ".pyc" or any(
-        part == "__pycache__" or part.endswith(".egg-info") or (part.startswith(".") and part != IGNORE)
+        part == "__pycache__" or part.endswith(".egg-info") or (part.startswith(".") and part != IGNORE_FILE)
         for part in path.parts
     )
 
 
-def _put(place: Place, key: str, data: bytes) -> bool:
-    """Put these bytes, unless they are there; whether they were not."""
+def _put_if_changed(store: ObjectStore, key: str, data: bytes) -> bool:
+    """Write these bytes unless the store has them; returns whether they were written."""
     try:
-        if place.get(key) == data:
+        if store.get(key) == data:
             return False
     except NotFound:
         pass
-    place.put(key, data)
+    store.put(key, data)
     return True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ratchet.jobs import keys
-from ratchet.sources import formats, resolve
+from ratchet.jobs import formats, keys
+from ratchet.sources import resolve
 
 
 def download_if_remote(source: str, cache: Path, folder: Path) -> str:

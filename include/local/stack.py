@@ -49,7 +49,7 @@ def deploy(env_file: EnvFile = DEFAULT_ENV_FILE) -> None:
 
     made = release(Env.read(env_file.resolve()))
     typer.echo(
-        f"Release {made.sha:.12} of commit {made.commit} {'is now' if made.moved else 'was already'} current: "
+        f"Release {made.sha:.12} of commit {made.commit} {'is now' if made.pointer_moved else 'was already'} current: "
         f"{made.files} files, {made.uploaded} uploaded. Airflow loads plugins and the deadline callback when it "
         "starts: run `make up` to restart the containers that use them."
     )

@@ -1,7 +1,7 @@
-"""All ECS tasks of one launch: found again, launched once, waited for. See docs/decisions/0009-one-launch.md.
+"""All ECS tasks of one launch: find them, start the next one, wait for it. See docs/decisions/0009-one-launch.md.
 
-Every call is repeated while ECS is silent, throttles or lacks room, for so many seconds at most. botocore's own retries
-are off, because they would send RunTask again without looking whether the first one has been accepted.
+Every call is retried while ECS does not answer, throttles or lacks capacity, within a budget of seconds. botocore's own
+retries are off, because they would send RunTask again without checking whether the first request was accepted.
 """
 
 from __future__ import annotations
@@ -17,148 +17,174 @@ from typing import Any, TypeVar
 from airflow.providers.amazon.aws.exceptions import EcsOperatorError
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as Unreachable
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from orchestration.ecs_outcome import CAPACITY, was_interrupted
+from orchestration.ecs_outcome import CAPACITY_MESSAGE, is_spot_interruption
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-ONE_ATTEMPT = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 30}
+SINGLE_ATTEMPT = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 30}
 """botocore's configuration for a client that a launch uses. RunTask answers within seconds."""
-LONGEST_PAUSE = 60.0
-NO_ROOM = "Add subnets in other availability zones, let the task ask for less, or wait and clear the Airflow task."
-NO_ANSWER = "Check AWS_ENDPOINT_URL, region and AWS Health. A task that was launched is found by the next try."
+_random = random.SystemRandom()
+MAX_PAUSE = 60.0
+"""Seconds between two attempts at the same request, at most."""
+CAPACITY_REMEDY = "Add subnets in other availability zones, reduce the task's size, or wait and clear the Airflow task."
+SILENCE_REMEDY = "Check AWS_ENDPOINT_URL, region and AWS Health. A task that was launched is found by the next try."
 
 
-class NotVisible(Exception):
-    """ECS does not show a task that it has just accepted; its lists lag behind."""
+class TaskNotVisible(Exception):
+    """ECS does not describe a task that it has just accepted, because its lists lag behind."""
 
 
 @dataclass
-class Patience:
-    """Waits out what passes by itself, ever longer and out of step with other tasks, but not for ever."""
+class RetryBudget:
+    """Seconds to spend on retries of one request, with growing pauses and random jitter."""
 
-    where: str
+    service: str
     seconds: float
     first_pause: float
-    began: float | None = None
+    started: float | None = None
     pauses: int = 0
 
-    def spend(self, error: Exception) -> None:
-        """Sleep before the next attempt. Raises AirflowFailException for what does not pass, else AirflowException
-        with what to do, once the time is up."""
-        said = in_words(error)
-        if not passes(error):
-            raise AirflowFailException(f"{self.where} refused: {said}. Mend it and clear the Airflow task.") from error
-        self.began = self.began or time.monotonic()
-        pause = min(LONGEST_PAUSE, self.first_pause * 2**self.pauses) * random.uniform(0.5, 1)
+    def pause_or_raise(self, error: Exception) -> None:
+        """Sleep before the next attempt.
+
+        Raises AirflowFailException for an error that a retry would only repeat, and AirflowException, which Airflow's
+        own tries follow, once the budget is spent.
+        """
+        description = describe_error(error)
+        if not is_transient(error):
+            raise AirflowFailException(
+                f"{self.service} refused: {description}. Fix the cause and clear the Airflow task."
+            ) from error
+        self.started = self.started or time.monotonic()
+        pause = min(MAX_PAUSE, self.first_pause * 2**self.pauses) * _random.uniform(0.5, 1)
         self.pauses += 1
-        spent = time.monotonic() - self.began
+        spent = time.monotonic() - self.started
         if spent + pause > self.seconds:
-            trouble, remedy = ("had no room", NO_ROOM) if lacks_room(error) else ("did not answer", NO_ANSWER)
-            raise AirflowException(f"{self.where} {trouble} for {spent:.0f} s: {said}. {remedy}") from error
-        log.warning("%s: %s. Asking again in %.1f s.", self.where, said, pause)
+            shortage = is_capacity_shortage(error)
+            problem, remedy = ("had no capacity", CAPACITY_REMEDY) if shortage else ("did not answer", SILENCE_REMEDY)
+            raise AirflowException(f"{self.service} {problem} for {spent:.0f} s: {description}. {remedy}") from error
+        log.warning("%s: %s. Next attempt in %.1f s.", self.service, description, pause)
         time.sleep(pause)
 
 
 @dataclass
 class Launch:
-    """One task of one DAG run, by its token: what `startedBy` of all its ECS tasks says."""
+    """One task of one DAG run. Its `token` is the `startedBy` of all its ECS tasks.
+
+    `retry_seconds` is the budget of each request, `poll_seconds` the pause between two polls of a task, and `stopped`
+    has the descriptions of the launch's stopped tasks by ARN.
+    """
 
     client: Any
     cluster: str
     token: str
-    patience: float
-    poll: float
-    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
+    retry_seconds: float
+    poll_seconds: float
+    stopped: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def client_token(self) -> str:
-        """Says "the one after these": the same until another task of this launch has ended, and never again after."""
-        return f"{self.token}-{hashlib.sha256(' '.join(sorted(self.ended)).encode()).hexdigest()[:16]}"
+        """The token for the task after the stopped ones.
+
+        It is the same until another task of this launch has stopped, and is never used again after that.
+        """
+        return f"{self.token}-{hashlib.sha256(' '.join(sorted(self.stopped)).encode()).hexdigest()[:16]}"
 
     @property
     def interruptions(self) -> int:
-        """How often Spot has ended this launch, as far as ECS remembers; about an hour, and all of this try."""
-        return sum(map(was_interrupted, self.ended.values()))
+        """How many of the launch's tasks Spot has interrupted: those of this try, and others of the last hour or so.
 
-    def find(self) -> str | None:
-        """The ARN of a task that is on its way, pending or stopping ones among them; notes all that have ended."""
-        arns = [arn for desired in ("RUNNING", "STOPPED") for arn in self._listed(desired)]
-        tasks = self.ask(lambda: self.client.describe_tasks(cluster=self.cluster, tasks=arns))["tasks"] if arns else []
-        self.ended |= {task["taskArn"]: task for task in tasks if task["lastStatus"] == "STOPPED"}
-        return next((task["taskArn"] for task in tasks if task["lastStatus"] != "STOPPED"), None)
+        ECS lists stopped tasks for about an hour.
+        """
+        return sum(map(is_spot_interruption, self.stopped.values()))
+
+    def find_active(self) -> str | None:
+        """The ARN of a task that has not stopped yet, if there is one. Notes all tasks that have stopped."""
+        arns = [arn for desired in ("RUNNING", "STOPPED") for arn in self._list_tasks(desired)]
+        if not arns:
+            return None
+        found = self.call_with_retries(lambda: self.client.describe_tasks(cluster=self.cluster, tasks=arns))["tasks"]
+        self.stopped |= {task["taskArn"]: task for task in found if task["lastStatus"] == "STOPPED"}
+        return next((task["taskArn"] for task in found if task["lastStatus"] != "STOPPED"), None)
 
     def start(self, run_task: Callable[[str], str]) -> str:
-        """The ARN of the next task. `run_task` is given the client token, the same however often it must be asked.
+        """Start the next task; returns its ARN.
 
-        Between two requests the tasks are looked through: the answer may be lost and the task be there.
+        `run_task` gets the client token, the same at every attempt. After a failed attempt the tasks are listed first,
+        because the response may be lost although the task was started.
         """
-        token, before, patience = self.client_token, set(self.ended), self.waiting()
+        token, stopped_before, budget = self.client_token, set(self.stopped), self.retry_budget()
         while True:
             try:
                 return run_task(token)
             except ClientError as error:
-                if error.response["Error"]["Code"] == "ConflictException":  # accepted before, of other settings
-                    return error.response["resourceIds"][0]
-                patience.spend(error)
+                if error.response["Error"]["Code"] == "ConflictException":  # accepted before, with other parameters
+                    arn: str = error.response["resourceIds"][0]
+                    return arn
+                budget.pause_or_raise(error)
             except (BotoCoreError, EcsOperatorError) as error:
-                patience.spend(error)
-            if there := self.find() or next(iter(self.ended.keys() - before), None):
-                return there
+                budget.pause_or_raise(error)
+            if started := self.find_active() or next(iter(self.stopped.keys() - stopped_before), None):
+                return started
 
     def wait(self, arn: str) -> dict[str, Any]:
-        """The description of a task, once it has stopped."""
-        while (task := self.ask(lambda: self._described(arn)))["lastStatus"] != "STOPPED":
-            time.sleep(self.poll)
-        self.ended[arn] = task
+        """Poll a task until it has stopped; returns its description."""
+        while (task := self.call_with_retries(lambda: self._describe_task(arn)))["lastStatus"] != "STOPPED":
+            time.sleep(self.poll_seconds)
+        self.stopped[arn] = task
         return task
 
-    def ask(self, call: Callable[[], Answer]) -> Answer:
-        """The answer to a call that may be repeated."""
-        patience = self.waiting()
+    def call_with_retries(self, call: Callable[[], Result]) -> Result:
+        """The result of an idempotent call. Raises the same errors as RetryBudget.pause_or_raise."""
+        budget = self.retry_budget()
         while True:
             try:
                 return call()
-            except (BotoCoreError, ClientError, NotVisible) as error:
-                patience.spend(error)
+            except (BotoCoreError, ClientError, TaskNotVisible) as error:
+                budget.pause_or_raise(error)
 
-    def waiting(self) -> Patience:
-        return Patience(f"ECS at {self.client.meta.endpoint_url}", self.patience, self.poll)
+    def retry_budget(self) -> RetryBudget:
+        """An unspent budget for one request."""
+        return RetryBudget(f"ECS at {self.client.meta.endpoint_url}", self.retry_seconds, self.poll_seconds)
 
-    def _listed(self, desired: str) -> list[str]:
-        question = {"cluster": self.cluster, "startedBy": self.token, "desiredStatus": desired}
-        return self.ask(lambda: self.client.list_tasks(**question))["taskArns"]
+    def _list_tasks(self, desired: str) -> list[str]:
+        request = {"cluster": self.cluster, "startedBy": self.token, "desiredStatus": desired}
+        arns: list[str] = self.call_with_retries(lambda: self.client.list_tasks(**request))["taskArns"]
+        return arns
 
-    def _described(self, arn: str) -> dict[str, Any]:
-        found = self.client.describe_tasks(cluster=self.cluster, tasks=[arn])["tasks"]
-        if not found:
-            raise NotVisible(f"it does not know task {arn}")
-        return found[0]
+    def _describe_task(self, arn: str) -> dict[str, Any]:
+        tasks: list[dict[str, Any]] = self.client.describe_tasks(cluster=self.cluster, tasks=[arn])["tasks"]
+        if not tasks:
+            raise TaskNotVisible(f"it does not know task {arn}")
+        return tasks[0]
 
 
-def passes(error: Exception) -> bool:
-    """Whether the same request may be granted later."""
-    if lacks_room(error) or isinstance(error, NotVisible | Unreachable | HTTPClientError):
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed later: capacity, throttling, 5xx, a lost connection."""
+    if is_capacity_shortage(error) or isinstance(error, TaskNotVisible | BotoConnectionError | HTTPClientError):
         return True
     if not isinstance(error, ClientError):
         return False
     code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status >= 500 or status == 429 or "Throttl" in code or "Rate exceeded" in str(error)
+    return bool(status >= 500 or status == 429 or "Throttl" in code or "Rate exceeded" in str(error))
 
 
-def lacks_room(error: Exception) -> bool:
-    """Whether ECS would, if it had room: it says so in an error, or in one of RunTask's `failures`."""
-    said = in_words(error)
-    return CAPACITY in said or (isinstance(error, EcsOperatorError) and said.startswith(("RESOURCE", "AGENT")))
+def is_capacity_shortage(error: Exception) -> bool:
+    """Whether ECS lacks capacity. It reports that as an error, or as one of RunTask's `failures`."""
+    description = describe_error(error)
+    return CAPACITY_MESSAGE in description or (
+        isinstance(error, EcsOperatorError) and description.startswith(("RESOURCE", "AGENT"))
+    )
 
 
-def in_words(error: Exception) -> str:
-    """What went wrong, without a full stop; the reasons of a refused RunTask, not all of its response."""
+def describe_error(error: Exception) -> str:
+    """The error's message without a full stop; of a refused RunTask only the reasons, not the whole response."""
     if isinstance(error, EcsOperatorError):
         return ", ".join(failure.get("reason", "no reason given") for failure in error.failures)
     if isinstance(error, ClientError):
-        told = error.response["Error"]
-        return f"{error.operation_name} was answered {told['Code']}: {told['Message']}".rstrip(".")
+        details = error.response["Error"]
+        return f"{error.operation_name} was answered {details['Code']}: {details['Message']}".rstrip(".")
     return str(error).rstrip(".")

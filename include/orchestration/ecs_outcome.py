@@ -1,6 +1,6 @@
-"""What the end of an ECS task means. A description of the task goes in; silence means well, an exception says what not.
+"""Tell from the description of a stopped ECS task whether its job succeeded, and if not, whether to try again.
 
-Exit codes alone do not tell: a task that was stopped from outside may report 0, or none at all.
+The exit code alone is not enough: a task that was stopped from outside can have exit code 0, or none at all.
 """
 
 from __future__ import annotations
@@ -12,62 +12,66 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ratchet.errors import NEEDS_A_PERSON
 
-KILLED = 137
-CAPACITY = "Capacity is unavailable"
-"""How ECS begins to say so, in an error, in a failure and in the reason of a task that stopped."""
+SIGKILL_EXIT_CODE = 137
+CAPACITY_MESSAGE = "Capacity is unavailable"
+"""How ECS's message about a lack of capacity begins, in an error, in a failure and in a stopped task's reason."""
 
 
-class Lost(AirflowException):
-    """ECS took the task away or never placed it. The job is not to blame and is launched again within the same try."""
+class LostTask(AirflowException):
+    """ECS took the task away or never placed it. The job is launched again within the same Airflow try."""
 
 
-class Interrupted(Lost):
-    """Spot wanted its capacity back."""
+class SpotInterrupted(LostTask):
+    """Spot took its capacity back."""
 
 
-class NotPlaced(Lost):
-    """The task was accepted, but there was no prefix for it."""
+class NotPlaced(LostTask):
+    """ECS accepted the task, but had no capacity for it."""
 
 
-def judge(task: dict[str, Any], container: str, last_words: Callable[[], str]) -> None:
-    """Raise unless the task ended by itself and its container, named, with exit code 0.
+def raise_for_outcome(task: dict[str, Any], container: str, log_tail: Callable[[], str]) -> None:
+    """Raise unless the task ended by itself and the named container has exit code 0.
 
-    Raises Lost where another launch is due at once, AirflowFailException where only a person can mend it, and
-    AirflowException where another try may help. `last_words` fetches the end of the job's log.
+    `task` is an element of DescribeTasks' `tasks`; `log_tail` fetches the end of the job's log.
+
+    Raises LostTask if the job is to be launched again at once, AirflowFailException if a person has to act first, and
+    AirflowException if another try may succeed.
     """
     arn, stop, why = task["taskArn"], task.get("stopCode") or "", task.get("stoppedReason") or "no reason given"
-    ours = next((each for each in task["containers"] if each["name"] == container), {})
-    code, said = ours.get("exitCode"), ours.get("reason") or ""
-    if was_interrupted(task):
-        raise Interrupted(f"Task {arn} was interrupted: {why}")
-    if CAPACITY in why:
+    ours: dict[str, Any] = next((each for each in task["containers"] if each["name"] == container), {})
+    code, message = ours.get("exitCode"), ours.get("reason") or ""
+    if is_spot_interruption(task):
+        raise SpotInterrupted(f"Task {arn} was interrupted: {why}")
+    if CAPACITY_MESSAGE in why:
         raise NotPlaced(f"Task {arn} was not placed: {why}")
     if stop == "UserInitiated":
         raise AirflowException(
-            f"Task {arn} was stopped from outside: {why}. If nobody meant to, StopTask in CloudTrail says who it was."
+            f"Task {arn} was stopped from outside: {why}. StopTask in CloudTrail names who stopped it."
         )
     if stop == "TaskFailedToStart":
         raise AirflowException(
             f"Task {arn} could not start: {why}. Check image, secrets, roles and network of its task definition."
         )
     if stop not in {"", "EssentialContainerExited"}:
-        raise AirflowException(f"Task {arn} was ended by ECS ({stop}): {why}. The next try launches it again.")
-    if "OutOfMemory" in said:
-        raise AirflowFailException(f"Task {arn} ran out of memory: {said}. Give its task definition more memory.")
-    if code == KILLED:
+        raise AirflowException(f"Task {arn} was stopped by ECS ({stop}): {why}. The next try launches it again.")
+    if "OutOfMemory" in message:
+        raise AirflowFailException(f"Task {arn} ran out of memory: {message}. Give its task definition more memory.")
+    if code == SIGKILL_EXIT_CODE:
         raise AirflowException(
-            f"Task {arn} was killed (exit code {KILLED}), most likely for want of memory. If that repeats, give its "
-            f"task definition more. Its last words:\n{last_words()}"
+            f"Task {arn} was killed (exit code {code}), most likely because it ran out of memory. If that repeats, "
+            f"give its task definition more memory. The end of its log:\n{log_tail()}"
         )
     if code is None:
-        raise AirflowException(f"Task {arn} ended without an exit code: {said or why}. The next try launches it again.")
+        raise AirflowException(
+            f"Task {arn} ended without an exit code: {message or why}. The next try launches it again."
+        )
     if code:
         kind = AirflowFailException if code in NEEDS_A_PERSON else AirflowException
-        raise kind(f"Task {arn} failed with exit code {code}. Its last words:\n{last_words()}")
+        raise kind(f"Task {arn} failed with exit code {code}. The end of its log:\n{log_tail()}")
 
 
-def was_interrupted(task: dict[str, Any]) -> bool:
-    """Whether Spot ended it. Older platforms say so in the reason only."""
+def is_spot_interruption(task: dict[str, Any]) -> bool:
+    """Whether Spot stopped the task. Older platform versions say so in the reason only."""
     return task.get("stopCode") == "SpotInterruption" or "Spot Task was interrupted" in (
         task.get("stoppedReason") or ""
     )

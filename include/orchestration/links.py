@@ -1,7 +1,8 @@
-"""Links from a task in Airflow's UI to what it made: an MLflow run, a model version, an ECS task.
+"""Links from a task in Airflow's UI to its MLflow run, its model version and its ECS task.
 
-Airflow asks for them when a try has ended, well or not, and keeps the answers in XCom; it does not show an empty one.
-An ECS task is most wanted while it runs, so the operator pushes that link itself as soon as it has an ARN.
+Airflow calls `get_link` when a try has ended, with success or not, and stores the URL in XCom. It does not show an
+empty URL. The link to the ECS task is most useful while the task runs, so the operator pushes it as soon as it has an
+ARN.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.types import RuntimeTaskInstanceProtocol, TaskInstanceKey
+from typing_extensions import override
 
 from orchestration.settings import UiSettings
 from ratchet.jobs.base import Details
@@ -28,17 +30,20 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
+    @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         found = details(ti_key)
         return run_page(found.mlflow.run if isinstance(found, TrainDetails) else None)
 
 
 class ModelVersionLink(BaseOperatorLink):
-    """The model version that a job judged (`evaluate`, `promote`) or scored (`score`)."""
+    """The model version that a job evaluated, decided on (`promote`) or scored."""
 
     name = "Model version"
 
+    @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The version's URL, or "" if the task returned none."""
         found = details(ti_key)
         if isinstance(found, EvaluateDetails | PromoteDetails):
             return version_page(found.version)
@@ -46,15 +51,17 @@ class ModelVersionLink(BaseOperatorLink):
 
 
 class EcsTaskLink(BaseOperatorLink):
-    """The ECS task in the AWS console; nowhere on an emulator, which has no console."""
+    """The ECS task in the AWS console. On an emulator, which has no console, the link is empty."""
 
     name = "ECS task"
 
+    @override
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The ECS task's URL, or "" if none was launched."""
         return task_page(XCom.get_value(ti_key=ti_key, key="ecs_task_arn"))
 
     def push(self, ti: RuntimeTaskInstanceProtocol, arn: str) -> None:
-        """Show the link from now on, while the task runs."""
+        """Show the link now, while the task runs."""
         ti.xcom_push(self.xcom_key, task_page(arn))
 
 
@@ -71,17 +78,17 @@ def details(ti_key: TaskInstanceKey) -> Details | None:
 
 
 def run_page(run: str | None) -> str:
-    """An MLflow run; this route needs no experiment."""
+    """The URL of an MLflow run; this route needs no experiment."""
     return _mlflow("runs", run) if run else ""
 
 
 def version_page(version: int | None) -> str:
-    """A version of the registered model in MLflow."""
+    """The URL of a version of the registered model in MLflow."""
     return _mlflow("models", Settings().registered_model, "versions", str(version)) if version is not None else ""
 
 
 def task_page(arn: str | None) -> str:
-    """An ECS task in the console of its region, from an ARN such as `arn:aws:ecs:eu-west-1:1:task/cluster/id`."""
+    """The URL of an ECS task in its region's console, from an ARN such as `arn:aws:ecs:eu-west-1:1:task/cluster/id`."""
     if not arn or not UiSettings().aws_console:
         return ""
     _, partition, _, region, _, resource = arn.split(":", 5)
@@ -94,13 +101,13 @@ def task_page(arn: str | None) -> str:
 
 
 def _mlflow(*parts: str) -> str:
-    """A page of MLflow, or "" where a browser cannot reach MLflow, as with a SQLite file."""
+    """The URL of a page of MLflow, or "" if there is no server, as with a SQLite file."""
     address = UiSettings().mlflow or _tracking_server()
     return f"{address.rstrip('/')}/#/{'/'.join(quote(part, safe='') for part in parts)}" if address else ""
 
 
 def _tracking_server() -> str:
-    """The tracking server's address without its credentials; empty where tracking is a file, or not set at all."""
+    """The tracking server's address without its credentials; "" if tracking is a file or not set."""
     tracking = Settings().tracking
     parts = urlsplit(tracking.get_secret_value() if tracking else "")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.scheme in {"http", "https"} else ""

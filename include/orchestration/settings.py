@@ -1,4 +1,4 @@
-"""Facts of the infrastructure, from Terraform through the environment. Choices of a run are Params, not here."""
+"""Facts of the infrastructure, which Terraform sets through the environment. Choices per DAG run are Params instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class EcsSettings(BaseSettings):
-    """Where jobs run: the `RATCHET_ECS_…` variables."""
+    """Where and how jobs run: the `RATCHET_ECS_…` variables."""
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_ECS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -19,27 +19,29 @@ class EcsSettings(BaseSettings):
     task_definition: str = "ratchet-training"
     container: str = "training"
     launch_type: Literal["FARGATE", "EC2"] = "FARGATE"
-    spot: bool = Field(False, description="Launch on FARGATE_SPOT; a job that was interrupted twice goes on demand.")
+    spot: bool = Field(False, description="Launch on FARGATE_SPOT; a job that was interrupted twice runs on demand.")
     subnets: list[str] = []
     security_groups: list[str] = []
     log_group: str = "/ratchet/jobs"
     log_prefix: str = "ecs"
-    poll_seconds: float = Field(6, ge=0.1, description="Between looks at a task; little where a look costs nothing.")
+    poll_seconds: float = Field(
+        6, ge=0.1, description="Seconds between two polls of a task; small where requests are free."
+    )
     patience_seconds: float = Field(
-        600,  # shortages of Fargate and outages of an API mostly pass within minutes; Airflow's retries come on top
+        600,  # most Fargate shortages and API outages end within minutes; Airflow's own retries follow
         ge=0,
-        description="How long one try waits for capacity, or for an ECS that does not answer.",
+        description="Seconds that one try waits for capacity, or while ECS does not answer.",
     )
 
     @model_validator(mode="after")
-    def _spot_is_of_fargate(self) -> EcsSettings:
+    def _require_fargate_for_spot(self) -> EcsSettings:
         if self.spot and self.launch_type != "FARGATE":
             raise ValueError("RATCHET_ECS_SPOT is for Fargate. On EC2, use Spot instances in the cluster instead.")
         return self
 
     @property
     def network(self) -> dict[str, dict[str, list[str] | str]] | None:
-        """Fargate needs a network; without subnets (the local stand-in) none is sent."""
+        """RunTask's `networkConfiguration`, which Fargate needs; None without subnets, as on the local emulator."""
         if not self.subnets:
             return None
         return {
@@ -52,29 +54,30 @@ class EcsSettings(BaseSettings):
 
     @property
     def poll_interval(self) -> timedelta:
+        """`poll_seconds` as a timedelta."""
         return timedelta(seconds=self.poll_seconds)
 
 
 class UiSettings(BaseSettings):
-    """What Airflow's pages link to, as a browser finds it: the `RATCHET_UI_…` variables."""
+    """Addresses that Airflow's pages link to, as a browser reaches them: the `RATCHET_UI_…` variables."""
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_UI_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    mlflow: str = Field(
-        "", description="MLflow's address for a browser; without one, RATCHET_TRACKING if it is http(s)."
+    mlflow: str = Field("", description="MLflow's address for a browser; if empty, RATCHET_TRACKING if it is http(s).")
+    aws_console: bool = Field(
+        True, description="Whether ECS tasks have a page in the AWS console; false on an emulator."
     )
-    aws_console: bool = Field(True, description="Whether ECS tasks have a page in the AWS console, as on AWS itself.")
 
 
 class AlertSettings(BaseSettings):
-    """Who hears of failures: the `RATCHET_ALERTS_…` variables."""
+    """Where alerts are published: the `RATCHET_ALERTS_…` variables."""
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_ALERTS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    topic: str = Field("", description="ARN of the SNS topic; without one, failures are only logged.")
+    topic: str = Field("", description="ARN of the SNS topic; if empty, alerts are only logged.")
 
 
 @cache
 def ecs_settings() -> EcsSettings:
-    """Read once per process: DAG parsing reads the environment and touches no network."""
+    """The ECS settings, read once per process. Parsing a DAG reads the environment only, never the network."""
     return EcsSettings()

@@ -1,4 +1,4 @@
-"""Reviews from a SQL table, through Airflow's Postgres hook, into the store as one CSV file."""
+"""Copy reviews from a SQL table into the store as one CSV file, through Airflow's Postgres hook."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ COLUMNS = ("label", "title", "text")
 def extract(settings: Settings, delivery: str) -> str:
     """Copy `label, title, text` of `postgresql+psycopg://…?table=[schema.]name` into the store; returns the file's URI.
 
-    `label` is 1 (negative) or 2 (positive), as in Kaggle's layout. A file that stands is not extracted again, so that a
-    week that is cleared sees the same rows. Raises ConfigurationError without a table's name.
+    `label` is 1 (negative) or 2 (positive), as in Kaggle's layout. An existing file is not extracted again, so a week
+    that is cleared reads the same rows. Raises ConfigurationError if the URL has no table.
     """
     from psycopg import sql
 
@@ -32,10 +32,10 @@ def extract(settings: Settings, delivery: str) -> str:
     table = parse_qs(urlsplit(source).query).get("table", [""])[0]
     if not table:
         raise ConfigurationError("A SQL source needs a table: postgresql+psycopg://user@host/database?table=reviews.")
-    storage, key = open_storage(settings.store), f"{keys.incoming(delivery)}-{_identity(source)}.csv.gz"
+    storage, key = open_storage(settings.store), f"{keys.incoming(delivery)}-{_table_digest(source)}.csv.gz"
     if storage.exists(key):
         return f"{storage.uri}/{key}"
-    hook = PostgresHook(connection=connection_to(source))
+    hook = PostgresHook(connection=airflow_connection(source))
     name = sql.Identifier(*table.split("."))
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     query = sql.SQL("COPY (SELECT {} FROM {} ORDER BY ctid) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)")
@@ -53,8 +53,8 @@ def extract(settings: Settings, delivery: str) -> str:
     return f"{storage.uri}/{key}"
 
 
-def connection_to(source: str) -> Connection:
-    """The Airflow connection that a source's URL spells out; `host` in its query is a socket's folder."""
+def airflow_connection(source: str) -> Connection:
+    """The Airflow connection for a source's URL. A `host` in the URL's query is the folder of a unix socket."""
     parts = urlsplit(source)
     options = {name: values[0] for name, values in parse_qs(parts.query).items()}
     return Connection(
@@ -69,8 +69,8 @@ def connection_to(source: str) -> Connection:
     )
 
 
-def _identity(source: str) -> str:
-    """Names a table without its password, so that another table is extracted anew and a new password is not."""
+def _table_digest(source: str) -> str:
+    """12 hexadecimal digits that differ between tables and stay the same when the user or the password changes."""
     parts = urlsplit(source)
     where = f"{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
     return hashlib.sha256(where.encode()).hexdigest()[:12]

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from ratchet.candidates import CANDIDATES
-from ratchet.jobs import keys
+from ratchet.jobs import formats, keys
 from ratchet.jobs.batches import present
 from ratchet.jobs.featurize import Featurize
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.history import DecisionHistory
 from ratchet.ledger.store import Ledger
 from ratchet.settings import Settings
-from ratchet.sources import formats
 from ratchet.windows import WEEK, Window, week_of
 
 SQL = "the SQL table of RATCHET_SOURCE"

@@ -1,41 +1,20 @@
-"""The walls between the prefixes: who may import whom."""
+"""What import-linter does not see: DAG and plugin files, which are no packages, and the circles between packages."""
 
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from architecture.packages import floors, table
 from harness.project import PROJECT
 
-DATA_LIBRARIES = {
-    "pandas", "sklearn", "mlflow", "numpy", "numba", "scipy", "pyarrow", "pandera", "safetensors", "matplotlib",
-    "pyspark",
-}  # fmt: skip
-WALLS = {
-    "include/ratchet": {"airflow", "orchestration"},
-    "include/dag_bundle": DATA_LIBRARIES | {"ratchet", "orchestration", "embedded"},
-    "plugins": DATA_LIBRARIES | {"embedded"},
-    "dags": DATA_LIBRARIES | {"embedded"},
-    "include/orchestration": DATA_LIBRARIES | {"embedded"},
-}
-LIGHT = (
-    "append_only",
-    "answers",
-    "windows",
-    "keys",
-    "catalogue",
-    "candidates",
-    "manifests",
-    "jobs",
-    "storage",
-    "ledger",
-    "settings",
-    "errors",
-    "engines",
-    "batches",
-)
+LIGHT = {"airflow", "orchestration", "ratchet"}
+STANDARD = set(sys.stdlib_module_names)
 
 
 def imports(path: Path) -> set[str]:
@@ -49,38 +28,51 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("prefix", WALLS)
-def test_a_room_imports_nothing_from_behind_its_wall(prefix: str) -> None:
-    """`ratchet` knows no Airflow; what Airflow parses knows no data library."""
-    offenders = {
-        f"{path.relative_to(PROJECT)} imports {', '.join(sorted(found))}"
-        for path in (PROJECT / prefix).rglob("*.py")
-        if (found := imports(path) & WALLS[prefix])
-    }
-    assert not offenders
+@pytest.mark.parametrize("folder", ["dags", "plugins"])
+def test_dags_and_plugins_import_only_what_is_light(folder: str) -> None:
+    """What they import of `orchestration` and `ratchet` is checked by the contracts in pyproject.toml."""
+    files = list((PROJECT / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        assert imports(file) - STANDARD <= LIGHT, f"{file} imports {imports(file) - STANDARD - LIGHT}"
 
 
-def test_only_the_cli_and_the_tests_import_the_local_stand_ins() -> None:
-    """Production code leans neither on the embedded default nor on the compose stack, which builds on it."""
-    local = {path for prefix in ("composed", "embedded") for path in (PROJECT / "include" / prefix).rglob("*.py")}
-    doors = {PROJECT / f"include/ratchet/commands/{name}.py" for name in ("local", "stack")}
-    users = {path for prefix in ("include", "dags", "plugins") for path in (PROJECT / prefix).rglob("*.py")}
-    assert {path for path in users if imports(path) & {"composed", "embedded"}} <= local | doors
-
-
-def test_only_the_bundle_ties_delivery_to_airflow() -> None:
-    """What deploys needs no Airflow; what a container fetches with, before Airflow starts, neither."""
-    users = {path.name for path in (PROJECT / "include/dag_bundle").rglob("*.py") if "airflow" in imports(path)}
-    assert users == {"bundle.py"}
-
-
-@pytest.mark.parametrize("module", LIGHT)
-def test_what_airflow_imports_of_ratchet_is_light(module: str) -> None:
-    """A DAG file parses in under a second, because these modules pull in no data library."""
-    assert not imports(PROJECT / f"include/ratchet/{module}.py") & DATA_LIBRARIES
-
-
-def test_the_wall_check_itself_sees_an_import(tmp_path: Path) -> None:
-    """A late import inside a function counts like one at the top."""
+def test_the_import_check_sees_an_import_inside_a_function(tmp_path: Path) -> None:
+    """A late import counts like one at the top."""
     (tmp_path / "leak.py").write_text("def f():\n    import pandas as pd\n    from airflow.sdk import dag\n")
     assert imports(tmp_path / "leak.py") == {"pandas", "airflow"}
+
+
+def test_the_contracts_on_imports_are_kept() -> None:
+    """`make lint` says the same, and names the chain of imports that breaks a contract."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_contract_that_is_broken_is_found(tmp_path: Path) -> None:
+    """A late import of pandas in a light module fails the linter: the contracts are transitive and not empty."""
+    copy = tmp_path / "include"
+    subprocess.run(["cp", "-r", str(PROJECT / "include"), str(copy)], check=True)
+    with (copy / "ratchet" / "ledger" / "store.py").open("a") as file:
+        file.write("\n\ndef leak() -> None:\n    import pandas\n")
+    (tmp_path / "pyproject.toml").write_text((PROJECT / "pyproject.toml").read_text())
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(copy)!r}); "
+               "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "BROKEN" in done.stdout
+    assert "pandas" in done.stdout
+
+
+def test_packages_stand_on_at_most_eleven_floors_without_a_circle() -> None:
+    """Each package imports only packages below it; a circle raises with the names of its packages."""
+    assert max(floors().values()) <= 11
+
+
+def test_the_table_of_floors_in_the_docs_is_up_to_date() -> None:
+    """Put the output of `PYTHONPATH=include python tests/architecture/packages.py` into docs/architecture.md."""
+    page = (PROJECT / "docs/architecture.md").read_text()
+    found = re.search(r"<!-- floors -->\n(.*)\n<!-- end of floors -->", page, re.DOTALL)
+    assert found
+    assert found[1].strip() == table()

@@ -34,8 +34,8 @@ from ratchet.data import records
 from ratchet.data.records import Row
 from ratchet.data.schemas import review_id
 from ratchet.data.split import VALIDATION
-from ratchet.jobs import keys
-from ratchet.sources import formats, resolve
+from ratchet.jobs import formats, keys
+from ratchet.sources import resolve
 
 DROPPED, REPLACED = 0.10, 0.05
 FORM = csv.WriteOptions(include_header=False, quoting_style="all_valid")

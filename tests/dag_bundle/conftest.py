@@ -1,4 +1,4 @@
-"""Small projects to release, and places to release them to."""
+"""Small projects to release, and stores to release them to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from dag_bundle.object_store import Bucket, Folder, Place
+from dag_bundle.object_store import BucketStore, FolderStore, ObjectStore
 from local.processes import services
 from local.processes.children import Children, free_port
 
@@ -26,10 +26,10 @@ RELEASE = "{release}"
 @dag(on_failure_callback=lambda context: write("callback", context["run_id"], RELEASE))
 def {name}():
     @task
-    def say():
+    def record():
         write("task", get_current_context()["run_id"], RELEASE)
 
-    say()
+    record()
 
 
 {name}()
@@ -42,7 +42,8 @@ RELEASE = "{release}"
 
 
 def write(who, run, release):
-    # Who ran for which DAG run, and of which release were the DAG file and this module; dags and airflow are named here
+    # The columns: who ran, for which DAG run, the release of the DAG file, the release of this module.
+    # The words dags and airflow are here because Airflow takes files with both for DAG files.
     with open(os.environ["DIARY"], "a") as diary:
         diary.write(json.dumps([who, run, release, RELEASE]) + "\\n")
 """
@@ -51,7 +52,7 @@ MakeProject = Callable[..., Path]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """Projects whose DAG files and whose package both say which release they are of."""
+    """Makes projects whose DAG files and package both name the release they belong to."""
 
     def make(release: str, dags: tuple[str, ...] = ("weekly",), package: str = "delivered") -> Path:
         project = tmp_path / f"project-{release}"
@@ -70,13 +71,13 @@ def make_project(tmp_path: Path) -> MakeProject:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "place")
+def folder(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
 
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of S3's stand-in."""
+    """The endpoint of the S3 emulator."""
     root, port = tmp_path_factory.mktemp("s3"), free_port()
     with Children(root / "logs") as children:
         services.start_aws(children, port, "unix:///no/engine", root)
@@ -86,40 +87,41 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """A bucket of its own for each test."""
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> BucketStore:
+    """A new bucket for each test."""
     for name, text in services.aws_environment(s3).items():
         monkeypatch.setenv(name, text)
     name = f"test-{os.urandom(6).hex()}"
     boto3.client("s3").create_bucket(Bucket=name)
-    return Bucket(f"s3://{name}/dags")
+    return BucketStore(f"s3://{name}/dags")
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest) -> Place:
-    return request.getfixturevalue(request.param)
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    chosen: ObjectStore = request.getfixturevalue(request.param)
+    return chosen
 
 
 @pytest.fixture
 def kill_at_each_point() -> Callable[[Callable[[], object]], Iterator[int]]:
-    """Run some work in a child again and again, each time killed (-9) one touch of the file system later."""
-    touches = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.symlink", "os.listdir"}
+    """Run a function in a child process repeatedly; each time it is killed (-9) one file system call later."""
+    calls = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.symlink", "os.listdir"}
 
-    def killed(work: Callable[[], object], point: int) -> bool:
+    def killed(function: Callable[[], object], point: int) -> bool:
         child = os.fork()
         if not child:
             left = point
 
             def hook(event: str, arguments: object) -> None:
                 nonlocal left
-                if event in touches:
+                if event in calls:
                     left -= 1
                     if not left:
                         os.kill(os.getpid(), signal.SIGKILL)
 
             try:
                 sys.addaudithook(hook)
-                work()
+                function()
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -127,9 +129,9 @@ def kill_at_each_point() -> Callable[[Callable[[], object]], Iterator[int]]:
         assert status in {0, -signal.SIGKILL}
         return status != 0
 
-    def points(work: Callable[[], object]) -> Iterator[int]:
+    def points(function: Callable[[], object]) -> Iterator[int]:
         point = 1
-        while killed(work, point):
+        while killed(function, point):
             yield point
             point += 1
 

@@ -1,9 +1,10 @@
-"""Airflow follows the releases, and each DAG run keeps the one it started with."""
+"""Airflow follows the current release, and each DAG run keeps the release it started with."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,41 +14,42 @@ import pytest
 
 from dag_bundle import layout
 from dag_bundle.bundle import RatchetDagBundle
-from dag_bundle.errors import CorruptRelease, NoRelease, Shadowed
-from dag_bundle.object_store import Folder, Place
+from dag_bundle.errors import CorruptRelease, NoRelease, ShadowedPackage
+from dag_bundle.object_store import FolderStore, ObjectStore
 from dag_bundle.release import release
+from harness.project import PROJECT
 
 AIRFLOW_SIDE = Path(__file__).with_name("airflow_side.py")
 INCLUDE = Path(layout.__file__).parents[1]
-AS_IN_THE_IMAGE = f"""
-import runpy, sys
-sys.path[:] = [path for path in sys.path if path != {str(INCLUDE)!r}]
+AS_IN_THE_IMAGE = """
+import os, runpy, sys
+sys.path[:] = [path for path in sys.path if not os.path.isdir(os.path.join(path, "orchestration"))]
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a file with `delivery` on the path, by a link, and nothing else of the project."""
+"""Runs a file with `dag_bundle` on the path, by a link, and no other package of any checkout of the project."""
 
 
 @pytest.fixture
-def bundle(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RatchetDagBundle]:
-    """Bundles over one place, as Airflow makes them."""
+def bundle(folder: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RatchetDagBundle]:
+    """Makes bundles over one store, as Airflow does."""
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
     return lambda version=None: RatchetDagBundle(name="ratchet", releases=folder.uri, version=version)
 
 
 def test_the_processor_follows_the_pointer_and_a_task_does_not(
-    folder: Folder, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
+    folder: FolderStore, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
 ) -> None:
-    """After a release without it a DAG file is gone from the bundle, while a pinned one has it."""
+    """A DAG file that the new release lacks is gone, except in a bundle that is pinned to the old release."""
     old = release(make_project("A", dags=("weekly", "retired")), folder, "A").sha
-    following = bundle()
-    following.initialize()
-    assert (following.get_current_version().version, following.path.name) == (old, old)
+    unpinned = bundle()
+    unpinned.initialize()
+    assert (unpinned.get_current_version().version, unpinned.path.name) == (old, old)
     new = release(make_project("B"), folder, "B").sha
-    assert following.path.name == old
-    following.refresh()
-    assert (following.get_current_version().version, following.path.name) == (new, new)
-    assert not (following.path / "dags/retired.py").exists()
+    assert unpinned.path.name == old
+    unpinned.refresh()
+    assert (unpinned.get_current_version().version, unpinned.path.name) == (new, new)
+    assert not (unpinned.path / "dags/retired.py").exists()
     pinned = bundle(old)
     pinned.initialize()
     assert (pinned.get_current_version().version, pinned.path.name) == (old, old)
@@ -57,45 +59,54 @@ def test_the_processor_follows_the_pointer_and_a_task_does_not(
 
 
 def test_a_corrupt_release_leaves_the_old_one_in_use(
-    folder: Folder, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
+    folder: FolderStore, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
 ) -> None:
-    """The DAG processor logs the reason at each refresh, and goes on with what it has."""
+    """The DAG processor logs the reason at each refresh and keeps the old release."""
     old = release(make_project("A"), folder, "A").sha
-    following = bundle()
-    following.initialize()
+    unpinned = bundle()
+    unpinned.initialize()
     new = release(make_project("B"), folder, "B").sha
     folder.put(layout.key(new, "dags/weekly.py"), b"altered")
     with pytest.raises(CorruptRelease):
-        following.refresh()
-    assert (following.get_current_version().version, following.path.name) == (old, old)
+        unpinned.refresh()
+    assert (unpinned.get_current_version().version, unpinned.path.name) == (old, old)
 
 
-def test_a_bundle_may_be_asked_for_its_path_before_it_is_fetched(bundle: Callable[..., RatchetDagBundle]) -> None:
-    """Airflow does so at its start, with no release anywhere; initialising it then says what to do."""
+def test_the_path_of_a_bundle_can_be_read_before_a_release_is_fetched(bundle: Callable[..., RatchetDagBundle]) -> None:
+    """Airflow does so at its start, when there is no release; initialising the bundle then raises what to do."""
     assert bundle().path == bundle().versions_dir
     with pytest.raises(NoRelease, match="make deploy-dags"):
         bundle().initialize()
 
 
 def test_another_copy_of_the_code_is_refused(
-    folder: Folder, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
+    folder: FolderStore, make_project: Callable[..., Path], bundle: Callable[..., RatchetDagBundle]
 ) -> None:
-    """A package that this process would import from elsewhere, here the checkout, would mix two releases."""
+    """A package that this process would import from another folder, here the checkout, would mix two releases."""
     release(make_project("A", package="orchestration"), folder, "A")
-    with pytest.raises(Shadowed, match=r"orchestration would be imported from .*include.*Take it off PYTHONPATH"):
+    with pytest.raises(
+        ShadowedPackage, match=r"orchestration would be imported from .*include.*Take it off PYTHONPATH"
+    ):
         bundle().initialize()
 
 
+def test_the_image_has_the_package_under_its_own_name() -> None:
+    """The classpath of the bundle and `python -m dag_bundle` find it there."""
+    dockerfile = (PROJECT / "containers/airflow/Dockerfile").read_text()
+    copied = re.findall(r"COPY include/(\w+) \S+/site-packages/(\w+)", dockerfile)
+    assert copied == [("dag_bundle", "dag_bundle")]
+
+
 def test_airflow_keeps_each_run_in_its_release(
-    bucket: Place, make_project: Callable[..., Path], tmp_path: Path
+    bucket: ObjectStore, make_project: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """With a real DAG processor: a run from before a release ends, tasks and callbacks, in the release it began in."""
+    """With a real DAG processor, the tasks and callbacks of a DAG run use the release that was current at its start."""
     projects = [
         make_project("A", dags=("weekly", "retired"), package="orchestration"),
         make_project("B", package="orchestration"),
     ]
     (tmp_path / "image").mkdir()
-    (tmp_path / "image/delivery").symlink_to(INCLUDE / "delivery")
+    (tmp_path / "image/dag_bundle").symlink_to(INCLUDE / "dag_bundle")
     bundles = [
         {
             "name": "ratchet",

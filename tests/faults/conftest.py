@@ -1,4 +1,4 @@
-"""The stand-in for AWS without containers, behind the proxy; the tests of the proxy itself and of the store use it."""
+"""The AWS emulator without containers, behind the proxy, for the tests of the proxy itself and of the store."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ BUCKET = "faults"
 
 
 @dataclass(frozen=True)
-class Place:
-    """One AWS with two addresses: through the proxy, and past it."""
+class AwsEndpoints:
+    """One emulator with two addresses: through the proxy, and direct."""
 
-    through: str
-    past: str
+    proxied: str
+    direct: str
     faults: Faults
 
     def client(self, service: str, endpoint: str = "") -> Any:
         """A client that sends each request once."""
         config = Config(retries={"total_max_attempts": 1})
-        return boto3.client(service, endpoint_url=endpoint or self.through, config=config)
+        return boto3.client(service, endpoint_url=endpoint or self.proxied, config=config)
 
 
 @pytest.fixture(scope="session")
-def whole_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def aws_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsEndpoints]:
     root, port = tmp_path_factory.mktemp("aws"), free_port()
-    aws, faults = f"http://127.0.0.1:{port}", Faults()
-    with Children(root / "logs") as children, proxy.running(aws, faults) as endpoint:
+    direct, faults = f"http://127.0.0.1:{port}", Faults()
+    with Children(root / "logs") as children, proxy.running(direct, faults) as proxied:
         services.start_aws(children, port, "", root)
-        children.wait_for("aws", f"{aws}/_ministack/health")
-        place = Place(endpoint, aws, faults)
-        place.client("s3", aws).create_bucket(Bucket=BUCKET)
-        yield place
+        children.wait_for("aws", f"{direct}/_ministack/health")
+        endpoints = AwsEndpoints(proxied, direct, faults)
+        endpoints.client("s3", direct).create_bucket(Bucket=BUCKET)
+        yield endpoints
 
 
 @pytest.fixture
-def place(whole_place: Place) -> Place:
-    """Nothing goes wrong until a test says so."""
-    whole_place.faults.begin()
-    return whole_place
+def aws(aws_for_all: AwsEndpoints) -> AwsEndpoints:
+    """The endpoints, without faults until the test injects some."""
+    aws_for_all.faults.reset()
+    return aws_for_all

@@ -1,4 +1,4 @@
-"""What the operator's tests have in common: one task of one DAG run, what its job does, and what can go wrong."""
+"""The operator under test: one task of one DAG run, the behaviour of its job, and the faults that it meets."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from harness.fault_proxy import Faults
 from local import provision
 from orchestration import settings
 from orchestration.ecs_launch import Launch
-from orchestration.ecs_operator import JobLog, RatchetJobOperator, launch_token
+from orchestration.ecs_operator import JobLogFetcher, RatchetJobOperator, launch_token
 
 NUMBERS = itertools.count()
 
 
 @dataclass
-class Stage:
-    """`ecs` is a client that goes past the proxy."""
+class EcsHarness:
+    """`client` is an ECS client that bypasses the proxy; `folder` is where `fake_job.py` reads its behaviour."""
 
-    behaviour: Path
+    folder: Path
     faults: Faults
-    ecs: Any
+    client: Any
     batch: str = ""
 
     def reset(self) -> None:
-        """Another job, on another batch, in another DAG run; nothing goes wrong."""
+        """Start a new job, on another batch, in another DAG run, without faults."""
         self.batch = f"batch_{next(NUMBERS):02d}"
         self.xcom: dict[str, Any] = {}
         ti = SimpleNamespace(
@@ -37,52 +37,55 @@ class Stage:
             map_index=-1,
             xcom_push=lambda key, value: self.xcom.update({key: value}),
         )
-        self.context: dict[str, Any] = {"ti": ti}
-        self.faults.begin()
+        self.context: Any = {"ti": ti}
+        self.faults.reset()
         for record in ("go", "launches"):
-            (self.behaviour / record).unlink(missing_ok=True)
+            (self.folder / record).unlink(missing_ok=True)
 
     def operator(self, kind: type[RatchetJobOperator] = RatchetJobOperator, **changes: Any) -> RatchetJobOperator:
+        """An operator for the job, with the settings of the present environment."""
         settings.ecs_settings.cache_clear()
         return kind(task_id="featurize", job="featurize", arguments={"batch": self.batch}, **changes)
 
-    def run(self, do: str, **changes: Any) -> dict[str, Any]:
-        """One try of the Airflow task, its job doing as `fake_job.py` is told."""
-        self.do(do)
+    def run(self, behaviour: str, **changes: Any) -> dict[str, Any]:
+        """One try of the Airflow task, with this behaviour of the job."""
+        self.set_behaviour(behaviour)
         return self.operator(**changes).execute(self.context)
 
-    def do(self, words: str) -> None:
-        (self.behaviour / "do").write_text(words)
+    def set_behaviour(self, words: str) -> None:
+        """What `fake_job.py` does: some of `wait`, `fail`, `killed`, `input_error`, `manifest`, or `nothing`."""
+        (self.folder / "behaviour").write_text(words)
 
-    def operator_that_lets_go(self) -> RatchetJobOperator:
-        """Its job, told to wait, does so until the operator watches it."""
+    def operator_that_ends_the_wait(self) -> RatchetJobOperator:
+        """An operator whose job, if it waits, continues once the operator has begun to watch it."""
 
-        class LetsGo(RatchetJobOperator):
-            def _get_task_log_fetcher(this) -> JobLog:
-                (self.behaviour / "go").touch()
+        class EndsTheWait(RatchetJobOperator):
+            def _get_task_log_fetcher(this) -> JobLogFetcher:
+                (self.folder / "go").touch()
                 return super()._get_task_log_fetcher()
 
-        return self.operator(LetsGo)
+        return self.operator(EndsTheWait)
 
-    def launch_before(self, ecs: Any, **changes: Any) -> str:
-        """RunTask as an earlier try has sent it, whose worker then died; returns the ARN."""
+    def launch_as_earlier_try(self, client: Any, **changes: Any) -> str:
+        """Send RunTask as an earlier try whose worker then died; returns the ARN."""
         token = launch_token(self.context)
         overrides = self.operator().overrides_for(self.context["ti"], token, forced=False)
         request = {"cluster": provision.CLUSTER, "taskDefinition": provision.FAMILY, "overrides": overrides}
-        request |= {"startedBy": token, "clientToken": Launch(ecs, provision.CLUSTER, token, 0, 0).client_token}
-        return ecs.run_task(**request, **changes)["tasks"][0]["taskArn"]
+        request |= {"startedBy": token, "clientToken": Launch(client, provision.CLUSTER, token, 0, 0).client_token}
+        arn: str = client.run_task(**request, **changes)["tasks"][0]["taskArn"]
+        return arn
 
     @property
-    def jobs(self) -> int:
+    def started_processes(self) -> int:
         """How many processes were started for this job."""
-        record = self.behaviour / "launches"
+        record = self.folder / "launches"
         return record.read_text().split().count(launch_token(self.context)) if record.exists() else 0
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
         """All ECS tasks of this launch, oldest first."""
         states = ("RUNNING", "STOPPED")
-        question = {"cluster": provision.CLUSTER, "startedBy": launch_token(self.context)}
-        arns = [arn for state in states for arn in self.ecs.list_tasks(**question, desiredStatus=state)["taskArns"]]
-        found = self.ecs.describe_tasks(cluster=provision.CLUSTER, tasks=arns)["tasks"] if arns else []
+        request = {"cluster": provision.CLUSTER, "startedBy": launch_token(self.context)}
+        arns = [arn for state in states for arn in self.client.list_tasks(**request, desiredStatus=state)["taskArns"]]
+        found = self.client.describe_tasks(cluster=provision.CLUSTER, tasks=arns)["tasks"] if arns else []
         return sorted(found, key=lambda task: task["createdAt"])

@@ -1,6 +1,6 @@
-"""A reverse proxy in front of an AWS endpoint that breaks some requests, by chance or by order, and counts them.
+"""A reverse proxy in front of an AWS endpoint that injects faults, at random or on request, and counts them.
 
-It adds what the emulator lacks: `clientToken` of RunTask means on it what it means on ECS.
+It adds what the emulator lacks: RunTask with a known `clientToken` returns the first task, as on ECS.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.fault_kinds import (
-    ANYWHERE,
-    ENDINGS,
-    ONLY_FOR,
+    ANY_OPERATION,
+    BY_OPERATION,
     SLOW_SECONDS,
-    Answer,
-    Call,
-    Kind,
-    changed,
-    conflict,
-    refusal,
+    STOP_DETAILS,
+    ApiCall,
+    FaultKind,
+    Response,
+    conflict_response,
+    fault_response,
+    with_stop_details,
 )
 
 BLOCK = 1 << 16
@@ -42,65 +42,70 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "
 
 @dataclass
 class Faults:
-    """Which requests break: those that a test has ordered, then `rate` of all others, by dice of this `seed`."""
+    """Which requests get a fault: first those that a test asked for, then a fraction `rate` of all others, at random.
+
+    `injected` counts the faults by operation and kind, `requests` all requests by operation.
+    """
 
     rate: float = 0.0
     seed: int = 0
-    kinds: tuple[Kind, ...] = ANYWHERE
+    kinds: tuple[FaultKind, ...] = ANY_OPERATION
     services: frozenset[str] = frozenset({"ecs", "logs", "s3"})
     honours_tokens: bool = True
-    seen: Counter[str] = field(default_factory=Counter)
-    injected: Counter[tuple[str, Kind]] = field(default_factory=Counter)
-    launches: list[dict[str, Any]] = field(default_factory=list)
-    """The parameters of every RunTask that was sent, granted or not."""
+    requests: Counter[str] = field(default_factory=Counter)
+    injected: Counter[tuple[str, FaultKind]] = field(default_factory=Counter)
+    launch_requests: list[dict[str, Any]] = field(default_factory=list)
+    """The parameters of every RunTask request, granted or not."""
 
     def __post_init__(self) -> None:
-        self._ordered: defaultdict[str, deque[Kind]] = defaultdict(deque)
-        self._dice = random.Random(self.seed)
+        self._queued: defaultdict[str, deque[FaultKind]] = defaultdict(deque)
+        self._random = random.Random(self.seed)
         self._lock = threading.Lock()
 
-    def begin(self, **settings: Any) -> None:
-        """Start anew with these settings; without any, nothing goes wrong."""
+    def reset(self, **settings: Any) -> None:
+        """Start again with these settings; without any, there are no faults."""
         vars(self).update(vars(Faults(**settings)))
 
-    def order(self, operation: str, *kinds: Kind) -> None:
-        """Break the next requests for `operation`, one after the other."""
-        self._ordered[operation].extend(kinds)
+    def inject(self, operation: str, *kinds: FaultKind) -> None:
+        """Inject these faults into the next requests for `operation`, one each."""
+        self._queued[operation].extend(kinds)
 
-    def draw(self, call: Call) -> Kind | None:
-        """What shall happen to this request."""
+    def next_fault(self, call: ApiCall) -> FaultKind | None:
+        """The fault for this request, or None; counts both."""
         with self._lock:
-            self.seen[call.operation] += 1
-            kind = self._ordered[call.operation].popleft() if self._ordered[call.operation] else self._by_chance(call)
+            self.requests[call.operation] += 1
+            kind = self._queued[call.operation].popleft() if self._queued[call.operation] else self._at_random(call)
             if kind:
                 self.injected[call.operation, kind] += 1
             return kind
 
-    def _by_chance(self, call: Call) -> Kind | None:
-        if call.service not in self.services or self._dice.random() >= self.rate:
+    def _at_random(self, call: ApiCall) -> FaultKind | None:
+        if call.service not in self.services or self._random.random() >= self.rate:
             return None
-        return self._dice.choice((*self.kinds, *ONLY_FOR.get(call.operation, ())))
+        return self._random.choice((*self.kinds, *BY_OPERATION.get(call.operation, ())))
 
 
 class Proxy(ThreadingHTTPServer):
-    """Listens on a free port, of the loopback interface unless told otherwise."""
+    """Listens on a free port of one interface, by default the loopback interface."""
 
     daemon_threads = True
     request_queue_size = 128
+    handler: type[Handler]
 
     def __init__(self, upstream: str, faults: Faults, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), self.handler)
+        self.host = host
         self.upstream, self.faults = urlsplit(upstream).netloc, faults
-        self.tokens: dict[str, tuple[dict[str, Any], Answer]] = {}
-        self.endings: dict[str, Kind] = {}
+        self.tokens: dict[str, tuple[dict[str, Any], Response]] = {}
+        self.task_faults: dict[str, FaultKind] = {}
         self.launching = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"http://{self.server_address[0]}:{self.server_port}"
+        return f"http://{self.host}:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news: some are killed on purpose."""
+        """Ignore clients that disconnect: tests kill some of them."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -111,80 +116,87 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self._body()
-        call = called(self.command, self.headers, body)
-        kind = self.server.faults.draw(call)
+        call = api_call(self.command, self.headers, body)
+        kind = self.server.faults.next_fault(call)
         if call.operation == "RunTask":
-            self.server.faults.launches.append(json.loads(body))
-        if kind is Kind.SLOW:
+            self.server.faults.launch_requests.append(json.loads(body))
+        if kind is FaultKind.RESPONSE_LATE:
             time.sleep(SLOW_SECONDS)
-        if kind is Kind.RESET:
+        if kind is FaultKind.RESET:
             self._reset()
-        elif kind and (said := refusal(kind, call)):
-            self._send(said)
+        elif kind and (response := fault_response(kind, call)):
+            self._send(response)
         elif call.operation == "RunTask":
             self._finish(kind, self._run_task(kind, body))
         elif call.operation == "DescribeTasks":
-            self._finish(kind, changed(self._whole_answer(body), self.server.endings))
+            self._finish(kind, with_stop_details(self._fetch(body), self.server.task_faults))
         else:
             self._forward(kind, body)
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
 
-    def _run_task(self, kind: Kind | None, body: bytes) -> Answer:
-        """A token that was granted a task brings the same answer back, or a conflict; it launches nothing any more."""
+    def _run_task(self, kind: FaultKind | None, body: bytes) -> Response:
+        """Launch a task. For a known token, return the first response again or a conflict, and launch nothing."""
         parameters = json.loads(body)
         token = f"{parameters.get('cluster')}/{parameters.get('clientToken')}"
         with self.server.launching:
             if token in self.server.tokens and self.server.faults.honours_tokens:
-                first, answer = self.server.tokens[token]
+                first, response = self.server.tokens[token]
                 same = first == parameters
-                return answer if same else conflict([task["taskArn"] for task in json.loads(answer.body)["tasks"]])
-            answer = self._whole_answer(body)
-            for task in json.loads(answer.body).get("tasks", []):
-                self.server.tokens[token] = (parameters, answer)
-                if kind in ENDINGS:
-                    self.server.endings[task["taskArn"]] = kind
+                return (
+                    response
+                    if same
+                    else conflict_response([task["taskArn"] for task in json.loads(response.body)["tasks"]])
+                )
+            response = self._fetch(body)
+            for task in json.loads(response.body).get("tasks", []):
+                self.server.tokens[token] = (parameters, response)
+                if kind in STOP_DETAILS:
+                    self.server.task_faults[task["taskArn"]] = kind
                     self._stop(task)
-        return answer
+        return response
 
     def _stop(self, task: dict[str, Any]) -> None:
         self.headers.replace_header("X-Amz-Target", self.headers["X-Amz-Target"].replace("RunTask", "StopTask"))
-        self._whole_answer(json.dumps({"cluster": task["clusterArn"], "task": task["taskArn"]}).encode())
+        self._fetch(json.dumps({"cluster": task["clusterArn"], "task": task["taskArn"]}).encode())
 
-    def _finish(self, kind: Kind | None, answer: Answer) -> None:
-        if kind in {Kind.LOST, Kind.CUT}:
+    def _finish(self, kind: FaultKind | None, response: Response) -> None:
+        if kind in {FaultKind.RESPONSE_LOST, FaultKind.RESPONSE_TRUNCATED}:
             self._reset()
         else:
-            self._send(answer)
+            self._send(response)
 
-    def _whole_answer(self, body: bytes) -> Answer:
-        with closing(self._ask_upstream(body)) as upstream:
-            answer = upstream.getresponse()
-            return Answer(answer.status, answer.read(), answer.headers["Content-Type"])
+    def _fetch(self, body: bytes) -> Response:
+        with closing(self._request_upstream(body)) as upstream:
+            response = upstream.getresponse()
+            return Response(response.status, response.read(), response.headers["Content-Type"])
 
-    def _forward(self, kind: Kind | None, body: bytes) -> None:
-        """Pass on what upstream answers, block by block; its end is known by its length, or by the connection's end."""
-        with closing(self._ask_upstream(body)) as upstream:
-            answer = upstream.getresponse()
-            if kind is Kind.LOST or (kind is Kind.CUT and self.command == "HEAD"):  # an answer without a body is whole
-                answer.read()
-                return self._reset()
-            length = answer.headers["Content-Length"]
-            self.send_response_only(answer.status, answer.reason)
-            for name, value in answer.getheaders():
+    def _forward(self, kind: FaultKind | None, body: bytes) -> None:
+        """Send the upstream response on, block by block, up to its length or to the end of the connection."""
+        with closing(self._request_upstream(body)) as upstream:
+            response = upstream.getresponse()
+            if kind is FaultKind.RESPONSE_LOST or (
+                kind is FaultKind.RESPONSE_TRUNCATED and self.command == "HEAD"
+            ):  # without a body there is nothing to truncate
+                response.read()
+                self._reset()
+                return
+            length = response.headers["Content-Length"]
+            self.send_response_only(response.status, response.reason)
+            for name, value in response.getheaders():
                 if name.lower() not in HOP_BY_HOP:
                     self.send_header(name, value)
             if length is None:
                 self.send_header("Connection", "close")
             self.end_headers()
-            left = int(length or 0) // 2 if kind is Kind.CUT else None
-            while left != 0 and (block := answer.read(BLOCK if left is None else min(BLOCK, left))):
+            left = int(length or 0) // 2 if kind is FaultKind.RESPONSE_TRUNCATED else None
+            while left != 0 and (block := response.read(BLOCK if left is None else min(BLOCK, left))):
                 self.wfile.write(block)
                 left = None if left is None else left - len(block)
-            if kind is Kind.CUT:
+            if kind is FaultKind.RESPONSE_TRUNCATED:
                 self._reset()
 
-    def _ask_upstream(self, body: bytes) -> http.client.HTTPConnection:
+    def _request_upstream(self, body: bytes) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(self.server.upstream, timeout=60)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -195,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         return connection
 
     def _body(self) -> bytes:
-        """All of the request's body. `aws-chunked` is a content encoding: it is passed on as it came."""
+        """The whole body of the request. `aws-chunked` is a content encoding and is sent on unchanged."""
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         blocks = []
@@ -206,47 +218,47 @@ class Handler(BaseHTTPRequestHandler):
             pass
         return b"".join(blocks)
 
-    def _send(self, answer: Answer) -> None:
-        self.send_response_only(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
+    def _send(self, response: Response) -> None:
+        self.send_response_only(response.status)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
     def _reset(self) -> None:
-        """End the connection with RST, not FIN: closed while it lingers for no time at all."""
+        """End the connection with RST instead of FIN, which SO_LINGER with 0 seconds does."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self.connection.detach())
 
     def log_message(self, *_: object) -> None:
-        """The counters say enough."""
+        """Log nothing; the counters are enough."""
 
 
 Proxy.handler = Handler
 
 
-def called(verb: str, headers: Any, body: bytes) -> Call:
-    """What a request asks for, by its target header, its form, or the service it is signed for."""
+def api_call(verb: str, headers: Any, body: bytes) -> ApiCall:
+    """The service and operation of a request, by its signature and by its target header, form or verb."""
     signed = SIGNED_FOR.search(headers.get("Authorization", ""))
     service = signed[1] if signed else "unsigned"
     if target := headers.get("X-Amz-Target"):
-        return Call(service, target.rpartition(".")[2], is_json=True)
+        return ApiCall(service, target.rpartition(".")[2], is_json=True)
     action = re.search(rb"(?:^|&)Action=(\w+)", body[:1000]) if service != "s3" else None
-    return Call(service, action[1].decode() if action else verb, is_json=False)
+    return ApiCall(service, action[1].decode() if action else verb, is_json=False)
 
 
 @contextmanager
 def running(upstream: str, faults: Faults) -> Iterator[str]:
-    """Serve on a thread; yields the URL to use instead of `upstream`, which need not be up yet."""
+    """Serve on a thread; yields the URL to use instead of `upstream`, which may start later."""
     with Proxy(upstream, faults) as proxy, serving(proxy):
         yield proxy.url
 
 
 @contextmanager
 def serving(proxy: Proxy) -> Iterator[None]:
-    """Answer on a thread for as long as the block runs."""
+    """Handle requests on a thread while the block runs."""
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

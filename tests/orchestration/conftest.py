@@ -1,4 +1,4 @@
-"""A stage for the operator: the real ECS API of the stand-in, real processes, and a proxy that can break things."""
+"""The operator's surroundings: the emulator's real ECS API, real processes, and a proxy that injects faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from harness import fault_proxy as proxy
-from harness.ecs import Stage
+from harness.ecs import EcsHarness
 from harness.fault_proxy import Faults
 from local import provision
 from local.docker_api import Image
@@ -21,14 +21,14 @@ from orchestration import settings as orchestration_settings
 
 
 @pytest.fixture(scope="module")
-def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """ECS on processes, its image being `fake_job.py`. Airflow goes through the proxy, jobs do not."""
+def ecs_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsHarness]:
+    """ECS on processes with `fake_job.py` as image. Requests of Airflow go through the proxy, those of jobs do not."""
     root, port = tmp_path_factory.mktemp("aws"), free_port()
-    behaviour = tmp_path_factory.mktemp("behaviour")
+    folder = tmp_path_factory.mktemp("fake-job")
     aws, faults = f"http://127.0.0.1:{port}", Faults()
     image = Image(
         [sys.executable, str(Path(__file__).with_name("fake_job.py"))],
-        {"PYTHONPATH": str(services.PROJECT / "include"), "FAKE_BEHAVIOUR": str(behaviour)},
+        {"PYTHONPATH": str(services.PROJECT / "include"), "FAKE_JOB_FOLDER": str(folder)},
     )
     with (
         Children(root / "logs") as children,
@@ -44,13 +44,13 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             provision.provision(aws, services.REGION, JobEnvironment("sqlite://", facts))
             patch.setenv("RATCHET_STORE", facts["RATCHET_STORE"])
             patch.setenv("RATCHET_ECS_POLL_SECONDS", "0.1")
-            yield Stage(behaviour, faults, boto3.client("ecs", endpoint_url=aws))
+            yield EcsHarness(folder, faults, boto3.client("ecs", endpoint_url=aws))
 
 
 @pytest.fixture
-def stage(whole_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """The stage, set up for one more job; a test may set `RATCHET_ECS_…` before it runs the job."""
-    whole_stage.reset()
+def ecs(ecs_for_all: EcsHarness, monkeypatch: pytest.MonkeyPatch) -> Iterator[EcsHarness]:
+    """The harness, reset for one more job; a test may set `RATCHET_ECS_…` before it runs the job."""
+    ecs_for_all.reset()
     orchestration_settings.ecs_settings.cache_clear()
-    yield whole_stage
+    yield ecs_for_all
     orchestration_settings.ecs_settings.cache_clear()

@@ -1,6 +1,6 @@
-"""Stands where the training image's `ratchet` stands: does as its environment says and counts its launches.
+"""Replaces the training image's `ratchet`: it counts its launches and behaves as a file says.
 
-It writes a real manifest to a real store, or fails, or ends well without a manifest.
+It writes a real manifest to a real store, or fails, or exits with code 0 and no manifest.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ratchet.settings import Settings
 
 
 def main() -> None:
-    behaviour = Path(os.environ["FAKE_BEHAVIOUR"])
-    words = (behaviour / "do").read_text().split()
-    with (behaviour / "launches").open("a") as launches:
+    folder = Path(os.environ["FAKE_JOB_FOLDER"])
+    behaviour = (folder / "behaviour").read_text().split()
+    with (folder / "launches").open("a") as launches:
         launches.write(f"{os.environ['RATCHET_LAUNCH']}\n")
-    while "wait" in words and not (behaviour / "go").exists():
+    while "wait" in behaviour and not (folder / "go").exists():
         time.sleep(0.02)
-    if "fail" in words:
+    if "fail" in behaviour:
         print("no space left on device", flush=True)
         sys.exit(1)
-    if "starve" in words:
-        sys.exit(137)  # what Docker and ECS report of a process that was killed for its memory
-    if "refuse" in words:
+    if "killed" in behaviour:
+        sys.exit(137)  # what Docker and ECS report for a process that was killed because it ran out of memory
+    if "input_error" in behaviour:
         print("ratchet: the archive is empty", flush=True)
         sys.exit(InputError.exit_code)
-    if "manifest" in words:
+    if "manifest" in behaviour:
         name, *options = sys.argv[1:]
         force = "--force" in options
         pairs = [option for option in options if option != "--force"]

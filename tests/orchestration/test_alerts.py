@@ -1,4 +1,4 @@
-"""One message per cause: a real SNS endpoint with a queue behind it, real databases, real processes, and kill -9."""
+"""One message per cause, with a real SNS endpoint and queue, real databases, real processes, and kill -9."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ import sqlalchemy as sa
 from local.processes import postgres, services
 from local.processes.children import Children, free_port
 from orchestration import alerts
-from orchestration.alerts import Alert, tell, without_secrets
+from orchestration.alerts import Alert, notify, redact
 
 ALERT = Alert("review_sentiment/monday/0", "retraining.train: out of memory", "Ratchet: train failed", "Why: memory")
 numbers = itertools.count()
 
-TELL = """
+NOTIFY = """
 import signal, sys
 from orchestration import alerts
 
@@ -43,7 +43,7 @@ def publish(*message):
 
 alerts.publish = publish
 print("ready", flush=True)
-alerts.tell(alerts.Alert(*sys.argv[2:6]))
+alerts.notify(alerts.Alert(*sys.argv[2:6]))
 """
 
 
@@ -55,7 +55,7 @@ class Inbox:
     queue: str
 
     def messages(self) -> list[dict[str, str]]:
-        """All that came since the last look. SNS hands on before it answers, so there is nothing to wait for."""
+        """All messages since the last call. SNS delivers before it responds, so there is nothing to wait for."""
         found = []
         while batch := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in batch:
@@ -66,7 +66,7 @@ class Inbox:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """SNS and SQS; the queue is only here to see what subscribers get."""
+    """The endpoint of SNS and SQS; a queue shows what subscribers receive."""
     root, port = tmp_path_factory.mktemp("aws"), free_port()
     env = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "sns,sqs,sts", "STATE_DIR": str(root)}
     with Children(root / "logs") as children:
@@ -83,20 +83,20 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["postgresql", "sqlite"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of each kind of ledger, without any alert in it."""
+    """The URL of each kind of ledger, without any alerts."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    url = request.getfixturevalue("database")
+    url: str = request.getfixturevalue("database")
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        alerts.told.drop(connection, checkfirst=True)
+        alerts.published_alerts.drop(connection, checkfirst=True)
     engine.dispose()
     return url
 
 
 @pytest.fixture
 def inbox(endpoint: str, ledger: str, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    """A topic of this test alone, which the settings name, and the queue behind it."""
+    """A topic for this test alone, which the settings name, and a queue that is subscribed to it."""
     for name, value in services.aws_environment(endpoint).items():
         monkeypatch.setenv(name, value)
     name = f"alerts-{next(numbers)}"
@@ -110,42 +110,47 @@ def inbox(endpoint: str, ledger: str, monkeypatch: pytest.MonkeyPatch) -> Inbox:
     return Inbox(sqs, queue)
 
 
-def telling(stop: str) -> subprocess.Popen[str]:
-    """A process that is about to tell the alert, and stops at a point of it."""
-    words = [ALERT.run, ALERT.cause, ALERT.subject, ALERT.body]
+def notifying(stop: str) -> subprocess.Popen[str]:
+    """A process that publishes the alert and stops at one point: `before`, `after`, `slow`, or `never`."""
+    fields = [ALERT.attempt, ALERT.cause, ALERT.subject, ALERT.body]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", TELL, stop, *words], env=env, **pipes)
-    assert process.stdout.readline() == "ready\n"
+    command = [sys.executable, "-c", NOTIFY, stop, *fields]
+    process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert next_line(process) == "ready\n"
     return process
 
 
-def test_a_cause_is_told_once(inbox: Inbox) -> None:
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def test_a_cause_is_published_once(inbox: Inbox) -> None:
     """The same cause in the same attempt is one message; another cause, or another attempt, is another."""
     for alert in (ALERT, ALERT, replace(ALERT, body="the twentieth mapped task")):
-        tell(alert)
+        notify(alert)
     (message,) = inbox.messages()
     assert (message["Subject"], message["Message"]) == (ALERT.subject, ALERT.body)
-    tell(replace(ALERT, cause="retraining.train: no space left"))
-    tell(replace(ALERT, run="review_sentiment/monday/1"))
+    notify(replace(ALERT, cause="retraining.train: no space left"))
+    notify(replace(ALERT, attempt="review_sentiment/monday/1"))
     assert len(inbox.messages()) == 2
 
 
-def test_a_covered_alert_is_told_only_if_nothing_else_was(inbox: Inbox) -> None:
-    """That a run failed needs no telling once its task has told why; but a task that was killed could not."""
-    run = replace(ALERT, cause="run: task_failure", subject="Ratchet: a run failed", covered=True)
-    tell(ALERT)
-    tell(run)
+def test_an_alert_only_if_first_is_published_only_if_no_other_was(inbox: Inbox) -> None:
+    """A failed DAG run is reported only if its task has not reported the failure itself, because it was killed."""
+    run = replace(ALERT, cause="run: task_failure", subject="Ratchet: a run failed", only_if_first=True)
+    notify(ALERT)
+    notify(run)
     assert [message["Subject"] for message in inbox.messages()] == [ALERT.subject]
-    tell(replace(run, run="review_sentiment/tuesday/0"))
+    notify(replace(run, attempt="review_sentiment/tuesday/0"))
     assert [message["Subject"] for message in inbox.messages()] == [run.subject]
 
 
-def test_two_processes_at_once_tell_once(inbox: Inbox) -> None:
-    """The second waits until the first has committed, and then finds it told."""
-    with telling("slow") as first:
-        assert first.stdout.readline() == "published\n"
-        with telling("never") as second:
+def test_two_concurrent_processes_publish_once(inbox: Inbox) -> None:
+    """The second process waits until the first has committed, and then finds the row."""
+    with notifying("slow") as first:
+        assert next_line(first) == "published\n"
+        with notifying("never") as second:
             first.communicate("go on\n")
             second.communicate()
     assert (first.returncode, second.returncode) == (0, 0)
@@ -154,58 +159,60 @@ def test_two_processes_at_once_tell_once(inbox: Inbox) -> None:
 
 @pytest.mark.parametrize(("stop", "messages"), [("before", 1), ("after", 2)])
 def test_no_message_is_lost_to_kill_9(inbox: Inbox, stop: str, messages: int) -> None:
-    """Killed before SNS took it, it is told by the next one; killed behind that, it is told twice rather than never."""
-    with telling(stop) as killed:
-        assert killed.stdout.readline()
+    """Killed before SNS, the next process publishes the alert; killed after SNS, the alert is published twice."""
+    with notifying(stop) as killed:
+        assert next_line(killed)
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
-    tell(ALERT)
-    tell(ALERT)
+    notify(ALERT)
+    notify(ALERT)
     assert len(inbox.messages()) == messages
 
 
-def test_an_outage_of_sns_is_logged_with_the_message_and_told_later(
+def test_after_an_outage_of_sns_the_alert_is_in_the_log_and_published_later(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is raised into the task that failed, and the failure does not count as told."""
+    """No error reaches the failed task, and the alert does not count as published."""
     with monkeypatch.context() as outage:
         outage.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-        tell(ALERT)
-    assert "SNS did not take this message" in caplog.text
+        notify(ALERT)
+    assert "SNS did not accept this alert" in caplog.text
     assert ALERT.body in caplog.text
-    tell(ALERT)
+    notify(ALERT)
     assert len(inbox.messages()) == 1
 
 
-def test_without_the_ledger_it_is_told_all_the_same(
+def test_without_the_ledger_the_alert_is_published(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The ledger's outage is what people must hear of; and its password is not."""
+    """An outage of the ledger must be reported, without its password."""
     monkeypatch.setenv("RATCHET_LEDGER", f"postgresql+psycopg://me:hush@127.0.0.1:{free_port()}/ratchet")
-    tell(ALERT)
+    notify(ALERT)
     assert len(inbox.messages()) == 1
-    assert "so it is told now" in caplog.text
+    assert "so it is published now" in caplog.text
     assert "hush" not in caplog.text
 
 
-def test_without_a_topic_it_is_only_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a laptop nobody subscribes, and nothing but the log is touched."""
+def test_without_a_topic_the_alert_is_only_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop has no topic; neither SNS nor the ledger is used."""
     monkeypatch.delenv("RATCHET_ALERTS_TOPIC", raising=False)
     with caplog.at_level(logging.ERROR):
-        tell(ALERT)
+        notify(ALERT)
     assert ALERT.subject in caplog.text
 
 
 def test_a_subject_is_one_line_of_100_ascii_characters(inbox: Inbox) -> None:
-    """SNS refuses any other."""
-    tell(replace(ALERT, subject="Ratchet: Größe\nBcc: all " + "x" * 200))
+    """SNS refuses any other subject."""
+    notify(replace(ALERT, subject="Ratchet: Größe\nBcc: all " + "x" * 200))
     (message,) = inbox.messages()
     assert message["Subject"].startswith("Ratchet: Gr??e Bcc: all xxx")
     assert len(message["Subject"]) == 100
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "postgresql+psycopg://me:hush@db/ledger did not answer",
         "connection failed: host=db password=hush",
@@ -213,7 +220,7 @@ def test_a_subject_is_one_line_of_100_ascii_characters(inbox: Inbox) -> None:
         'RATCHET_API_TOKEN="hush"',
     ],
 )
-def test_a_message_holds_no_password(said: str) -> None:
-    """Whatever form a library gives it."""
-    assert "hush" not in without_secrets(said)
-    assert "***" in without_secrets(said)
+def test_a_message_contains_no_password(text: str) -> None:
+    """Passwords are redacted in every form in which libraries print them."""
+    assert "hush" not in redact(text)
+    assert "***" in redact(text)

@@ -1,50 +1,56 @@
-"""A task that ended is green only if it ended by itself, with exit code 0; anything else has a reason to act on."""
+"""A stopped task has succeeded only if it ended by itself with exit code 0; other outcomes raise what to do."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from orchestration.ecs_outcome import Interrupted, NotPlaced, judge
+from orchestration.ecs_outcome import NotPlaced, SpotInterrupted, raise_for_outcome
 
 OOM = "OutOfMemoryError: Container killed due to memory usage"
 BY_ITSELF = "EssentialContainerExited"
 
 
-def end(stop: str = BY_ITSELF, code: int | None = 0, why: str = "Essential container exited", said: str = "") -> None:
-    job = {"name": "training", "exitCode": code, "reason": said}
+def end(stop: str = BY_ITSELF, code: int | None = 0, why: str = "Essential container exited", reason: str = "") -> None:
+    job = {"name": "training", "exitCode": code, "reason": reason}
     sidecar = {"name": "sidecar", "exitCode": 1}
-    judge(
+    raise_for_outcome(
         {"taskArn": "arn:task", "stopCode": stop, "stoppedReason": why, "containers": [sidecar, job]},
         "training",
-        lambda: "the last words",
+        lambda: "no space left",
     )
 
 
-def test_a_job_that_ended_well_is_green_whatever_became_of_its_sidecar() -> None:
-    """ECS kills the other containers once the essential one has exited."""
+def test_a_job_with_exit_code_0_has_succeeded_whatever_the_sidecar_returned() -> None:
+    """ECS kills the other containers after the essential one has exited."""
     end()
 
 
 @pytest.mark.parametrize(
-    ("ending", "kind", "reason"),
+    ("outcome", "kind", "message"),
     [
         ({"stop": "UserInitiated"}, AirflowException, "stopped from outside.*CloudTrail"),
-        ({"stop": "UserInitiated", "code": 137, "said": OOM}, AirflowException, "stopped from outside"),
-        ({"stop": "SpotInterruption"}, Interrupted, "was interrupted"),
-        ({"stop": "TerminationNotice", "why": "Your Spot Task was interrupted."}, Interrupted, "was interrupted"),
-        ({"stop": "TerminationNotice", "why": "maintenance"}, AirflowException, "ended by ECS.*maintenance.*next try"),
+        ({"stop": "UserInitiated", "code": 137, "reason": OOM}, AirflowException, "stopped from outside"),
+        ({"stop": "SpotInterruption"}, SpotInterrupted, "was interrupted"),
+        ({"stop": "TerminationNotice", "why": "Your Spot Task was interrupted."}, SpotInterrupted, "was interrupted"),
+        (
+            {"stop": "TerminationNotice", "why": "maintenance"},
+            AirflowException,
+            "stopped by ECS.*maintenance.*next try",
+        ),
         ({"stop": "TaskFailedToStart", "why": "Capacity is unavailable at this time"}, NotPlaced, "was not placed"),
         ({"stop": "TaskFailedToStart", "why": "CannotPullContainerError"}, AirflowException, "CannotPull.*Check image"),
-        ({"code": 137, "said": OOM}, AirflowFailException, "ran out of memory.*more memory"),
-        ({"code": 137}, AirflowException, "137.*want of memory.*the last words"),
-        ({"code": None, "said": "CannotStartContainerError"}, AirflowException, "without an exit code: CannotStart"),
-        ({"code": 1}, AirflowException, "exit code 1.*the last words"),
-        ({"code": 2}, AirflowFailException, "exit code 2.*the last words"),
+        ({"code": 137, "reason": OOM}, AirflowFailException, "ran out of memory.*more memory"),
+        ({"code": 137}, AirflowException, "137.*ran out of memory.*no space left"),
+        ({"code": None, "reason": "CannotStartContainerError"}, AirflowException, "without an exit code: CannotStart"),
+        ({"code": 1}, AirflowException, "exit code 1.*no space left"),
+        ({"code": 2}, AirflowFailException, "exit code 2.*no space left"),
     ],
 )
-def test_every_other_ending_is_red_with_a_reason(ending: dict, kind: type[Exception], reason: str) -> None:
-    """Even with exit code 0; and only what a person must mend is not tried again."""
-    with pytest.raises(AirflowException, match=f"(?s){reason}") as failure:
-        end(**ending)
+def test_every_other_outcome_raises_with_a_reason(outcome: dict[str, Any], kind: type[Exception], message: str) -> None:
+    """Also with exit code 0; only an error that a retry would repeat is an AirflowFailException."""
+    with pytest.raises(AirflowException, match=f"(?s){message}") as failure:
+        end(**outcome)
     assert type(failure.value) is kind

@@ -1,4 +1,4 @@
-"""A whole stack on a real Docker engine, under a name, ports and passwords of its own; nothing of it is left."""
+"""A complete deployment on a real Docker engine, with its own name, ports and passwords; all of it is removed after."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.compose.env_file import PORTS, Env
 from local.compose.up import down, up
 from local.compose.weeks import run
 from local.processes.children import free_port
-from stack.stage import Stage, docker
+from stack.deployment import Deployment, docker
 from stack.tap import Tap
 
 HERE = Path(__file__).parent
@@ -26,18 +26,21 @@ WEEKS = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=1, help="kill -9 each part of Airflow so many times")
+    parser.addoption("--kills", type=int, default=1, help="how many times to kill -9 each part of Airflow")
     parser.addoption("--pictures", type=Path, help="where to write the screenshots")
-    parser.addoption("--reviews", type=Path, default=REVIEWS, help="an archive of reviews; synthetic ones without it")
+    parser.addoption(
+        "--reviews", type=Path, default=REVIEWS, help="an archive of reviews; without it, they are synthetic"
+    )
 
 
 @pytest.fixture(scope="session")
-def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def fresh_deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The deployment, before any DAG run."""
     folder, project = tmp_path_factory.mktemp("stack"), f"ratchet-test-{uuid.uuid4().hex[:6]}"
     ports = {name: str(free_port()) for name in PORTS}
     reviews: Path = request.config.getoption("reviews")
     with Tap(f"http://127.0.0.1:{ports['AWS_PORT']}", _bridge()) as tap, serving(tap):
-        batches = max(10, WEEKS + request.config.getoption("kills") + 3)  # a week for every three kills, and three more
+        batches = max(10, WEEKS + request.config.getoption("kills") + 3)  # one week per three kills, and three more
         settings = {
             "SEED_BATCHES": str(batches),
             "RATCHET_PROJECT": project,
@@ -46,26 +49,26 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         } | ports
         env, overlays = folder / ".env", [HERE / "tap.yaml"]
         try:
-            known = str(reviews) if reviews.exists() else ""
-            compose = up(env, settings | ports, known, profiles=PROFILES, overlays=overlays)
-            yield Stage(compose, tap, folder / "report", reviews.exists())
+            source = str(reviews) if reviews.exists() else ""
+            compose = up(env, settings | ports, source, profiles=PROFILES, overlays=overlays)
+            yield Deployment(compose, tap, folder / "report", reviews.exists())
         finally:
             if env.exists():
                 if request.session.testsfailed:
                     subprocess.run(Compose(Env.read(env), (), overlays).command("logs", "--no-color", "--tail", "60"))
                 down(env, delete_data=True, overlays=overlays)
-    assert left_over(project) == []
+    assert remaining(project) == []
 
 
 @pytest.fixture(scope="session")
-def weeks(stage: Stage) -> Stage:
-    """Weeks 0 to 2, run as `make run` does."""
-    assert run(stage.compose.env, WEEKS, {}, stage.output) == 0
-    return stage
+def deployment(fresh_deployment: Deployment) -> Deployment:
+    """The deployment after weeks 0 to 2, run as `make run` does."""
+    assert run(fresh_deployment.compose.env, WEEKS, {}, fresh_deployment.output) == 0
+    return fresh_deployment
 
 
-def left_over(project: str) -> list[str]:
-    """Containers, volumes and networks of a project; jobs' containers are known by its network, so they are gone."""
+def remaining(project: str) -> list[str]:
+    """The containers, volumes and networks of a project; without its network, no job's container can exist."""
     label = f"label=com.docker.compose.project={project}"
     found: list[str] = []
     for command in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
@@ -74,8 +77,8 @@ def left_over(project: str) -> list[str]:
 
 
 def _bridge() -> str:
-    """The address of this machine that every container can reach: Docker's `host-gateway`."""
+    """This machine's address for containers: Docker's `host-gateway`."""
     found = psutil.net_if_addrs().get("docker0")
     if not found:
         pytest.skip("this engine has no bridge docker0, through which containers reach the tests' proxy")
-    return next(address.address for address in found if address.family == socket.AF_INET)
+    return next(str(address.address) for address in found if address.family == socket.AF_INET)

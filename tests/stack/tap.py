@@ -1,39 +1,40 @@
-"""Stands between Airflow and ECS, and acts at a chosen moment in the life of a chosen job: there, a test kills."""
+"""A proxy between Airflow and ECS that calls a function at a chosen moment of a chosen job, for example to kill."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
-from harness.fault_kinds import Answer, Kind
+from harness.fault_kinds import FaultKind, Response
 from harness.fault_proxy import Faults, Handler, Proxy
 from ratchet.errors import RatchetError
 
 Moment = Literal["accepted", "running", "finished"]
-"""RunTask was granted, and nobody knows the ARN yet; ECS says that the job runs; the job ended, which nobody knows."""
-STATUS = {"RUNNING": "running", "STOPPED": "finished"}
+"""RunTask was granted, but Airflow has no ARN yet; ECS reports that the job runs; the job has ended, but Airflow does
+not know it yet."""
+STATUS: dict[str, Moment] = {"RUNNING": "running", "STOPPED": "finished"}
 
 
 class TapHandler(Handler):
     server: Tap
 
-    def _finish(self, kind: Kind | None, answer: Answer) -> None:
-        if kind is None and answer.status == 200:
-            self.server.saw(json.loads(answer.body).get("tasks", []), self.headers["X-Amz-Target"])
-        super()._finish(kind, answer)
+    def _finish(self, kind: FaultKind | None, response: Response) -> None:
+        if kind is None and response.status == 200:
+            self.server.observe(json.loads(response.body).get("tasks", []), self.headers["X-Amz-Target"])
+        super()._finish(kind, response)
 
 
 class Tap(Proxy):
-    """A proxy without faults, and without memory of tokens: what keeps a launch single is Ratchet's own doing."""
+    """A proxy without faults that ignores client tokens, so that only Ratchet itself prevents a second launch."""
 
     handler = TapHandler
 
     def __init__(self, upstream: str, host: str) -> None:
         super().__init__(upstream, Faults(honours_tokens=False), host)
         self.launches: Counter[str] = Counter()
-        """Tasks that ECS has granted, by the launch they belong to."""
+        """The number of granted tasks by launch token."""
         self.jobs: dict[str, str] = {}
         self.acted: list[tuple[str, Moment]] = []
         self.failures: list[str] = []
@@ -44,10 +45,11 @@ class Tap(Proxy):
         return next(arn for arn, name in reversed(self.jobs.items()) if name == job)
 
     def plan(self, job: str, moment: Moment, act: Callable[[], None]) -> None:
-        """Do this, once, before the answer that tells of the moment is on its way."""
+        """Call `act` once, before the response that shows the moment is sent."""
         self._plans[job, moment] = act
 
-    def saw(self, tasks: list[dict], target: str) -> None:
+    def observe(self, tasks: list[dict[str, Any]], target: str) -> None:
+        """Count launches, and call the planned functions, for the tasks in a response to this target."""
         for task in tasks:
             if target.endswith(".RunTask"):
                 self.launches[task["startedBy"]] += 1
@@ -57,11 +59,11 @@ class Tap(Proxy):
             elif target.endswith(".DescribeTasks") and (moment := STATUS.get(task["lastStatus"])):
                 self._reach(task, moment)
 
-    def _reach(self, task: dict, moment: Moment) -> None:
-        place = self.jobs.get(task["taskArn"], ""), moment
-        if act := self._plans.pop(place, None):
+    def _reach(self, task: dict[str, Any], moment: Moment) -> None:
+        point = self.jobs.get(task["taskArn"], ""), moment
+        if act := self._plans.pop(point, None):
             try:
                 act()
-            except (AssertionError, OSError, RatchetError) as error:  # on a thread of the proxy, nobody would hear it
-                self.failures.append(f"{place}: {error}")
-            self.acted.append(place)
+            except (AssertionError, OSError, RatchetError) as error:  # an error on a thread of the proxy would be lost
+                self.failures.append(f"{point}: {error}")
+            self.acted.append(point)

@@ -1,12 +1,13 @@
-"""Every launch is one launch, whatever part of Airflow is killed, and whenever."""
+"""A job is launched once, whichever part of Airflow is killed, at whichever moment."""
 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 
-from stack.stage import PROCESSES, Stage
+from stack.deployment import PROCESSES, Deployment
 from stack.tap import Moment
 
 JOBS = ("featurize", "score", "train", "evaluate", "promote")
@@ -16,34 +17,34 @@ MINUTES = 12
 
 
 def points(kills: int) -> list[tuple[str, Moment]]:
-    """For each process, so many moments, in a random order."""
-    dice = random.Random(SEED)
-    found = [(name, moment) for name in PROCESSES for moment in dice.sample(MOMENTS * kills, kills)]
-    return dice.sample(found, len(found))
+    """For each kind of process, `kills` moments, all in a random order."""
+    rng = random.Random(SEED)
+    found = [(name, moment) for name in PROCESSES for moment in rng.sample(MOMENTS * kills, kills)]
+    return rng.sample(found, len(found))
 
 
 def by_week(found: list[tuple[str, Moment]], size: int = 3) -> list[list[tuple[str, Moment]]]:
     return [found[at : at + size] for at in range(0, len(found), size)]
 
 
-def test_a_week_in_which_airflow_is_killed_again_and_again_is_a_week_like_any_other(
-    weeks: Stage, request: pytest.FixtureRequest
+def test_a_week_with_kills_of_airflow_ends_like_any_other(
+    deployment: Deployment, request: pytest.FixtureRequest
 ) -> None:
-    """One launch per task, one model version, one decision, and a green end; three kills a week."""
-    dice = random.Random(SEED)
+    """One launch per task, one model version, one decision, and success, with three kills per week."""
+    rng = random.Random(SEED)
     for number, plan in enumerate(by_week(points(request.config.getoption("kills")))):
-        before, versions, killed = len(weeks.ledger.history()), weeks.model_versions, weeks.killed
-        weeks.tap.launches.clear()
-        weeks.tap.acted.clear()
-        for job, (name, moment) in zip(sorted(dice.sample(JOBS, len(plan)), key=JOBS.index), plan, strict=True):
-            weeks.tap.plan(job, moment, lambda name=name: weeks.kill(name))
+        before, versions, killed = len(deployment.ledger.history()), deployment.model_versions, deployment.killed
+        deployment.tap.launches.clear()
+        deployment.tap.acted.clear()
+        for job, (name, moment) in zip(sorted(rng.sample(JOBS, len(plan)), key=JOBS.index), plan, strict=True):
+            deployment.tap.plan(job, moment, partial(deployment.kill, name))
             print(f"plan {number}: kill the {name} when {job} is {moment}")
-        run_id = weeks.trigger(weeks.next_week)
-        assert weeks.until_ended(run_id, MINUTES * 60) == "success"
-        assert weeks.tap.failures == []
-        assert len(weeks.tap.acted) == len(plan), weeks.tap.acted
-        assert set(weeks.tap.launches.values()) == {1}, weeks.tap.launches
-        assert len(weeks.tap.launches) == len(JOBS)
-        assert len(weeks.ledger.history()) == before + 1
-        assert weeks.model_versions == versions + 1
-        assert weeks.killed == killed + len(plan)
+        run_id = deployment.trigger(deployment.next_week)
+        assert deployment.until_ended(run_id, MINUTES * 60) == "success"
+        assert deployment.tap.failures == []
+        assert len(deployment.tap.acted) == len(plan), deployment.tap.acted
+        assert set(deployment.tap.launches.values()) == {1}, deployment.tap.launches
+        assert len(deployment.tap.launches) == len(JOBS)
+        assert len(deployment.ledger.history()) == before + 1
+        assert deployment.model_versions == versions + 1
+        assert deployment.killed == killed + len(plan)

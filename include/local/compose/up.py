@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dag_bundle.errors import DeliveryError, PlaceUnavailable
-from dag_bundle.object_store import open_place
+from dag_bundle.errors import ReleaseError, StoreUnavailable
+from dag_bundle.object_store import open_store
 from dag_bundle.release import Release, commit_of, release
 from local.compose.compose import DEVELOPMENT, PROFILES, PROJECT, Compose, check_docker
 from local.compose.env_file import PORTS, Env, docker_group
@@ -55,7 +55,7 @@ def up(
     if reviews:
         source = _upload(compose.env, archive, reviews) if archive else reviews
         compose = replace(compose, env=Env.update(path, {"SOURCE": source}))
-    moved = DEVELOPMENT not in overlays and deploy(compose.env).moved
+    moved = DEVELOPMENT not in overlays and deploy(compose.env).pointer_moved
     if running and moved:
         compose.run("stop", *LOAD_AT_START)
     compose.run("up", "--detach", *WAIT)
@@ -69,10 +69,10 @@ def deploy(env: Env, project: Path = PROJECT) -> Release:
     """
     try:
         with replaced_environment(env.client_environment):
-            return release(project, open_place(RELEASES), commit_of(project))
-    except PlaceUnavailable as error:
+            return release(project, open_store(RELEASES), commit_of(project))
+    except StoreUnavailable as error:
         raise ServiceUnavailable(f"{error} Run `make doctor` to see whether the stack is up.") from error
-    except DeliveryError as error:
+    except ReleaseError as error:
         raise ConfigurationError(str(error)) from error
 
 

@@ -67,10 +67,7 @@ def run(job: Job, settings: Settings, *, force: bool = False) -> Manifest:
     try:
         return job.execute(open_storage(settings.store), settings, force=force)
     except RatchetError as error:
-        _log_failure(error)
+        log.error(  # noqa: TRY400 - a RatchetError is for people: without a traceback
+            "job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error)
+        )
         raise
-
-
-def _log_failure(error: RatchetError) -> None:
-    """Log kind, exit code and message, without a traceback, because the message is written for people."""
-    log.error("job failed", kind=type(error).__name__, exit_code=error.exit_code, message=str(error))

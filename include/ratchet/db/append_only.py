@@ -1,30 +1,13 @@
-"""Tables that only ever grow, in Postgres or in a SQLite file: made once, and guarded against any other change."""
+"""Tables that only ever grow, in Postgres or in a SQLite file: triggers refuse every update and delete."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
 
-_LOCK = {
-    "postgresql": "SELECT pg_advisory_xact_lock(hashtext('ratchet ledger'))",
-    "sqlite": "BEGIN IMMEDIATE",
-}
-
-
-def create(connection: sa.Connection, metadata: sa.MetaData, guarded: Sequence[sa.Table], name: str) -> None:
-    """Create the tables and the guards of those that are append-only, all or nothing; two at once do not collide.
-
-    Within a transaction of the caller, as its first statement. `name` says whose tables they are, as in `the ledger`.
-    """
-    dialect = connection.dialect.name
-    connection.exec_driver_sql(_LOCK[dialect])
-    if sa.inspect(connection).has_table(guarded[0].name):
-        return
-    metadata.create_all(connection)
-    guards = _in_postgres if dialect == "postgresql" else _in_sqlite
-    for statement in guards([table.name for table in guarded], name):
-        connection.exec_driver_sql(statement)
+def guards(dialect: str, tables: Sequence[str], name: str) -> list[str]:
+    """The statements that make tables append-only. `name` is what their error message calls them, as in `ledger`."""
+    return _in_postgres(tables, name) if dialect == "postgresql" else _in_sqlite(tables, name)
 
 
 def _in_postgres(tables: Sequence[str], name: str) -> list[str]:

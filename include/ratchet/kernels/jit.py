@@ -72,5 +72,5 @@ def _stamp() -> str:
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function of arrays and numbers at its first call. It runs without the interpreter's lock."""
     dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
-    dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - numba has no public setter
+    dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]  # noqa: SLF001 - numba has no public way
     return dispatcher

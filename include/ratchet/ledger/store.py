@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
 from sqlalchemy.exc import OperationalError
 
-from ratchet.db import append_only
+from ratchet.db.schema import LEDGER, upgrade
 from ratchet.errors import LedgerError, ServiceUnavailable
 from ratchet.ledger.decision import Decision
 from ratchet.ledger.history import DecisionHistory
@@ -73,9 +73,9 @@ class Ledger:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Create the tables, of which decisions are append-only."""
+        """Bring the database to the newest revision of its schema, in which decisions are append-only."""
         with self._transaction() as connection:
-            append_only.create(connection, metadata, [decisions], "ledger")
+            upgrade(connection, LEDGER)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

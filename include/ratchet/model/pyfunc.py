@@ -1,4 +1,4 @@
-"""MLflow's way in: `models:/review-sentiment@champion` loads through this module, from installed code, no pickle."""
+"""The model as an MLflow pyfunc: `models:/review-sentiment@champion` loads through this module, without a pickle."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ EXAMPLE = pd.DataFrame({"title": ["Great value"], "text": ["It works well and do
 
 
 class ReviewSentiment:
-    """What `mlflow.pyfunc.load_model` gives: `predict` takes a frame with `title` and `text`."""
+    """The model that `mlflow.pyfunc.load_model` returns."""
 
     def __init__(self, model: artifact.Model) -> None:
         self.model = model
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
-        """One row per review, in order: `label` (0 or 1) and `probability` of label 1."""
+        """Predict a frame with columns `text` and, optionally, `title`: one row per review, in order.
+
+        The columns are `label` (0 or 1) and `probability` of label 1. `params` is MLflow's; the model has none.
+        """
+        del params
         titles = model_input["title"].fillna("").tolist() if "title" in model_input else [""] * len(model_input)
         probability = self.model.read(titles, model_input["text"].fillna("").tolist())
         return pd.DataFrame({"label": (probability >= 0.5).astype("int64"), "probability": probability})
 
 
 def _load_pyfunc(data_path: str) -> ReviewSentiment:
-    """Called by MLflow with the folder of the artifact, which is verified before it is used."""
+    """Load the artifact folder, called by MLflow. Raises ArtifactError if the folder is not what was saved."""
     return ReviewSentiment(artifact.load(Path(data_path)))
 
 
@@ -46,4 +50,5 @@ def log(folder: Path) -> str:
         input_example=EXAMPLE,
         pip_requirements=["ratchet[training]"],
     )
-    return logged.model_uri
+    uri: str = logged.model_uri
+    return uri

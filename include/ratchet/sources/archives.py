@@ -18,7 +18,7 @@ from typing import IO, Any
 import structlog
 
 from ratchet.errors import InputError
-from ratchet.sources import formats
+from ratchet.jobs import formats
 
 log = structlog.get_logger()
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import structlog
 
+from ratchet.jobs import formats
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.ingest import IngestDetails, SourceFile
 from ratchet.jobs.storage import sha256_of
-from ratchet.sources import formats, resolve
+from ratchet.sources import resolve
 
 log = structlog.get_logger()
 

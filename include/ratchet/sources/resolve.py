@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratchet.errors import ConfigurationError, InputError, IntegrityError
-from ratchet.jobs import keys
+from ratchet.jobs import formats, keys
 from ratchet.jobs.storage import sha256_of
-from ratchet.sources import archives, formats, kaggle, synthetic
+from ratchet.sources import archives, kaggle, synthetic
 from ratchet.sources.locations import BucketLocation, FolderLocation, Location
 
 FORMS = (

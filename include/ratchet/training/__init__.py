@@ -1,1 +1,1 @@
-"""Fit one candidate on the counts of a window, and log the run to MLflow."""
+"""Fits one candidate on the counts of a window and logs the run to MLflow."""

@@ -1,133 +1,98 @@
-"""Fit one candidate on a window: weights from all its reviews, calibration from those that a second fit leaves out."""
+"""Fits one candidate on a window: weights from all its reviews, calibration from a second fit on the training parts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import singledispatch
 
 import numpy as np
 import structlog
 
-from ratchet.candidates import CANDIDATES, GAP, Candidate
+from ratchet.candidates import CANDIDATES, AnyCandidate, Candidate, SklearnCandidate
 from ratchet.features import feature_files, ngram_counts
 from ratchet.features.feature_files import Features
 from ratchet.jobs.base import JobContext
 from ratchet.jobs.batches import features_of, present
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model, logistic
 from ratchet.model.metrics import metrics
-from ratchet.training import warm_start
-from ratchet.training.packed_rows import Arrangement, Array, Examples, arrange, examples, often_first, scores
-from ratchet.training.solver import Optimum, optimum
+from ratchet.training import solve_compiled, solve_sklearn, warm_start
+from ratchet.training.problem import MIN_DOCUMENTS, Array, Problem, Solution
 from ratchet.training.warm_start import DUALS, Duals
 from ratchet.windows import Window
 
 log = structlog.get_logger()
 
-MIN_DOCUMENTS = 2
-"""A term of a single review cannot generalise; dropping those leaves about a sixth of the columns and the same F1."""
-
-SMOOTHING = 1.0  # reviews of each class in which a column is taken to occur beside those seen
-
 
 @dataclass(frozen=True)
 class Fit:
-    """A model, and what the second fit, on the training parts alone, says of reviews it has not seen.
+    """A model, and the predictions of the second fit, on the training parts alone, for the v validation reviews.
 
-    `whole` and `held_out` are the optima of both; `labels` and `probabilities` (v,) are of the validation parts.
+    `labels` and `probabilities` have shape (v,). `duals` and `metrics` are those of the solver; see `Solution`.
     """
 
     model: Model
-    whole: Optimum
-    held_out: Optimum
     labels: Array
     probabilities: Array
+    duals: Duals | None
+    metrics: dict[str, float]
+
+
+@singledispatch
+def solve(candidate: object, _problem: Problem, _start: Duals | None) -> Solution:
+    """Solve a window's problem with the solver of the candidate's type: the one place that depends on it."""
+    raise TypeError(f"There is no solver for a {type(candidate).__name__}. Register one beside `solve`.")
+
+
+solve.register(Candidate, solve_compiled.solve)
+solve.register(SklearnCandidate, solve_sklearn.solve)
 
 
 def fit(
-    candidate: Candidate,
+    candidate: AnyCandidate,
     training: Sequence[Features],
     validation: Sequence[Features],
     window: str,
-    begin: Duals | None = None,
+    start: Duals | None = None,
 ) -> Fit:
     """Fit a candidate on both parts of every batch, and again without the validation parts. Deterministic.
 
-    The second fit's scores of the validation parts are fair ones: they give Platt's sigmoid (Platt 1999), so that both
-    losses give probabilities, and the figures of the validation. scikit-learn's `CalibratedClassifierCV` with
-    `ensemble=False` does so too. Either descent starts where `begin` says.
+    The second fit has not seen the validation parts. Its scores of them give the validation metrics and Platt's sigmoid
+    (Platt 1999), which turns the scores of any loss into probabilities. scikit-learn's
+    `CalibratedClassifierCV(ensemble=False)` calibrates in the same way. A solver that can start from dual variables
+    starts from `start`. Raises FitError if a fit does not end with a linear model.
     """
-    parts, rows = [*training, *validation], sum(len(part.labels) for part in training)
-    labels = np.concatenate([part.labels for part in parts])
+    parts = [*training, *validation]
     groups = [[part.frequencies for part in each] for each in (training, validation)]
-    columns, (trained, everything) = ngram_counts.add_up(groups, MIN_DOCUMENTS)
-    order = often_first(everything.sum(axis=0))
-    arranged = arrange([part.counts for part in parts], columns[order])
-    duals, of = begin or Duals.unknown(len(labels), rows), (candidate, arranged, labels)
-    with ThreadPoolExecutor(1) as beside:
-        second = beside.submit(_solved, *of, np.take(trained, order, axis=1), duals.held_out)
-        _, idf, whole = _solved(*of, np.take(everything, order, axis=1), duals.whole)
-        given, _, held_out = second.result()
-    fair = scores(given.part(slice(rows, None)), held_out.intercept)
-    slope, offset = sigmoid(fair, labels[rows:])
-    card = Card(candidate=candidate.name, window=window, slope=slope, offset=offset, intercept=whole.intercept)
-    weights = np.empty((2, len(columns)), np.float32)
-    weights[:, order] = idf, whole.u / idf
-    return Fit(Model(card, columns, *weights), whole, held_out, labels[rows:], logistic(slope * fair + offset))
-
-
-def _solved(
-    candidate: Candidate, arranged: Arrangement, labels: Array, reviews: Array, duals: Array
-) -> tuple[Examples, Array, Optimum]:
-    """Fit on the first reviews, as many as `duals` has; in so many of those does each column occur as `reviews` says.
-
-    `reviews` has shape (2, m). Returns all reviews as that fit sees them, its idf (m,), and the optimum.
-    """
-    idf, ratio = _weighting(candidate, reviews, len(duals))
-    given = examples(arranged, labels, idf, ratio)
-    seen, fresh = given.part(slice(len(duals))), np.isnan(duals)
-    return given, idf, optimum(seen, candidate.loss, candidate.C, GAP, np.nan_to_num(duals), fresh)
-
-
-def _weighting(candidate: Candidate, reviews: Array, rows: int) -> tuple[Array, Array | None]:
-    """idf and, for an NB-SVM, the ratio, both (m,), of columns that occur in `reviews` (2, m), of `rows` in all.
-
-    idf is smoothed as in scikit-learn: ln((1 + n) / (1 + df)) + 1; it is 0 for a column of too few of these reviews.
-    Logarithms are taken once for each number.
-    """
-    frequency = reviews[0] + reviews[1]
-    idf = np.log((1 + rows) / (1 + np.arange(frequency.max(initial=0) + 1))) + 1
-    idf[:MIN_DOCUMENTS] = 0.0
-    ratio = None if candidate.floor is None else _ratio(reviews, frequency >= MIN_DOCUMENTS) + candidate.floor
-    return idf.astype(np.float32)[frequency], ratio
-
-
-def _ratio(reviews: Array, used: Array) -> Array:
-    """Naive Bayes' evidence of every column: the log of how much more of one class it makes up than of the other.
-
-    Wang & Manning, ACL 2012, on which columns occur: r = ln((p / |p|) / (q / |q|)), p and q the smoothed numbers of
-    `reviews`, shape (2, m), by class, and |p| over the columns `used`, shape (m,). The sign of r makes no difference
-    to a linear model, so this is |r|. They go some way back to a model without r; a floor under |r| does so too, and
-    gained 0.4 points of validation accuracy.
-    """
-    logs = np.log(np.arange(reviews.max(initial=0) + 1) + SMOOTHING)
-    totals = (reviews * used).sum(axis=1) + SMOOTHING * np.count_nonzero(used)
-    negative, positive = logs.astype(np.float32)[reviews]
-    return np.abs(positive - negative - np.float32(np.log(totals[1] / totals[0])))
+    columns, frequencies = ngram_counts.add_up(groups, MIN_DOCUMENTS)
+    problem = Problem(
+        counts=[part.counts for part in parts],
+        labels=np.concatenate([part.labels for part in parts]),
+        train_rows=sum(len(part.labels) for part in training),
+        columns=columns,
+        frequencies=frequencies,
+    )
+    found = solve(candidate, problem, start)
+    labels = problem.labels[problem.train_rows :]
+    slope, offset = sigmoid(found.validation_scores, labels)
+    card = Card(candidate=candidate.name, window=window, slope=slope, offset=offset, intercept=found.intercept)
+    model = Model(card, columns, found.idf, found.coefficients)
+    return Fit(model, labels, logistic(slope * found.validation_scores + offset), found.duals, found.metrics)
 
 
 def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
-    """Slope and offset for which logistic(slope * score + offset) fits the labels best, both of shape (n,).
+    """Slope and offset with which logistic(slope * score + offset) fits the labels best; both inputs have shape (n,).
 
-    It is `LogisticRegression(C=1e6)` on one feature, the penalty included, so that separable labels have a slope too;
-    Newton's method with steps halved while they do not help (Lin, Lin & Weng, Machine Learning 2007).
+    Platt's sigmoid, as `LogisticRegression(C=1e6)` on one feature finds it: with its penalty, so that labels that the
+    scores separate have a finite slope too. Newton's method, with a step halved until it lowers the loss (Lin, Lin &
+    Weng, Machine Learning 2007).
     """
     features = np.stack([scores, np.ones_like(scores)])
     penalty = np.array([1e-6, 0.0])
 
     def loss(found: Array) -> float:
         margins = np.where(labels > 0, 1.0, -1.0) * (found @ features)
-        return np.logaddexp(0, -margins).sum() + penalty @ found**2 / 2
+        return float(np.logaddexp(0, -margins).sum() + penalty @ found**2 / 2)
 
     found = np.zeros(2)
     for _ in range(100):
@@ -144,26 +109,26 @@ def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
 
 
 def train(context: JobContext, window: Window, candidate: str) -> Fit:
-    """Train on the batches of a window and publish the artifact. Its figures are those of the validation parts.
+    """Train on the batches of a window and publish the artifact; its metrics are those of the validation parts.
 
-    Both descents begin where the last window's ended. Raises MissingInput if a batch of the window has no features
-    yet, or only those of other reviews.
+    A solver with dual variables starts where the candidate's last earlier window ended. Raises MissingInput if a batch
+    of the window has no features yet, or features of reviews that have changed since.
     """
     made = {name: features_of(context, name) for name in present(context.storage, window)}
     training, validation = (
         feature_files.load_all(context.storage, made.values(), part) for part in feature_files.PARTS
     )
-    begin = warm_start.known(context, window, candidate, made)
+    start = warm_start.load(context, window, candidate, made)
     context.rows = {part: sum(each.rows[part] for each in made.values()) for part in feature_files.PARTS}
     log.info("fit starts", window=str(window), candidate=candidate, **context.rows)
-    found = fit(CANDIDATES[candidate], training, validation, str(window), begin)
+    found = fit(CANDIDATES[candidate], training, validation, str(window), start)
     found = replace(found, model=found.model.with_card(trained_on={name: each.digest for name, each in made.items()}))
+    outputs = [WEIGHTS, CARD]
     found.model.save(context.folder / "model")
-    warm_start.save(Duals(found.whole.duals, found.held_out.duals), made, context.folder / "model" / DUALS)
-    for name in (WEIGHTS, CARD, DUALS):
+    if found.duals is not None:
+        warm_start.save(found.duals, made, context.folder / "model" / DUALS)
+        outputs.append(DUALS)
+    for name in outputs:
         context.publish(context.folder / "model" / name, name)
-    context.metrics = metrics(found.labels, found.probabilities)
-    context.metrics.update(
-        objective=found.whole.objective, duality_gap=found.whole.gap, passes=float(found.whole.passes)
-    )
+    context.metrics = {**metrics(found.labels, found.probabilities), **found.metrics}
     return found

@@ -1,7 +1,8 @@
-"""A window's reviews laid out for the descent: their counts once, in an order that the processor's cache likes.
+"""The counts of a window's reviews, packed for dual coordinate descent: stored once, frequent columns close together.
 
-Reviews stay counts: x_i = s_i * tf * d, with a scale s_i per review and d_j per column. With u = d * w, a score is
-s_i * sum(tf * u), and a step of w along x_i changes u by tf * d^2: so u and d^2 lie side by side, and counts suffice.
+No features are stored. A review is x_i = s_i * tf * d, with a scale s_i per review and d_j per column. With u = d * w,
+its score is s_i * sum(tf * u), and a step of w along x_i changes u by a multiple of tf * d^2. So the kernels need the
+counts, and u and d^2 side by side.
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ Array = np.ndarray[Any, Any]
 
 TF4 = TF.astype(np.float32)
 SHIFT, f4 = np.uint32(BITS), np.float32
-LINE = 16  # terms that come into the cache together
-AHEAD = 96  # terms between the one whose place is asked for and the one whose place is looked at
-ROWS = 2048  # of a slice, where all cores may help
+LINE = 16  # terms in a cache line of 64 bytes
+AHEAD = 96  # terms between the one whose place is prefetched and the one whose place is read
+ROWS = 2048  # reviews in a slice, where slices run on all cores
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """The counts of n reviews: their terms name places instead of columns, and those without a place are left out.
+class PackedRows:
+    """The counts of n reviews, with places (see `frequent_first`) instead of columns.
 
-    The terms of a review are `terms[starts:stops]`, packed as in `Counts`. Shapes: (n,); (h,) for the high counts.
+    The terms of review i are `terms[starts[i]:stops[i]]`, packed as in `Counts`; those without a place are left out.
+    Shapes: `starts`, `stops` (n,); `terms` (t,); `high_at`, `high` (h,), the counts that do not fit into a term.
     """
 
     starts: Array
@@ -41,43 +43,47 @@ class Arrangement:
     high: Array
 
     @property
-    def stored(self) -> tuple[Array, ...]:
+    def arrays(self) -> tuple[Array, ...]:
+        """The arrays in the order in which the kernels take them."""
         return self.starts, self.stops, self.terms, self.high_at, self.high
 
-    def part(self, rows: slice) -> Arrangement:
+    def part(self, rows: slice) -> PackedRows:
+        """Some of the reviews, on the same terms."""
         return replace(self, starts=self.starts[rows], stops=self.stops[rows])
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Some reviews of an arrangement: +1 or -1 by label, and what makes features of their counts.
+    """Packed reviews with what turns their counts into features and labels.
 
-    Shapes: `sign`, `scale`, `squares` (n,), the last of |x_i|^2; `weights` (m + 1, 2): u and d^2 by place.
+    Shapes: `sign` (n,), +1 or -1 by label; `scale` (n,), s_i; `squares` (n,), |x_i|^2; `weights` (m + 1, 2), u and d^2
+    by place, where the last row is zero.
     """
 
-    counts: Arrangement
+    counts: PackedRows
     sign: Array
     scale: Array
     squares: Array
     weights: Array
 
     @property
-    def stored(self) -> tuple[Array, ...]:
-        return *self.counts.stored, self.scale, self.weights
+    def arrays(self) -> tuple[Array, ...]:
+        """The arrays in the order in which the kernels take them."""
+        return *self.counts.arrays, self.scale, self.weights
 
     def part(self, rows: slice) -> Examples:
         """Some of the reviews, on the same weights."""
-        facts = {name: getattr(self, name)[rows] for name in ("sign", "scale", "squares")}
-        return replace(self, counts=self.counts.part(rows), **facts)
+        by_row = {name: getattr(self, name)[rows] for name in ("sign", "scale", "squares")}
+        return replace(self, counts=self.counts.part(rows), **by_row)
 
 
-def often_first(frequency: Array) -> Array:
-    """Which column should have each place: those that occur often lie together, and so stay in the cache."""
-    return np.argsort(-np.frexp(frequency)[1].astype(np.int8), kind="stable")  # by powers of 2
+def frequent_first(frequency: Array) -> Array:
+    """The column (m,) of each place, by descending `frequency` (m,), so that frequent columns share cache lines."""
+    return np.argsort(-np.frexp(frequency)[1].astype(np.int8), kind="stable")  # in steps of powers of 2
 
 
-def arrange(parts: Sequence[Counts], columns: Array) -> Arrangement:
-    """Lay reviews out, copying their counts once; `columns` (m,) are those in use, in the order of their places."""
+def pack(parts: Sequence[Counts], columns: Array) -> PackedRows:
+    """Pack reviews, copying their counts once; `columns` (m,) are those in use, in the order of their places."""
     place_of = np.full(DIMENSIONS, len(columns), np.uint32)
     place_of[columns] = np.arange(len(columns), dtype=np.uint32)
     begins = np.cumsum([0, *(len(part.terms) for part in parts)])
@@ -90,49 +96,49 @@ def arrange(parts: Sequence[Counts], columns: Array) -> Arrangement:
         np.concatenate([piece + begin for piece, begin in zip(pieces, begins[:-1], strict=True)])
         for pieces in zip(*placed, strict=True)
     )
-    return Arrangement(starts, stops, terms, high_at, np.concatenate([part.high for part in parts]))
+    return PackedRows(starts, stops, terms, high_at, np.concatenate([part.high for part in parts]))
 
 
 def _placed(part: Counts, place_of: Array, unused: int, out: Array) -> tuple[Array, Array, Array]:
     stops, high_at = np.empty(len(part), np.int64), np.empty_like(part.high_at)
-    given = part.starts, part.terms, part.high_at, place_of, unused, out, stops, high_at
-    in_slices(lambda first, last: _place(first, last, *given), len(part), ROWS)
-    release(part.terms)  # half of what a training would hold otherwise
+    arrays = part.starts, part.terms, part.high_at, place_of, unused, out, stops, high_at
+    in_slices(lambda first, last: _place(first, last, *arrays), len(part), ROWS)
+    release(part.terms)  # otherwise training needs twice the memory
     return part.starts[:-1], stops, high_at
 
 
-def examples(arranged: Arrangement, labels: Array, idf: Array, ratio: Array | None = None) -> Examples:
-    """Make features of counts by `idf` and `ratio`, by place (m,): TF-IDF of length 1, times the ratio if there is one.
+def make_examples(packed: PackedRows, labels: Array, idf: Array, ratio: Array | None = None) -> Examples:
+    """Weight packed reviews: TF-IDF in rows of length 1, times the ratio if there is one.
 
-    A column of idf 0 is in neither length nor features.
+    `labels` (n,) are 0 or 1; `idf` and `ratio` (m,) are by place. A column of idf 0 is in neither length nor features.
     """
     weights = np.zeros((len(idf) + 1, 2), np.float32)
-    weights[:-1, 0] = np.square(idf)  # for the length, then it is u's place
+    weights[:-1, 0] = np.square(idf)  # for the length; u replaces it below
     weights[:-1, 1] = weights[:-1, 0] if ratio is None else weights[:-1, 0] * np.square(ratio)
     sums = np.empty((2, len(labels)))
-    in_slices(lambda first, last: _square(first, last, *arranged.stored, weights, sums), len(labels), ROWS)
+    in_slices(lambda first, last: _square(first, last, *packed.arrays, weights, sums), len(labels), ROWS)
     lengths, squares = sums
     scale = np.divide(1.0, np.sqrt(lengths), out=np.zeros_like(lengths), where=lengths > 0)
     weights[:, 0] = 0.0
-    return Examples(arranged, np.where(labels > 0, 1.0, -1.0), scale, squares * scale**2, weights)
+    return Examples(packed, np.where(labels > 0, 1.0, -1.0), scale, squares * scale**2, weights)
 
 
-def scores(given: Examples, intercept: float) -> Array:
-    """The score of every review, shape (n,), by the u that lies in the weights."""
-    found = np.empty(len(given.sign))
-    in_slices(lambda first, last: _score_rows(first, last, *given.stored, intercept, found), len(found), ROWS)
+def scores(examples: Examples, intercept: float) -> Array:
+    """The score of every review, shape (n,), with the u that is in the weights."""
+    found = np.empty(len(examples.sign))
+    in_slices(lambda first, last: _score_rows(first, last, *examples.arrays, intercept, found), len(found), ROWS)
     return found
 
 
 @compiled
 def _place(first, last, starts, terms, high_at, place_of, unused, out, stops, out_high_at):
-    """Columns become places, counts stay. Terms without a place are left out, but for high counts, which are few."""
+    """Replace columns by places and keep the counts. Terms without a place are left out, except the few high counts."""
     h = np.searchsorted(high_at, starts[first])
     for row in range(first, last):
         at = starts[row]
         for k in range(starts[row], starts[row + 1]):
             if k + AHEAD < len(terms):
-                prefetch(place_of, np.int64(terms[k + AHEAD] & COLUMN))
+                prefetch(place_of, np.int64(terms[k + AHEAD] & COLUMN))  # type: ignore[call-arg]  # numba adds the first one
             place, count = place_of[terms[k] & COLUMN], terms[k] & ~COLUMN
             if count == 0:
                 out_high_at[h] = at
@@ -146,7 +152,7 @@ def _place(first, last, starts, terms, high_at, place_of, unused, out, stops, ou
 
 @compiled
 def _square(first, last, starts, stops, terms, high_at, high, weights, sums):
-    """Sums over tf^2 times either weight, for every review."""
+    """Write the sums over tf^2 times each of both weights, for every review."""
     for row in range(first, last):
         fetch_next(row, last, starts, stops, terms, weights)
         first_sum, second_sum = 0.0, 0.0
@@ -166,7 +172,7 @@ def _score_rows(first, last, starts, stops, terms, high_at, high, scale, weights
 
 @compiled
 def score_of(row, starts, stops, terms, high_at, high, scale, weights):
-    """A review's score but for the intercept. Four sums side by side, because an addition waits for the one before."""
+    """The score of a review without the intercept. Four sums, because an addition waits for the one before."""
     a, b, c, d = f4(0), f4(0), f4(0), f4(0)
     place, stop = starts[row], stops[row]
     while place + 3 < stop:
@@ -186,7 +192,7 @@ def score_of(row, starts, stops, terms, high_at, high, scale, weights):
 
 @compiled
 def step_along(step, row, starts, stops, terms, high_at, high, scale, weights):
-    """u changes by a step of w along a review."""
+    """Change u by a step of w along a review."""
     short = f4(step * scale[row])
     for place in range(starts[row], stops[row]):
         term = terms[place]
@@ -198,25 +204,25 @@ def step_along(step, row, starts, stops, terms, high_at, high, scale, weights):
 
 @compiled
 def _high(start, stop, high_at):
-    """Which of the high counts, for which TF4 holds 0, lie between."""
+    """The indices of the high counts between two places in `terms`; TF4 is 0 for them."""
     if len(high_at) == 0:
-        return range(0, 0)
+        return range(0)
     return range(np.searchsorted(high_at, start), np.searchsorted(high_at, stop))
 
 
 @compiled
 def fetch(k, rows, starts, stops, terms, weights):
-    """Have what the next visits need come nearer during this one: terms of the one after next, weights of the next."""
+    """Prefetch for the next visits during this one: the terms of the one after next, the weights of the next."""
     if k + 2 < len(rows):
         for place in range(starts[rows[k + 2]], stops[rows[k + 2]], LINE):
-            prefetch(terms, place)
+            prefetch(terms, place)  # type: ignore[call-arg]  # numba adds the first one
     if k + 1 < len(rows):
         fetch_next(rows[k + 1] - 1, len(starts), starts, stops, terms, weights)
 
 
 @compiled
 def fetch_next(row, last, starts, stops, terms, weights):
-    """The same where reviews are visited as they lie, up to the last."""
+    """Prefetch the weights of the next review, where reviews are visited in order up to `last`."""
     if row + 1 < last:
         for place in range(starts[row + 1], stops[row + 1]):
-            prefetch(weights, np.int64(terms[place] & COLUMN) * 2)
+            prefetch(weights, np.int64(terms[place] & COLUMN) * 2)  # type: ignore[call-arg]  # numba adds the first one

@@ -1,10 +1,10 @@
-"""The optimum of a regularised linear classifier by dual coordinate descent, to a stated duality gap.
+"""Fits a regularised linear classifier by dual coordinate descent, to a stated duality gap.
 
-Minimised is P(w, b) = (|w|^2 + b^2) / 2 + C * sum of losses of y_i (w x_i + b): liblinear's objective, which
-scikit-learn's LinearSVC (squared hinge) and LogisticRegression(solver="liblinear") fit. One pass visits every review
-and solves for its dual variable alone: Hsieh et al., ICML 2008, for the squared hinge; Yu, Huang & Lin, Machine
-Learning 2011, for the logistic loss. The dual value D is below every P, so (P - D) / P says how far from the optimum
-one can be at most; the descent ends when that is small enough, wherever it started.
+It minimises P(w, b) = (|w|^2 + b^2) / 2 + C * sum of losses of y_i (w x_i + b). This is liblinear's objective, which
+scikit-learn's LinearSVC (squared hinge) and LogisticRegression(solver="liblinear") minimise too. One pass visits every
+review and solves for its dual variable alone: Hsieh et al., ICML 2008, for the squared hinge; Yu, Huang & Lin, Machine
+Learning 2011, for the logistic loss. The dual value D is below every P, so (P - D) / P bounds the distance from the
+optimum. The descent ends when that bound is small enough, from any start.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ log = structlog.get_logger()
 
 Loss = Literal["squared_hinge", "logistic"]
 
-MOST_PASSES = 1000
-FRESH_PASSES = 2  # over reviews that no training has seen, before all are visited
-QUIET = 0.1
-"""A review whose part of the gap is below this share of an even one is left out until the rest is done: then all are
-looked at. On 130,000 reviews a warm start needs a fifth fewer visits so, with either loss."""
+MAX_PASSES = 1000
+FRESH_PASSES = 2  # over reviews without a known dual variable, before all reviews are visited
+SHRINKING = 0.1
+"""A review that contributes less than this share of the average to the gap is skipped until the others have converged;
+then all are visited again. On 130,000 reviews a warm start needs a fifth fewer visits with it, for both losses."""
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """`u` by place (m,), `intercept` and `duals` (n,); what it took, and how far from the optimum it is at most."""
+    """A fitted model with its cost and its distance from the optimum.
+
+    `u` (m,) is by place, `duals` (n,) by review. `objective` is P, `gap` is (P - D) / P, `passes` counts the passes.
+    """
 
     u: Array
     intercept: float
@@ -42,61 +45,64 @@ class Optimum:
     passes: int
 
 
-def optimum(given: Examples, loss: Loss, C: float, target: float, duals: Array, fresh: Array, seed: int = 0) -> Optimum:
+def minimize(
+    examples: Examples, loss: Loss, C: float, target: float, duals: Array, fresh: Array, seed: int = 0
+) -> Optimum:
     """Descend from `duals`, shape (n,), until the relative duality gap is at most `target`. Deterministic for a seed.
 
-    `fresh` (n,) says of which reviews nobody knows the dual variable yet: they are visited before all are. The dual
-    variables make up u and an intercept, which sways with the last reviews visited; P takes the best one for u, and is
-    half as far from D so. u is kept in 32 bits, so a gap below about 1e-6 means no more than that. Raises FitError
-    where there is no end.
+    `fresh` (n,) marks reviews whose dual variable is not known yet; they are visited first. The dual variables
+    determine u and an intercept that depends much on the last reviews visited. P is taken with the best intercept for
+    u instead, which halves P - D. u has 32 bits, so the gap cannot be resolved below about 1e-6. Raises FitError if the
+    gap is above `target` after MAX_PASSES passes.
     """
     rng, logistic, intercept = np.random.default_rng(seed), loss == "logistic", np.zeros(1)
     duals = np.clip(duals, min(1e-3 * C, 1e-8), C * (1 - 1e-12)) if logistic else np.maximum(duals, 0.0)
-    given.weights[:, 0] = 0.0
-    state = *given.stored, given.sign, given.squares, duals, intercept
+    examples.weights[:, 0] = 0.0
+    state = *examples.arrays, examples.sign, examples.squares, duals, intercept
     _rebuild(*state)
     for _ in range(FRESH_PASSES):
         _pass(rng.permutation(np.flatnonzero(fresh)), *state, C, logistic, 0.0)
     everything = active = np.arange(len(duals))
-    below = _dual_value(given, duals, intercept[0], C, logistic)
-    for passes in range(1, MOST_PASSES + 1):
+    dual = _dual_value(examples, duals, intercept[0], C, logistic)
+    for passes in range(1, MAX_PASSES + 1):
         visited = rng.permutation(active)
-        active = visited[_pass(visited, *state, C, logistic, QUIET * target * abs(below) / len(duals))]
-        before, below = below, _dual_value(given, duals, intercept[0], C, logistic)
-        if below - before > 2 * target * abs(below):
-            continue  # a pass that gains much is far from the end, and P costs a look at all reviews
-        objective, best = _objective(given, C, logistic, intercept[0])
-        if objective - below <= target * objective:
-            u = given.weights[:-1, 0].copy()
-            return Optimum(u, best, duals, objective, (objective - below) / objective, passes)
+        active = visited[_pass(visited, *state, C, logistic, SHRINKING * target * abs(dual) / len(duals))]
+        previous, dual = dual, _dual_value(examples, duals, intercept[0], C, logistic)
+        if dual - previous > 2 * target * abs(dual):
+            continue  # after a large gain the gap is still wide, and P needs the scores of all reviews
+        objective, best = _objective(examples, C, logistic, intercept[0])
+        if objective - dual <= target * objective:
+            u = examples.weights[:-1, 0].copy()
+            return Optimum(u, best, duals, objective, (objective - dual) / objective, passes)
         active = everything
     raise FitError(
-        f"The duality gap is still above {target:.0e} of the objective after {MOST_PASSES} passes. "
-        "Choose a smaller C, or a wider gap, for this candidate."
+        f"The duality gap is still above {target:.0e} of the objective after {MAX_PASSES} passes. "
+        "Choose a smaller C for this candidate, or a wider GAP, in ratchet/candidates.py."
     )
 
 
-def _dual_value(given: Examples, duals: Array, intercept: float, C: float, logistic: bool) -> float:
-    half = (_length(given.weights) + intercept**2) / 2
+def _dual_value(examples: Examples, duals: Array, intercept: float, C: float, logistic: bool) -> float:
+    half = (_length(examples.weights) + intercept**2) / 2
     if logistic:
         return float(len(duals) * C * np.log(C) - (_entropy(duals) + _entropy(C - duals)).sum() - half)
     return float(duals.sum() - np.square(duals).sum() / (4 * C) - half)
 
 
 def _entropy(x: Array) -> Array:
-    """x ln x, 0 at 0."""
-    return x * np.log(np.maximum(x, np.finfo(np.float64).tiny))
+    """The function x ln x, which is 0 at 0."""
+    entropy: Array = x * np.log(np.maximum(x, np.finfo(np.float64).tiny))
+    return entropy
 
 
-def _objective(given: Examples, C: float, logistic: bool, intercept: float) -> tuple[float, float]:
-    """P for u and the best intercept, sought from the given one; and that intercept."""
-    losses, best = _losses(scores(given, 0.0), given.sign, C, logistic, intercept)
-    return (_length(given.weights) + best**2) / 2 + C * losses, best
+def _objective(examples: Examples, C: float, logistic: bool, intercept: float) -> tuple[float, float]:
+    """P for u and the best intercept, and that intercept; the search starts at `intercept`."""
+    losses, best = _losses(scores(examples, 0.0), examples.sign, C, logistic, intercept)
+    return (_length(examples.weights) + best**2) / 2 + C * losses, best
 
 
 @compiled
 def _length(weights):
-    """|w|^2, as u^2 / d^2."""
+    """The squared length |w|^2, as the sum of u^2 / d^2."""
     total = 0.0
     for k in range(len(weights)):
         if weights[k, 0] != 0.0:
@@ -105,8 +111,8 @@ def _length(weights):
 
 
 @compiled
-def _rebuild(starts, stops, terms, high_at, high, scale, weights, sign, squares, duals, intercept):
-    """u and intercept as the dual variables have them: sums over y_i a_i x_i."""
+def _rebuild(starts, stops, terms, high_at, high, scale, weights, sign, _squares, duals, intercept):
+    """Set u and the intercept to the sums over y_i a_i x_i, for dual variables a_i."""
     for row in range(len(duals)):
         fetch_next(row, len(duals), starts, stops, terms, weights)
         if duals[row] != 0.0:
@@ -116,7 +122,7 @@ def _rebuild(starts, stops, terms, high_at, high, scale, weights, sign, squares,
 
 @compiled
 def _losses(scores, sign, C, logistic, intercept):
-    """Sum of the losses with the best intercept, by Newton's method on it alone; and that intercept."""
+    """The sum of the losses with the best intercept, found by Newton's method, and that intercept."""
     for _ in range(20):
         losses, slope, curvature = 0.0, intercept / C, 1.0 / C
         for row in range(len(scores)):
@@ -139,13 +145,13 @@ def _losses(scores, sign, C, logistic, intercept):
 
 @compiled
 def _pass(
-    rows, starts, stops, terms, high_at, high, scale, weights, sign, squares, duals, intercept, C, logistic, quiet
+    rows, starts, stops, terms, high_at, high, scale, weights, sign, squares, duals, intercept, C, logistic, least_gap
 ):
-    """Visit `rows` in their order. Returns whose part of the duality gap was above `quiet`, shape (rows,).
+    """Visit `rows` in order. Returns a mask (rows,) of those that contributed more than `least_gap` to P - D.
 
-    P - D is a sum over reviews, and no part of it is negative.
+    P - D is a sum over reviews of terms that are never negative.
     """
-    loud = np.empty(len(rows), np.bool_)
+    active = np.empty(len(rows), np.bool_)
     for k in range(len(rows)):
         fetch(k, rows, starts, stops, terms, weights)
         row = rows[k]
@@ -159,26 +165,26 @@ def _pass(
             slack = 1.0 - margin
             gap = C * max(slack, 0.0) ** 2 + old * old / (4.0 * C) - old * slack
             new = max(old + (slack - old / (2.0 * C)) / (square + 0.5 / C), 0.0)
-        loud[k] = gap > quiet
+        active[k] = gap > least_gap
         if new != old:
             step = (new - old) * sign[row]
             duals[row] = new
             intercept[0] += step
             step_along(step, row, starts, stops, terms, high_at, high, scale, weights)
-    return loud
+    return active
 
 
 @compiled
 def _logistic_step(margin, old, square, C):
-    """The best dual variable for a review while all others stay: Newton's method (Yu et al. 2011, algorithm 4).
+    """The best dual variable of a review while all others stay: Newton's method (Yu et al. 2011, algorithm 4).
 
-    It is sought as the smaller of itself and its distance z to C, where the logarithm is steep.
+    The unknown z is the dual variable or its distance to C, whichever is smaller, because the logarithm is steep there.
     """
     mirrored = square * (C / 2 - old) + margin < 0.0  # the minimum lies beyond C / 2
-    begin, slope = (C - old, -margin) if mirrored else (old, margin)
-    z = begin * 0.1 if begin > C / 2 else begin
+    start, slope = (C - old, -margin) if mirrored else (old, margin)
+    z = start * 0.1 if start > C / 2 else start
     for _ in range(100):
-        gradient = square * (z - begin) + slope + np.log(z / (C - z))
+        gradient = square * (z - start) + slope + np.log(z / (C - z))
         if abs(gradient) < 1e-6:
             break
         newton = z - gradient / (square + C / (z * (C - z)))

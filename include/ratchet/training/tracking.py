@@ -1,4 +1,4 @@
-"""A training as MLflow sees it: fit, publish the artifact, then one run with everything a reader wants to know."""
+"""The train job: fit a candidate, publish its artifact, and log one finished MLflow run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ratchet.windows import Window
 
 
 def train_and_log(context: JobContext, job: Job, registry: Registry, settings: Settings) -> None:
-    """The train job: the artifact goes into the store, the run into MLflow, its id into the manifest.
+    """Train, put the artifact into the store, log the run to MLflow and note its id in the manifest.
 
-    Figures and plots here are of the validation parts, as a fit without them sees them; Platt's sigmoid was fitted on
-    the same, so calibration looks its best. `evaluate` adds those of the test set to the same run.
+    Metrics and plots are of the validation parts, by the fit that has not seen them. Platt's sigmoid was fitted on the
+    same parts, so the calibration error here is optimistic. `evaluate` adds the metrics of the test set to the run.
     """
     window = Window.parse(job.parameters["window"])
     found = train(context, window, job.parameters["candidate"])

@@ -1,4 +1,4 @@
-"""From one training to the next: dual variables by batch, where the descents of a longer window begin."""
+"""Dual variables of a training, stored by batch: the descents on the next window start from them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ratchet.windows import Window
 DUALS = "duals.safetensors"
 
 Array = np.ndarray[Any, Any]
-Made = Mapping[str, Manifest]  # the features of a window's batches, by name, in their order
+FeaturesByBatch = Mapping[str, Manifest]  # manifests of the features of a window's batches, in order
 
 
 @dataclass(frozen=True)
 class Duals:
-    """A dual variable for each review of a window; nan for one that no training has seen.
+    """A dual variable for each review of a window; nan where no earlier training has one.
 
-    `whole` is of the fit on all reviews, the training parts of all batches and then their validation parts;
-    `held_out` of the fit on the training parts.
+    `whole` (n,) belongs to the fit on all reviews: the training parts of all batches, then their validation parts.
+    `held_out` (r,) belongs to the fit on the training parts alone.
     """
 
     whole: Array
@@ -37,14 +37,14 @@ class Duals:
 
     @classmethod
     def unknown(cls, whole: int, held_out: int) -> Duals:
-        """Those of so many reviews that no training has seen."""
+        """All nan, for the given numbers of reviews in either fit: a cold start."""
         return cls(np.full(whole, np.nan), np.full(held_out, np.nan))
 
 
-def save(duals: Duals, made: Made, path: Path) -> None:
-    """Write them by batch, so that a training on other batches finds those it knows."""
+def save(duals: Duals, features: FeaturesByBatch, path: Path) -> None:
+    """Write one tensor per batch and part, so that a training on other batches finds those of shared batches."""
     tensors = {}
-    for array, names in ((duals.whole, _whole(made)), (duals.held_out, _held_out(made))):
+    for array, names in ((duals.whole, _whole(features)), (duals.held_out, _held_out(features))):
         start = 0
         for _, name, rows in names:
             tensors[name] = array[start : start + rows].astype(np.float32)
@@ -52,10 +52,11 @@ def save(duals: Duals, made: Made, path: Path) -> None:
     save_file(tensors, path)
 
 
-def known(context: JobContext, window: Window, candidate: str, made: Made) -> Duals | None:
-    """The dual variables of the last earlier window on which this candidate was trained, noted as an input.
+def load(context: JobContext, window: Window, candidate: str, features: FeaturesByBatch) -> Duals | None:
+    """The dual variables of the last earlier window on which this candidate was trained, or None if there are none.
 
-    Those of a batch whose features are no longer those of then are left out. See docs/decisions/0012-warm-start.md.
+    The earlier training becomes an input of the job. Batches whose features have changed since get nan. See
+    docs/decisions/0012-warm-start.md. Raises IntegrityError if the stored file was altered.
     """
     for end in range(window.end - 1, -1, -1):
         prefix = keys.model(Window(end), candidate)
@@ -64,24 +65,26 @@ def known(context: JobContext, window: Window, candidate: str, made: Made) -> Du
             continue
         context.inputs[prefix] = earlier.digest
         with verified(context.storage, f"{prefix}/{DUALS}", earlier.output(DUALS).sha256) as path:
-            found = mapped(path)
-        same = {batch for batch, features in made.items() if earlier.inputs.get(features.prefix) == features.digest}
-
-        def of(names: Iterator[tuple[str, str, int]], found=found, same=same) -> Array:
-            pieces = [found[name] if batch in same else np.full(rows, np.nan) for batch, name, rows in names]
-            return np.concatenate(pieces, dtype=np.float64)
-
-        return Duals(of(_whole(made)), of(_held_out(made)))
+            stored = mapped(path)
+        same = {batch for batch, made in features.items() if earlier.inputs.get(made.prefix) == made.digest}
+        return Duals(_joined(stored, same, _whole(features)), _joined(stored, same, _held_out(features)))
     return None
 
 
-def _whole(made: Made) -> Iterator[tuple[str, str, int]]:
-    """Batch, name and number of each piece, in their order."""
+def _joined(stored: Mapping[str, Array], same: set[str], names: Iterator[tuple[str, str, int]]) -> Array:
+    """The tensors of all names end to end, with nan for a batch that is not among the `same`."""
+    pieces = [stored[name] if batch in same else np.full(rows, np.nan) for batch, name, rows in names]
+    return np.concatenate(pieces, dtype=np.float64)
+
+
+def _whole(features: FeaturesByBatch) -> Iterator[tuple[str, str, int]]:
+    """Batch, tensor name and number of reviews of each piece of `Duals.whole`, in order."""
     for part in PARTS:
-        for batch, features in made.items():
-            yield batch, f"{batch}.{part}", features.rows[part]
+        for batch, made in features.items():
+            yield batch, f"{batch}.{part}", made.rows[part]
 
 
-def _held_out(made: Made) -> Iterator[tuple[str, str, int]]:
-    for batch, features in made.items():
-        yield batch, f"{batch}.held_out", features.rows["train"]
+def _held_out(features: FeaturesByBatch) -> Iterator[tuple[str, str, int]]:
+    """The same of `Duals.held_out`."""
+    for batch, made in features.items():
+        yield batch, f"{batch}.held_out", made.rows["train"]

@@ -1,4 +1,4 @@
-"""A model on disk: the same bytes for the same model, and no other bytes are ever taken for one."""
+"""A model on disk: the same model gives the same bytes, and altered or foreign bytes are refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def reseal(folder: Path, **changes: object) -> None:
-    """Write a card that is true of the present weights, but for the changes: the work of a careful forger."""
+    """Write a card with a valid digest of the present weights and with changes, as a careful forger would."""
     card = Card.model_validate_json((folder / CARD).read_text()).model_copy(update=changes)
     card = card.model_copy(update={"sha256": card.seal(folder / WEIGHTS)})
     (folder / CARD).write_text(card.model_dump_json())
@@ -45,8 +45,8 @@ def reweigh(folder: Path, **tensors: np.ndarray) -> None:
     reseal(folder)
 
 
-def test_a_model_comes_back_as_it_was(saved: Path) -> None:
-    """Card, columns, idf and coefficients survive the way to disk and back."""
+def test_a_saved_model_loads_unchanged(saved: Path) -> None:
+    """Card, columns, idf and coefficients are equal after saving and loading."""
     found, model = artifact.load(saved), a_model()
     assert found.card == model.card.model_copy(update={"sha256": found.card.sha256})
     for name in ("columns", "idf", "coefficients"):
@@ -83,7 +83,7 @@ def pickle_the_weights(folder: Path) -> None:
 
 
 def grow(folder: Path) -> None:
-    os.truncate(folder / WEIGHTS, artifact.MAX_BYTES + 1)  # sparse: it takes no prefix on the disk
+    os.truncate(folder / WEIGHTS, artifact.MAX_BYTES + 1)  # sparse: it takes no space on the disk
 
 
 def claim_a_huge_header(folder: Path) -> None:
@@ -99,14 +99,14 @@ def drop_a_tensor(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("damage", "message"),
     [
         (flip_a_weight, "altered"),
         (alter_the_card, "altered"),
-        (plant_nan_in_the_card, "no card of a model"),
-        (lambda folder: (folder / CARD).write_text("{"), "no card of a model"),
-        (lambda folder: (folder / CARD).write_bytes(b"\xff\xfe"), "no card of a model"),
-        (lambda folder: (folder / CARD).unlink(), "not a model of Ratchet's"),
+        (plant_nan_in_the_card, "not the card of a model"),
+        (lambda folder: (folder / CARD).write_text("{"), "not the card of a model"),
+        (lambda folder: (folder / CARD).write_bytes(b"\xff\xfe"), "not the card of a model"),
+        (lambda folder: (folder / CARD).unlink(), "not a model of Ratchet"),
         (lambda folder: (folder / WEIGHTS).unlink(), "incomplete"),
         (lambda folder: reseal(folder, format=2), "format 2"),
         (lambda folder: reseal(folder, featurizer="chars"), "on features chars"),
@@ -123,22 +123,22 @@ def drop_a_tensor(folder: Path) -> None:
         (lambda folder: reweigh(folder, columns=np.array([3, 3, 70], np.uint32)), "do not ascend"),
     ],
 )
-def test_whatever_is_no_model_is_refused(saved: Path, harm: Callable[[Path], object], says: str) -> None:
-    """Altered, incomplete, foreign, absurd or oversized files raise ArtifactError, each in its own words."""
-    harm(saved)
-    with pytest.raises(ArtifactError, match=says):
+def test_a_damaged_artifact_is_refused(saved: Path, damage: Callable[[Path], object], message: str) -> None:
+    """Altered, incomplete, foreign, malformed or oversized files raise ArtifactError, each with its own message."""
+    damage(saved)
+    with pytest.raises(ArtifactError, match=message):
         artifact.load(saved)
 
 
-def test_a_model_without_terms_still_answers(tmp_path: Path) -> None:
-    """A window in which no term occurs twice gives a model of its intercept alone."""
+def test_a_model_without_terms_still_predicts(tmp_path: Path) -> None:
+    """A window in which no term occurs twice gives a model that consists of its intercept."""
     nothing = np.array([], np.float32)
     Model(a_model().card, np.array([], np.uint32), nothing, nothing).save(tmp_path)
     assert artifact.load(tmp_path).read(["", "a"], ["", "b"]) == pytest.approx([0.5, 0.5])
 
 
 def test_nothing_is_ever_unpickled(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With unpickling forbidden a model still loads and answers."""
+    """With unpickling forbidden a model still loads and predicts."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("something was unpickled")

@@ -1,4 +1,4 @@
-"""Training: our weights are scikit-learn's, the same inputs are the same bytes, and probabilities mean something."""
+"""Training: weights are scikit-learn's, the same inputs give the same bytes, and probabilities are calibrated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import CARD, WEIGHTS, Card, Model
 from ratchet.model.export import pipeline
 from ratchet.sources import synthetic
-from ratchet.training import fit as train
+from ratchet.training import solve_compiled
 from ratchet.training.fit import fit
 
 ODD = [
@@ -58,16 +58,16 @@ def model(request: pytest.FixtureRequest, parts: list[Features]) -> Model:
     return fit(CANDIDATES[request.param], parts[:1], parts[1:2], "0-0").model
 
 
-def test_long_featurizing_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_featurizing_logs_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line about every five seconds, with rows done and rows in all; nothing for what is short."""
     chunks = ["abc", "def", "g"]
     with capture_logs() as quiet:
         assert list(featurize._with_progress(chunks, 7)) == chunks
     monkeypatch.setattr(featurize, "time", SimpleNamespace(monotonic=itertools.count(step=3).__next__))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         assert list(featurize._with_progress(chunks, 7)) == chunks
     assert quiet == []
-    assert [(line["event"], line["rows"], line["of"]) for line in said] == [("featurizing", 6, 7)]
+    assert [(line["event"], line["rows"], line["of"]) for line in logged] == [("featurizing", 6, 7)]
 
 
 def test_scoring_is_scikit_learns(parts: list[Features]) -> None:
@@ -81,7 +81,7 @@ def test_scoring_is_scikit_learns(parts: list[Features]) -> None:
 
 
 def test_idf_is_scikit_learns(model: Model, parts: list[Features]) -> None:
-    """The idf of every kept column is scikit-learn's; the kept ones are those of two reviews of either part."""
+    """The idf of every kept column is scikit-learn's; kept are the columns of at least two reviews of both parts."""
     counts = Features.stack(parts[:2]).counts.csr()
     expected = TfidfTransformer().fit(counts).idf_
     np.testing.assert_allclose(model.idf, expected[model.columns], rtol=1e-6)
@@ -90,17 +90,17 @@ def test_idf_is_scikit_learns(model: Model, parts: list[Features]) -> None:
 
 
 def test_a_review_without_any_known_term_scores_the_intercept(model: Model) -> None:
-    """It has length 0, and nothing is divided by that."""
+    """Its length is 0, and there is no division by it."""
     assert model.scores(count(["", "zyxw vuts"])).tolist() == [model.card.intercept] * 2
 
 
-def test_the_exported_pipeline_answers_as_the_model_does(model: Model, reviews: list[tuple[int, str, str]]) -> None:
-    """Plain scikit-learn gives the same labels and probabilities, on odd text too."""
-    asked = [(title, text) for _, title, text in reviews[1200:]] + ODD
-    titles, texts = map(list, zip(*asked, strict=True))
+def test_the_exported_pipeline_predicts_as_the_model_does(model: Model, reviews: list[tuple[int, str, str]]) -> None:
+    """scikit-learn alone gives the same labels and probabilities, also for unusual text."""
+    unseen = [(title, text) for _, title, text in reviews[1200:]] + ODD
+    titles, texts = map(list, zip(*unseen, strict=True))
     ours = model.read(titles, texts)
     exported = pipeline(model)
-    documents = [document(title, text) for title, text in asked]
+    documents = [document(title, text) for title, text in unseen]
     np.testing.assert_allclose(exported.predict_proba(documents)[:, 1], ours, atol=1e-5)
     np.testing.assert_array_equal(exported.predict(documents), ours >= 0.5)
 
@@ -115,12 +115,12 @@ def test_fitting_again_gives_the_same_bytes(model: Model, parts: list[Features],
 
 
 def test_a_model_learns(model: Model, parts: list[Features]) -> None:
-    """On reviews it has not seen it is far from a coin."""
+    """Its accuracy on reviews it has not seen is above 0.65."""
     assert ((model.probabilities(parts[2].counts) >= 0.5) == parts[2].labels).mean() > 0.65
 
 
 def test_calibrated_probabilities_are_better(model: Model, parts: list[Features]) -> None:
-    """Platt's sigmoid lowers the log loss of a naive one on reviews it has not seen; logistic regression's hardly."""
+    """Platt's sigmoid has a lower log loss on unseen reviews than a plain one, except for logistic regression."""
     allowed = {"logistic-regression": 1.01}.get(model.card.candidate, 1.0)
     naive = 1 / (1 + np.exp(-model.scores(parts[2].counts)))
     ours = model.probabilities(parts[2].counts)
@@ -128,14 +128,16 @@ def test_calibrated_probabilities_are_better(model: Model, parts: list[Features]
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.name)
-def test_the_validation_is_fair(candidate: Candidate, parts: list[Features], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its probabilities are those of a model that was fitted on the training part alone, whatever the labels say."""
-    monkeypatch.setattr(train, "GAP", 1e-6)
+def test_validation_reviews_do_not_influence_their_predictions(
+    candidate: Candidate, parts: list[Features], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of a model fitted on the training part alone, for any labels of the validation part."""
+    monkeypatch.setattr(solve_compiled, "GAP", 1e-6)
     found = fit(candidate, parts[:1], parts[1:2], "0-0")
-    nothing = Features(count([]), np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, bool))
-    alone = fit(candidate, parts[:1], [nothing], "0-0").model
+    empty = Features(count([]), np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, bool))
+    alone = fit(candidate, parts[:1], [empty], "0-0").model
     scores = alone.with_card(slope=found.model.card.slope, offset=found.model.card.offset)
     np.testing.assert_allclose(found.probabilities, scores.probabilities(parts[1].counts), atol=1e-3)
-    turned = Features(parts[1].counts, 1 - parts[1].labels, parts[1].lengths, parts[1].titled)
-    misled = fit(candidate, parts[:1], [turned], "0-0")
-    np.testing.assert_allclose(misled.probabilities, 1 - found.probabilities, atol=1e-3)
+    flipped = Features(parts[1].counts, 1 - parts[1].labels, parts[1].lengths, parts[1].titled)
+    other = fit(candidate, parts[:1], [flipped], "0-0")
+    np.testing.assert_allclose(other.probabilities, 1 - found.probabilities, atol=1e-3)

@@ -1,4 +1,4 @@
-"""A training begins where the last one ended: an input like any other, which speeds up the way and not the end."""
+"""A training starts where the last one ended, which is an input like any other and changes the cost, not the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ratchet.jobs.storage import FolderStorage
 from ratchet.jobs.train import Train as TrainJob
 from ratchet.settings import Settings
 from ratchet.training.fit import train
-from ratchet.training.warm_start import DUALS, known
+from ratchet.training.warm_start import DUALS, load
 from ratchet.windows import Window
 
 SOURCE = "synthetic:rows=1500&weeks=3&test_rows=300&drift_week=none&seed=1"
@@ -74,7 +74,7 @@ def test_the_last_training_is_an_input(trained: Train, storage: FolderStorage, c
 
 
 def test_the_same_inputs_give_the_same_bytes(trained: Train) -> None:
-    """Forced again beside the same last training, every output has the digest it had."""
+    """Forced again with the same last training, every output has the same digest."""
     trained(0)
     first = trained(1)
     assert trained(1, force=True).outputs == first.outputs
@@ -93,15 +93,15 @@ def test_a_cold_start_ends_at_the_same_optimum(trained: Train, storage: FolderSt
     assert cold.metrics["macro_f1"] == pytest.approx(warm.metrics["macro_f1"], abs=0.02)
 
 
-def test_a_week_that_was_not_trained_is_passed_over(trained: Train) -> None:
-    """The last earlier window that this candidate was trained on counts, another candidate's does not."""
+def test_a_week_that_was_not_trained_is_skipped(trained: Train) -> None:
+    """The start is the last earlier window on which this candidate was trained, not one of another candidate."""
     first = trained(0)
     trained(1, "linear-svc")
     assert set(trained(2).inputs) == {first.prefix, *features_of(0, 1, 2)}
 
 
 def test_duals_of_reviews_that_changed_are_left_out(trained: Train, storage: FolderStorage, tmp_path: Path) -> None:
-    """A batch whose features are not those of then begins anew; the others begin where they were."""
+    """A batch whose features have changed since has no dual variables; the others have theirs."""
     prefix = trained(1).prefix
     path = storage.root / keys.manifest(prefix)
     manifest = json.loads(path.read_text())
@@ -111,7 +111,8 @@ def test_duals_of_reviews_that_changed_are_left_out(trained: Train, storage: Fol
     made = {
         name: context.read(keys.features(FEATURIZER, name), "nothing") for name in ("batch_00", "batch_01", "batch_02")
     }
-    duals = known(context, Window(2), "nb-svm", made)
+    duals = load(context, Window(2), "nb-svm", made)
+    assert duals is not None
     assert prefix in context.inputs
     for array, parts in ((duals.whole, ("train", "validation")), (duals.held_out, ("train",))):
         sizes = [made[name].rows[part] for part in parts for name in made]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from ratchet.db import append_only
+from ratchet.db.schema import PREDICTION_LOG, upgrade
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.prediction_log.feedback import Feedback, Outcome
 from ratchet.prediction_log.predictions import SAME, Prediction
@@ -142,7 +142,7 @@ class Tables:
         try:
             if not self._prepared:
                 with self.engine.connect() as connection, self._watched(connection), connection.begin():
-                    append_only.create(connection, metadata, [predictions, feedback], "prediction log")
+                    upgrade(connection, PREDICTION_LOG)
                 self._prepared = True
             connected = self.engine.connect().execution_options(**self._autocommit)
             with connected as connection, self._watched(connection), connection.begin():

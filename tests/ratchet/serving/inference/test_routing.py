@@ -17,6 +17,7 @@ from harness.serving import Api, Mlflow, Stage, until_version, wait_until
 from ratchet.experiments.assignment import Experiment
 from ratchet.ledger.approval import Approval
 from ratchet.ledger.decision import Decision
+from ratchet.ledger.history import DecisionHistory
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.models.challenger import Challengers, absent
@@ -252,13 +253,15 @@ def test_the_challenger_has_a_cache_of_its_own(stage: Stage, api: Api, registere
     assert list((stage.settings.serving_cache / "challenger").iterdir()) == []
 
 
-def history(*rows: dict[str, Any]) -> list[Decision]:
-    return [Decision(id=number, subject=str(number), reasons=["so"], **row) for number, row in enumerate(rows, start=1)]
+def history(*rows: dict[str, Any]) -> DecisionHistory:
+    return DecisionHistory(
+        Decision(id=number, subject=str(number), reasons=["so"], **row) for number, row in enumerate(rows, start=1)
+    )
 
 
 PROMOTED = [{"action": "promote", "version": 1, "previous": None}, {"action": "promote", "version": 3, "previous": 1}]
-REJECTED = {"action": "keep", "version": 3, "previous": 1, "answer": Approval(response="reject", by="Ada")}
-APPROVED = {"action": "keep", "version": 3, "previous": 1, "answer": Approval(response="approve", by="Ada")}
+REJECTED = {"action": "keep", "version": 3, "previous": 1, "approval": Approval(response="reject", by="Ada")}
+APPROVED = {"action": "keep", "version": 3, "previous": 1, "approval": Approval(response="approve", by="Ada")}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The names of review files: form, compression and role, and the choice of training and test file among many names."""
+"""The names of review files: form, compression and role, and the choice of training and test file among many.
+
+Airflow looks for incoming files by these names, so this module lies among the light ones.
+"""
 
 from __future__ import annotations
 

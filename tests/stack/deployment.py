@@ -1,4 +1,4 @@
-"""A stack of the tests' own, and what they ask of it."""
+"""The deployment under test, with the queries and actions of the tests."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ PROCESSES = {
     "worker": ("airflow-scheduler", re.compile(r"airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}$")),
     "api-server": ("airflow-api-server", re.compile(r"airflow api_server")),
 }
-"""In which container a process is, and how its command line reads. A worker is the process of a task and its parent."""
+"""The container and the command line of each kind of process. A worker is the process of a task and its parent."""
 
 
 @dataclass
-class Stage:
+class Deployment:
+    """`tap` sees the requests between Airflow and ECS; `archive` says whether the reviews are real."""
+
     compose: Compose
     tap: Tap
     output: Path
@@ -45,11 +47,11 @@ class Stage:
 
     @property
     def airflow(self) -> Airflow:
-        """Logged in anew, because a login does not outlive every api-server."""
+        """A new login, because a login does not survive every restart of the api-server."""
         return Airflow.of(self.compose.env)
 
     def aws(self, service: str) -> Any:
-        """A client that goes past the tap."""
+        """A client that bypasses the tap."""
         return boto3.client(
             service,
             endpoint_url=self.compose.env.urls["aws"],
@@ -60,7 +62,8 @@ class Stage:
 
     @property
     def ledger(self) -> Ledger:
-        settings = Settings(**{"ledger": self.compose.env.client_environment["RATCHET_LEDGER"]})
+        given: dict[str, Any] = {"ledger": self.compose.env.client_environment["RATCHET_LEDGER"]}
+        settings = Settings(**given)
         return Ledger(settings.ledger_url, settings.registered_model)
 
     def trigger(self, week: int, **params: Any) -> str:
@@ -72,7 +75,7 @@ class Stage:
 
     @property
     def next_week(self) -> int:
-        """The week after the last that was decided."""
+        """The week after the last decision."""
         return max(int(row.window.rpartition("-")[2]) for row in self.ledger.history() if row.window) + 1
 
     def until_ended(self, run_id: str, seconds: float) -> str:
@@ -81,12 +84,12 @@ class Stage:
         while time.monotonic() < deadline:
             try:
                 airflow = self.airflow
-                while (state := airflow.run(run_id)["state"]) not in ENDED and time.monotonic() < deadline:
+                while (state := str(airflow.run(run_id)["state"])) not in ENDED and time.monotonic() < deadline:
                     time.sleep(1)
                 return state
             except ServiceUnavailable:
                 time.sleep(1)
-        raise AssertionError(f"Airflow did not answer for long, last about {run_id}")
+        raise AssertionError(f"{run_id} did not end within {seconds:.0f} s, or Airflow did not answer")
 
     @property
     def model_versions(self) -> int:
@@ -94,13 +97,14 @@ class Stage:
         return len(found.get("model_versions", []))
 
     def mlflow(self, route: str, **params: str) -> dict[str, Any]:
-        """What MLflow's REST API answers."""
-        answer = httpx.get(f"{self.compose.env.urls['mlflow']}/api/2.0/mlflow/{route}", params=params, timeout=30)
-        return answer.raise_for_status().json()
+        """The response of MLflow's REST API."""
+        response = httpx.get(f"{self.compose.env.urls['mlflow']}/api/2.0/mlflow/{route}", params=params, timeout=30)
+        content: dict[str, Any] = response.raise_for_status().json()
+        return content
 
     @property
     def storage(self) -> Storage:
-        """The store's bucket, past the tap."""
+        """The store's bucket, without the tap."""
         with replaced_environment(self.compose.env.client_environment):
             return open_storage("s3://ratchet")
 
@@ -108,19 +112,19 @@ class Stage:
         return hashlib.sha256(self.aws("s3").get_object(Bucket="ratchet", Key=key)["Body"].read()).hexdigest()
 
     def ecs_tasks(self) -> list[dict[str, Any]]:
-        """Every task that ECS remembers."""
+        """Every stopped task that ECS still lists."""
         ecs = self.aws("ecs")
         pages = ecs.get_paginator("list_tasks").paginate(cluster="ratchet", desiredStatus="STOPPED")
         arns = [arn for page in pages for arn in page["taskArns"]]
         chunks = [arns[at : at + 100] for at in range(0, len(arns), 100)]
         return [task for chunk in chunks for task in ecs.describe_tasks(cluster="ratchet", tasks=chunk)["tasks"]]
 
-    def said(self, task: dict[str, Any]) -> str:
-        """The last line of a task's log: a job that fails says there why."""
+    def last_log_line(self, task: dict[str, Any]) -> str:
+        """The last line of a task's log, where a failed job gives the reason."""
         number = task["taskArn"].rpartition("/")[2]
         stream = {"logGroupName": "/ratchet/jobs", "logStreamName": f"ecs/training/{number}"}
         lines = self.aws("logs").get_log_events(**stream, startFromHead=False)["events"]
-        return lines[-1]["message"] if lines else f"nothing was said by {task}"
+        return lines[-1]["message"] if lines else f"there is no log of {task}"
 
     def dags(self) -> set[str]:
         return {dag["dag_id"] for dag in self.airflow.call("GET", "/api/v2/dags")["dags"]}
@@ -128,32 +132,33 @@ class Stage:
     def containers(self) -> list[dict[str, Any]]:
         """Every container of the stack as Docker knows it."""
         ids = self.compose.output("ps", "--all", "--quiet").split()
-        return json.loads(docker("inspect", *ids))
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids))
+        return found
 
     def stop_job(self, job: str) -> None:
-        """As a person does in the ECS console."""
+        """Stop a job's task, as a user does in the ECS console."""
         self.aws("ecs").stop_task(cluster="ratchet", task=self.tap.latest(job), reason="the test")
 
     def kill_job(self, job: str) -> None:
-        """As the kernel does when memory runs out: SIGKILL to the container's process, exit code 137."""
+        """Send SIGKILL to a job's container, as the kernel does when memory runs out; the exit code is 137."""
         label = f"label=com.amazonaws.ecs.task-arn={self.tap.latest(job)}"
         found = subprocess.run(
             ["docker", "ps", "--quiet", "--filter", label], capture_output=True, text=True, check=True
         )
         subprocess.run(["docker", "kill", "--signal", "KILL", found.stdout.strip()], check=True, capture_output=True)
 
-    def reads_while_running(self, run_id: str, task: str, words: str) -> bool:
-        """Whether the task's log, as Airflow shows it, holds these words while the task still runs."""
+    def log_contains_while_running(self, run_id: str, task: str, text: str) -> bool:
+        """Whether Airflow shows a log of the task with this text while the task still runs."""
         path = f"/api/v2/dags/review_sentiment/dagRuns/{run_id}/taskInstances/{task}"
-        answer = self.airflow.http.get(f"{path}/logs/1", headers={"Accept": "application/json"})
-        return words in answer.text and self.airflow.call("GET", path)["state"] == "running"
+        response = self.airflow.http.get(f"{path}/logs/1", headers={"Accept": "application/json"})
+        return text in response.text and self.airflow.call("GET", path)["state"] == "running"
 
     def kill(self, name: str) -> None:
-        """kill -9, on this machine, of every process of this kind that is at work."""
+        """Kill -9, on this machine, every running process of this kind."""
         service, pattern = PROCESSES[name]
         rows = self.compose.output("top", service).splitlines()
         found = [int(row.split()[1]) for row in rows if pattern.search(row.strip())]
-        assert found, f"no {name} at work among:\n" + "\n".join(rows)
+        assert found, f"no {name} runs among:\n" + "\n".join(rows)
         for process in found:
             os.kill(process, signal.SIGKILL)
         self.killed += 1

@@ -1,0 +1,20 @@
+"""The table `alerts`, in which Airflow's callbacks note what was published. They used to make it at the first alert."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade() -> None:
+    """Create the table, unless a callback has made it already."""
+    op.create_table(
+        "alerts",
+        sa.Column("run", sa.Text, primary_key=True),
+        sa.Column("cause", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("told_at", sa.Text, nullable=False),
+        if_not_exists=True,
+    )
