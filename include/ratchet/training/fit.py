@@ -133,7 +133,7 @@ def sigmoid(scores: Array, labels: Array) -> tuple[float, float]:
     for _ in range(100):
         probabilities = logistic(found @ features)
         gradient = features @ (probabilities - (labels > 0)) + penalty * found
-        curvature = (features * (probabilities * (1 - probabilities))) @ featurize.T + np.diag(penalty + 1e-12)
+        curvature = (features * (probabilities * (1 - probabilities))) @ features.T + np.diag(penalty + 1e-12)
         step = np.linalg.solve(curvature, gradient)
         while loss(found - step) > loss(found) and np.abs(step).max() > 1e-12:
             step /= 2

@@ -31,7 +31,7 @@ def train_and_log(context: JobContext, job: Job, registry: Registry, settings: S
         trained_on=found.model.card.trained_on,
         tags={
             "ratchet.window": str(window),
-            "ratchet.jobs.batches": ",".join(found.model.card.trained_on),
+            "ratchet.batches": ",".join(found.model.card.trained_on),
             "ratchet.dag_run": settings.dag_run,
             "ratchet.code_version": settings.code_version,
         },

@@ -116,7 +116,7 @@ def test_the_run_holds_model_plots_and_evidence(bench: Bench) -> None:
     }
     named = ("accuracy", "precision", "recall", "macro_f1", "roc_auc", "log_loss", "ece")
     assert {f"{part}{name}" for part in ("", "test_") for name in named} <= set(run.data.metrics)
-    assert {"ratchet.window", "ratchet.jobs.batches", "ratchet.dag_run", "ratchet.code_version"} <= set(run.data.tags)
+    assert {"ratchet.window", "ratchet.batches", "ratchet.dag_run", "ratchet.code_version"} <= set(run.data.tags)
     assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["batch_00"]
 
 
