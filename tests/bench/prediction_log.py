@@ -94,7 +94,7 @@ def measure(port: int, reviews: int, callers: int, seconds: float) -> tuple[floa
         connection = http.client.HTTPConnection("127.0.0.1", port)
         while not taken or time.perf_counter() < begun + seconds:
             sent = time.perf_counter()
-            connection.request("POST", "/predict", body, headers)
+            connection.request("POST", "/v1/predict", body, headers)
             answer = connection.getresponse()
             answer.read()
             assert answer.status == http.client.OK

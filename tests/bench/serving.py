@@ -87,7 +87,8 @@ class Load:
     ) -> Iterator[list[Answers]]:
         """Load beside the block, and on or not; afterwards its answers are in the list."""
         self.count += 1
-        plan, out = (self.folder / f"{self.path.strip('/')}-{self.count}.{end}" for end in ("json", "npy"))
+        name = f"{self.path.strip('/').replace('/', '-')}-{self.count}"
+        plan, out = (self.folder / f"{name}.{end}" for end in ("json", "npy"))
         head = HEAD.format(path=self.path, key=KEY)
         load.save(Plan(self.port, head, self.bodies, phases, connections, seed=self.count), plan)
         found: list[Answers] = []
@@ -179,7 +180,7 @@ def measure(source: str, folder: Path) -> Measured:
         store = stage.mlflow.bench.store
         reviews = pq.read_table(store / keys.reviews(keys.TEST), columns=["title", "text"]).to_pylist()[:500]
         with api(stage, folder) as port:
-            ours = Load(folder, port, "/predict", [json.dumps({"reviews": [each]}) for each in reviews])
+            ours = Load(folder, port, "/v1/predict", [json.dumps({"reviews": [each]}) for each in reviews])
             ours.run((3, 100))  # warm
             saturation = ours.saturate(4)
             told(f"saturated: {saturation:.0f} a second")

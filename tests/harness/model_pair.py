@@ -11,7 +11,7 @@ from ratchet.model.artifact import Card, Model
 from ratchet.serving.models.cache import Kept
 from ratchet.serving.models.challenger import Challenger
 from ratchet.serving.models.champion import Served
-from ratchet.serving.models.mlflow_source import Nominee
+from ratchet.serving.models.mlflow_source import ChallengerInfo
 from ratchet.serving.models.promotion import Promotion
 
 
@@ -28,4 +28,4 @@ PROMOTION = Promotion(
     promoted_by="the gate", reasons=[],
 )  # fmt: skip
 CHAMPION = Served(model(1), Kept(registered_model="review-sentiment", promotion=PROMOTION, sha256={}), NOW)
-CHALLENGER = Challenger(model(2), Nominee(version=2, window="0-1", model_digest="2", sha256={}), NOW)
+CHALLENGER = Challenger(model(2), ChallengerInfo(version=2, window="0-1", model_digest="2", sha256={}), NOW)

@@ -130,12 +130,12 @@ def test_the_api_serves_the_champion(weeks: Stage) -> None:
     env = weeks.compose.env
     url, key = f"http://127.0.0.1:{env['SERVING_PORT']}", {"Authorization": f"Bearer {env['SERVING_KEY']}"}
     until(lambda: httpx.get(f"{url}/ready").status_code == 200)
-    answer = httpx.post(f"{url}/predict", headers=key, json={"reviews": [{"text": "It broke after a week, awful."}]})
+    answer = httpx.post(f"{url}/v1/predict", headers=key, json={"reviews": [{"text": "It broke after a week, awful."}]})
     assert answer.status_code == 200, answer.text
     prediction = answer.json()["predictions"][0]
     assert prediction["label"] == 0
     truth = {"prediction_id": prediction["prediction_id"], "label": 0}
-    told = httpx.post(f"{url}/feedback", headers=key, json={"feedback": [truth]})
+    told = httpx.post(f"{url}/v1/feedback", headers=key, json={"feedback": [truth]})
     assert told.json()["feedback"] == [{"prediction_id": prediction["prediction_id"], "outcome": "added"}]
 
 

@@ -62,10 +62,10 @@ def _serve(root: Path, port: int) -> int:
         say(
             escape(
                 'curl -s -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" '
-                f"-d '{ASKED}' http://127.0.0.1:{port}/predict\n"
+                f"-d '{ASKED}' http://127.0.0.1:{port}/v1/predict\n"
             )
         )
-        say(f"Also: /model, /metrics, /openapi.json. Log: {shown(logs / 'serve.log')}")
+        say(f"Also: /v1/model, /metrics, /openapi.json. Log: {shown(logs / 'serve.log')}")
         return child.wait()
 
 

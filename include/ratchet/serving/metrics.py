@@ -77,7 +77,7 @@ class _Champion(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         current, now = self.loader.served, datetime.now(UTC)
         alarm = float(bool(self.loader.problem))
-        yield _gauge("champion_problem", "1: the ledger's champion is not served or not known; see /model.", alarm)
+        yield _gauge("champion_problem", "1: the ledger's champion is not served or not known; see /v1/model.", alarm)
         if self.loader.checked_at:
             waited = (now - self.loader.checked_at).total_seconds()
             yield _gauge("ledger_seconds", "Since the ledger was last asked; grows if the loader hangs.", waited)

@@ -83,7 +83,7 @@ def function(stage: Stage, tmp_path: Path) -> Iterator[RuntimeApi]:
 def test_the_first_event_is_answered_by_the_champion(function: RuntimeApi, registered: Mlflow) -> None:
     """Cold: the model is loaded and verified before the first answer, whose probability is that of the training."""
     for encoded in (False, True):
-        answer = function.invoke(event("POST", "/predict", ASKED, encoded=encoded))
+        answer = function.invoke(event("POST", "/v1/predict", ASKED, encoded=encoded))
         assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
         told = json.loads(answer["body"])
         assert told["model_version"] == 1
@@ -93,13 +93,13 @@ def test_the_first_event_is_answered_by_the_champion(function: RuntimeApi, regis
 
 def test_a_function_is_guarded_like_a_server(function: RuntimeApi) -> None:
     """The same refusals in the same shape, as text, with the same headers; health asks for no key."""
-    refused = function.invoke(event("GET", "/model", key="wrong"))
+    refused = function.invoke(event("GET", "/v1/model", key="wrong"))
     assert (refused["statusCode"], refused["isBase64Encoded"]) == (401, False)
     assert json.loads(refused["body"])["title"] == "Unauthorized"
     assert all(refused["headers"][name.lower()] == text for name, text in SECURITY.items())
     assert function.invoke(event("GET", "/ready", key=""))["statusCode"] == 200
-    assert function.invoke(event("POST", "/predict", '{"reviews": []}'))["statusCode"] == 422
-    assert function.invoke(event("POST", "/predict", " " * (1 << 20) + ASKED))["statusCode"] == 413
+    assert function.invoke(event("POST", "/v1/predict", '{"reviews": []}'))["statusCode"] == 422
+    assert function.invoke(event("POST", "/v1/predict", " " * (1 << 20) + ASKED))["statusCode"] == 413
 
 
 def test_a_function_follows_the_ledger(function: RuntimeApi, stage: Stage) -> None:
@@ -131,8 +131,8 @@ def test_a_function_url_of_the_emulator_answers(stage: Stage, tmp_path: Path) ->
         address = client.create_function_url_config(FunctionName="ratchet", AuthType="NONE")["FunctionUrl"]
         path = f"{url}/_aws/lambda-url/{httpx.URL(address).host.partition('.')[0]}"
         with httpx.Client(headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as caller:
-            answer = caller.post(f"{path}/predict", json={"reviews": [REVIEW]})
-            refused = caller.get(f"{path}/model", headers={"Authorization": ""})
+            answer = caller.post(f"{path}/v1/predict", json={"reviews": [REVIEW]})
+            refused = caller.get(f"{path}/v1/model", headers={"Authorization": ""})
     assert (answer.status_code, answer.json()["model_version"]) == (200, 1)
     assert refused.status_code == 401
     assert refused.headers["content-type"] == "application/problem+json"

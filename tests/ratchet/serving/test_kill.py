@@ -46,7 +46,7 @@ class Load:
                 names = [f"{self.point}-{caller}-{request}-{number}" for number in range(dice.choice([1, 2, 50]))]
                 reviews = [{"text": "It broke after a week.", "prediction_id": name} for name in names]
                 try:
-                    answer = client.post("/predict", json={"reviews": reviews})
+                    answer = client.post("/v1/predict", json={"reviews": reviews})
                 except httpx.TransportError:
                     return
                 with self._counting:

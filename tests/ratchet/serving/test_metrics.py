@@ -26,23 +26,23 @@ def samples(client: httpx.Client) -> Samples:
 
 def test_answers_are_counted_by_route_and_status(client: httpx.Client) -> None:
     """Refusals too; what the app does not know is one route, however many paths callers think of."""
-    client.post("/predict", json={"reviews": REVIEWS}).raise_for_status()
-    client.post("/predict", json={"reviews": []})
-    client.get("/model", headers={"Authorization": ""})
+    client.post("/v1/predict", json={"reviews": REVIEWS}).raise_for_status()
+    client.post("/v1/predict", json={"reviews": []})
+    client.get("/v1/model", headers={"Authorization": ""})
     for path in ("/a", "/b", "/c"):
         client.get(path)
     found = samples(client)
-    assert found["ratchet_requests_total", "/predict", "200"] == 1
-    assert found["ratchet_requests_total", "/predict", "422"] == 1
-    assert found["ratchet_requests_total", "/model", "401"] == 1
+    assert found["ratchet_requests_total", "/v1/predict", "200"] == 1
+    assert found["ratchet_requests_total", "/v1/predict", "422"] == 1
+    assert found["ratchet_requests_total", "/v1/model", "401"] == 1
     assert found["ratchet_requests_total", "other", "404"] == 3
-    assert found["ratchet_request_seconds_count", "/predict"] == 2
-    assert found["ratchet_request_seconds_sum", "/predict"] > 0
+    assert found["ratchet_request_seconds_count", "/v1/predict"] == 2
+    assert found["ratchet_request_seconds_sum", "/v1/predict"] > 0
 
 
 def test_predictions_are_counted_by_label_arm_and_version(client: httpx.Client) -> None:
     """With the distribution of their probability in tenths."""
-    answer = client.post("/predict", json={"reviews": REVIEWS * 5}).raise_for_status().json()
+    answer = client.post("/v1/predict", json={"reviews": REVIEWS * 5}).raise_for_status().json()
     labels = [each["label"] for each in answer["predictions"]]
     found = samples(client)
     for label in (0, 1):

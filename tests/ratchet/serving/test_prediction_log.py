@@ -31,13 +31,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 def ask(client: httpx.Client, *reviews: dict[str, str]) -> list[dict[str, object]]:
     """The answers to some reviews."""
-    return client.post("/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
+    return client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
 
 
 def tell(client: httpx.Client, **labels: int) -> httpx.Response:
     """The answer to some true labels, by prediction_id."""
     feedback = [{"prediction_id": name, "label": label} for name, label in labels.items()]
-    return client.post("/feedback", json={"feedback": feedback})
+    return client.post("/v1/feedback", json={"feedback": feedback})
 
 
 def outcomes(answer: httpx.Response) -> list[str]:
@@ -74,7 +74,7 @@ def test_every_row_names_its_arm_and_its_experiment(stage: Stage, api: Api, regi
         until_version(client, 1)
         ask(client, REVIEW | {"prediction_id": "before"})
         registered.nominate(3)
-        wait_until(lambda: client.get("/model").json()["experiment"]["challenger"] is not None)
+        wait_until(lambda: client.get("/v1/model").json()["experiment"]["challenger"] is not None)
         answers = ask(client, *reviews)
     rows = {(row.prediction_id, row.arm): row for row in in_tables(stage.settings.ledger_url)}
     assert rows.pop(("before", "champion")).experiment == ""
@@ -139,7 +139,7 @@ def test_a_thousand_labels_are_the_most(client: httpx.Client) -> None:
         ([{"prediction_id": "a b", "label": 1}], "feedback.0.prediction_id"),
         ([{"prediction_id": "a"}], "feedback.0.label"),
     ):
-        answer = client.post("/feedback", json={"feedback": feedback})
+        answer = client.post("/v1/feedback", json={"feedback": feedback})
         assert answer.status_code == 422
         assert place in answer.json()["errors"]
 

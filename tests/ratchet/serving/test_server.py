@@ -27,7 +27,7 @@ def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
         until_version(client, 1)
         server.send_signal(signal.SIGTERM)
         wait_until(lambda: client.get("/ready").status_code == 503)
-        client.post("/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
+        client.post("/v1/predict", json={"reviews": [{"text": "still there?"}]}).raise_for_status()
         assert server.wait(15) == 0
 
 
@@ -45,8 +45,8 @@ def test_the_log_quotes_nobody(stage: Stage) -> None:
     with process_of(stage.settings) as (server, client):
         until_version(client, 1)
         review = {"title": "confidential", "text": "confidential", "prediction_id": "confidential"}
-        assert client.post("/predict", json={"reviews": [review]}).status_code == 200
-        assert client.post("/predict", json={"confidential": [review]}).status_code == 422
+        assert client.post("/v1/predict", json={"reviews": [review]}).status_code == 200
+        assert client.post("/v1/predict", json={"confidential": [review]}).status_code == 422
         assert client.get("/confidential", headers={"Authorization": "Bearer confidential"}).status_code == 401
         with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
             connection.sendall(b"confidential\r\n\r\n")

@@ -31,7 +31,7 @@ def show(settings: DashboardSettings) -> None:
     if cells.empty:
         components.empty(
             "No prediction was logged yet. Ask the API something, on the page Try a review, and send what was true "
-            "with `POST /feedback`."
+            "with `POST /v1/feedback`."
         )
         return
     answered = feedback.answered(cells)
@@ -39,7 +39,7 @@ def show(settings: DashboardSettings) -> None:
     accuracy = feedback.accuracy(answered, ["began", "model_version", "arm"])
     if accuracy.empty:
         components.empty(
-            "No true label came back yet. Send one with `POST /feedback`: the `prediction_id` and the label."
+            "No true label came back yet. Send one with `POST /v1/feedback`: the `prediction_id` and the label."
         )
         return
     _accuracy(accuracy)

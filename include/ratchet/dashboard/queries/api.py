@@ -17,7 +17,7 @@ TERMS = 12  # n-grams of an explanation: what fits on a screen
 
 def served(settings: DashboardSettings) -> dict[str, Any]:
     """What the API says of the model that it serves. Raises ServiceUnavailable or ConfigurationError, with a remedy."""
-    return _body(_asked(settings, "GET", "/model"), "promotion", "problem", "loaded_at")
+    return _body(_asked(settings, "GET", "/v1/model"), "promotion", "problem", "loaded_at")
 
 
 def look(settings: DashboardSettings) -> Look:
@@ -33,9 +33,9 @@ def read(settings: DashboardSettings, title: str, text: str) -> dict[str, Any]:
     """
     asked, wanted = {"reviews": [{"title": title, "text": text}]}, ("model_version", "predictions")
     try:
-        body = _body(_asked(settings, "POST", "/predict", json=asked | {"explain": TERMS}), *wanted)
+        body = _body(_asked(settings, "POST", "/v1/predict", json=asked | {"explain": TERMS}), *wanted)
     except Refused:  # by an API from before explanations, or because of the review: the second answer is about that
-        body = _body(_asked(settings, "POST", "/predict", json=asked), *wanted)
+        body = _body(_asked(settings, "POST", "/v1/predict", json=asked), *wanted)
     return {"model_version": body["model_version"], **body["predictions"][0]}
 
 

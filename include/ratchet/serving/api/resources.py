@@ -36,7 +36,7 @@ class Resources:
     def served(self) -> Served:
         """The champion, taken once a request: a swap meanwhile does not touch it. Raises NothingServed."""
         if (served := self.loader.served) is None:
-            raise NothingServed("No verified model is loaded yet. GET /model says why, to those who have a key.")
+            raise NothingServed("No verified model is loaded yet. GET /v1/model says why, to those who have a key.")
         return served
 
     def pair(self) -> Pair:

@@ -15,7 +15,17 @@ from ratchet.serving import metrics
 from ratchet.serving.api.errors import Contradiction, documented
 from ratchet.serving.api.fast_route import LeanRoute
 from ratchet.serving.api.resources import Resources
-from ratchet.serving.api.schemas import Alive, Kept, Outcomes, Predictions, Ready, Reviews, Rivalry, ServedModel, Truths
+from ratchet.serving.api.schemas import (
+    ExperimentStatus,
+    FeedbackRequest,
+    FeedbackResponse,
+    FeedbackResult,
+    Liveness,
+    ModelInfo,
+    PredictRequest,
+    PredictResponse,
+    Readiness,
+)
 from ratchet.serving.inference.predict import is_little, work
 from ratchet.serving.inference.shadow import Shadow
 from ratchet.serving.models.challenger import Challengers
@@ -50,21 +60,21 @@ Held = Annotated[Resources, Depends(resources)]
 
 
 @open_to_all.get("/health")
-async def health() -> Alive:
+async def health() -> Liveness:
     """The process lives."""
-    return Alive()
+    return Liveness()
 
 
 @open_to_all.get("/ready", responses=documented(_503="no verified model is loaded, or the service is stopping"))
-async def ready(held: Held) -> Ready:
+async def ready(held: Held) -> Readiness:
     """A verified model is loaded, and the service is not about to stop."""
     if held.stopping:
         raise NothingServed("The service is stopping. Ask another one.")
-    return Ready(model_version=held.served().promotion.version)
+    return Readiness(model_version=held.served().promotion.version)
 
 
-@often_asked.post("/predict", response_model=Predictions, responses=OF_A_BODY)
-async def predict(asked: Reviews, request: Request) -> Response:
+@often_asked.post("/v1/predict", response_model=PredictResponse, responses=OF_A_BODY)
+async def predict(asked: PredictRequest, request: Request) -> Response:
     """Read 1 to 1,000 reviews. For a prediction_id that was used before, the log keeps the first answer."""
     held, key = request.app.state.resources, request.state.key  # as the guard found
     pair = held.pair()
@@ -78,14 +88,14 @@ async def predict(asked: Reviews, request: Request) -> Response:
 
 
 @with_key.post(
-    "/feedback",
+    "/v1/feedback",
     responses=OF_A_BODY
     | documented(
         _409="another label was told before; the other labels of the request are kept",
         _503="nothing takes the labels at the moment, or too much is asked at once; tell them again",
     ),
 )
-def feedback(told: Truths, held: Held) -> Outcomes:
+def feedback(told: FeedbackRequest, held: Held) -> FeedbackResponse:
     """Tell the true labels of 1 to 1,000 predictions. The first label of each stays; the same again changes nothing."""
     now = datetime.now(UTC)
     rows = [Feedback(truth.prediction_id, truth.label, now) for truth in told.feedback]
@@ -93,17 +103,19 @@ def feedback(told: Truths, held: Held) -> Outcomes:
     if "contradicts" in outcomes:
         raise Contradiction([place for place, outcome in enumerate(outcomes) if outcome == "contradicts"])
     kept = zip(rows, outcomes, strict=True)
-    return Outcomes(feedback=[Kept(prediction_id=row.prediction_id, outcome=outcome) for row, outcome in kept])
+    return FeedbackResponse(
+        feedback=[FeedbackResult(prediction_id=row.prediction_id, outcome=outcome) for row, outcome in kept]
+    )
 
 
-@with_key.get("/model")
-async def model(held: Held) -> ServedModel:
+@with_key.get("/v1/model")
+async def model(held: Held) -> ModelInfo:
     """Who serves, since when and why; and whether that is who should."""
     loader = held.loader
     current = loader.served
     if current is None:
         raise NothingServed(loader.problem)
-    return ServedModel(
+    return ModelInfo(
         registered_model=current.kept.registered_model,
         promotion=current.promotion,
         sha256=current.kept.sha256,
@@ -115,9 +127,9 @@ async def model(held: Held) -> ServedModel:
     )
 
 
-def _rivalry(rivals: Challengers, shadow: Shadow) -> Rivalry:
+def _rivalry(rivals: Challengers, shadow: Shadow) -> ExperimentStatus:
     current = rivals.current
-    return Rivalry(
+    return ExperimentStatus(
         share=rivals.settings.serving_challenger_share,
         shadow=rivals.settings.serving_shadow,
         challenger=current and current.nominee,

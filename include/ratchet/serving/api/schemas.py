@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from ratchet.ledger.store import Champion
 from ratchet.prediction_log.feedback import Outcome
-from ratchet.serving.models.mlflow_source import Nominee
+from ratchet.serving.models.mlflow_source import ChallengerInfo
 from ratchet.serving.models.promotion import Promotion
 
 MAX_REVIEWS = 1_000
@@ -50,7 +50,7 @@ class Review(BaseModel):
     )
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """What a request asks, with no more flaws than can be told: each one costs time, in which nobody is answered."""
 
     model_config = ConfigDict(extra="forbid")
@@ -65,8 +65,8 @@ class Body(BaseModel):
         return given
 
 
-class Reviews(Body):
-    """What POST /predict asks."""
+class PredictRequest(RequestBody):
+    """What POST /v1/predict asks."""
 
     reviews: list[Review] = Field(min_length=1, max_length=MAX_REVIEWS)
     explain: Whole = Field(
@@ -112,14 +112,14 @@ class Prediction(BaseModel):
     explanation: Explanation | None = Field(None, description="If `explain` asks for it.")
 
 
-class Predictions(BaseModel):
+class PredictResponse(BaseModel):
     """The answers, in the order of the reviews. Without an experiment all are the champion's."""
 
     model_version: int = Field(description="The champion's version.")
     predictions: list[Prediction]
 
 
-class Truth(BaseModel):
+class FeedbackItem(BaseModel):
     """The true label of one prediction."""
 
     model_config = ConfigDict(extra="forbid")
@@ -128,20 +128,20 @@ class Truth(BaseModel):
     label: Whole = Field(ge=0, le=1, description="0 negative, 1 positive.")
 
 
-class Truths(Body):
-    """What POST /feedback asks."""
+class FeedbackRequest(RequestBody):
+    """What POST /v1/feedback asks."""
 
-    feedback: list[Truth] = Field(min_length=1, max_length=MAX_REVIEWS)
+    feedback: list[FeedbackItem] = Field(min_length=1, max_length=MAX_REVIEWS)
 
     @field_validator("feedback")
     @classmethod
-    def _distinct(cls, feedback: list[Truth]) -> list[Truth]:
+    def _distinct(cls, feedback: list[FeedbackItem]) -> list[FeedbackItem]:
         if len({truth.prediction_id for truth in feedback}) < len(feedback):
             raise ValueError("two labels are for the same prediction_id")
         return feedback
 
 
-class Kept(BaseModel):
+class FeedbackResult(BaseModel):
     """What became of the label of one prediction."""
 
     prediction_id: str
@@ -151,26 +151,26 @@ class Kept(BaseModel):
     )
 
 
-class Outcomes(BaseModel):
+class FeedbackResponse(BaseModel):
     """What became of each label, in their order."""
 
-    feedback: list[Kept]
+    feedback: list[FeedbackResult]
 
 
-class Alive(BaseModel):
+class Liveness(BaseModel):
     """The process lives."""
 
     status: Literal["alive"] = "alive"
 
 
-class Ready(BaseModel):
+class Readiness(BaseModel):
     """A verified model is loaded."""
 
     status: Literal["ready"] = "ready"
     model_version: int
 
 
-class ShadowState(BaseModel):
+class ShadowCounts(BaseModel):
     """What became of the reviews that shadow mode was offered since the process started, in numbers of reviews."""
 
     model_config = ConfigDict(frozen=True)
@@ -180,20 +180,20 @@ class ShadowState(BaseModel):
     dropped: int = Field(description="Not read, because too many were waiting or reading them failed.")
 
 
-class Rivalry(BaseModel):
+class ExperimentStatus(BaseModel):
     """What the challenger does beside the champion."""
 
     share: float = Field(description="Which part of the reviews it answers.")
     shadow: bool = Field(description="Whether it reads those that the champion answers.")
-    challenger: Nominee | None = Field(description="Who takes part; null, and the champion answers everything.")
+    challenger: ChallengerInfo | None = Field(description="Who takes part; null, and the champion answers everything.")
     loaded_at: datetime | None
     absence: str = Field(description="Why nobody takes part; empty if somebody does.")
     checked_at: datetime | None = Field(description="When MLflow and the ledger were last asked.")
     problem: str = Field(description="What a person should look at; empty if all is well.")
-    shadowed: ShadowState
+    shadowed: ShadowCounts
 
 
-class ServedModel(BaseModel):
+class ModelInfo(BaseModel):
     """Who serves, since when and why; and whether that is who should."""
 
     registered_model: str
@@ -203,4 +203,4 @@ class ServedModel(BaseModel):
     champion: Champion | None = Field(description="Whom the ledger names; null while it was never reached.")
     checked_at: datetime | None = Field(description="When the ledger was last asked.")
     problem: str = Field(description="Why the ledger's champion is not served or not known; empty if all is well.")
-    experiment: Rivalry | None = Field(description="Null if none is switched on.")
+    experiment: ExperimentStatus | None = Field(description="Null if none is switched on.")

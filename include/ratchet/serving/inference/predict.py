@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.prediction_log.predictions import Prediction
-from ratchet.serving.api.schemas import Predictions, Reviews
+from ratchet.serving.api.schemas import PredictRequest, PredictResponse
 from ratchet.serving.inference.answering import Reading, answers, read
 from ratchet.serving.inference.log_rows import recorded
 from ratchet.serving.inference.routing import Pair
@@ -25,16 +25,16 @@ class Done:
     said: str
 
 
-def is_little(asked: Reviews) -> bool:
+def is_little(asked: PredictRequest) -> bool:
     """Whether the event loop may do the work itself: for as long as it does, nobody else is answered."""
     size = sum(len(review.title) + len(review.text) + OVERHEAD for review in asked.reviews)
     return size <= LITTLE and not asked.explain
 
 
-def work(asked: Reviews, pair: Pair, key: str, *, with_text: bool) -> Done:
+def work(asked: PredictRequest, pair: Pair, key: str, *, with_text: bool) -> Done:
     """All of the work on one request of the API key named `key`."""
     readings = read(asked.reviews, pair, key)
-    answer = Predictions(
+    answer = PredictResponse(
         model_version=pair.champion.promotion.version, predictions=answers(asked.reviews, readings, asked.explain)
     )
     return Done(

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 
 from ratchet.logs import fault
-from ratchet.serving.api.schemas import ShadowState
+from ratchet.serving.api.schemas import ShadowCounts
 from ratchet.serving.inference.answering import Reading
 from ratchet.serving.models.challenger import Challenger
 
@@ -32,7 +32,7 @@ class Shadow:
         self._waiting: queue.SimpleQueue[tuple[Reading, Challenger] | None] = queue.SimpleQueue()
         self._size = 0
         self._counting = threading.Lock()
-        self._state = ShadowState(read=0, agreed=0, dropped=0)
+        self._state = ShadowCounts(read=0, agreed=0, dropped=0)
 
     def offer(self, readings: Sequence[Reading], challenger: Challenger | None) -> None:
         """Have the challenger read what the champion answered, unless too much waits already. Returns at once."""
@@ -45,7 +45,7 @@ class Shadow:
                 else:
                     self._count(dropped=len(reading.reviews))
 
-    def state(self) -> ShadowState:
+    def state(self) -> ShadowCounts:
         """What became of all reviews so far."""
         return self._state
 
@@ -100,7 +100,7 @@ class Shadow:
         with self._counting:
             self._size += size
             so_far = self._state.model_dump()
-            self._state = ShadowState(**{name: number + more.get(name, 0) for name, number in so_far.items()})
+            self._state = ShadowCounts(**{name: number + more.get(name, 0) for name, number in so_far.items()})
 
 
 def _size(reading: Reading) -> int:

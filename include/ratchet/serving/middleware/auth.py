@@ -11,8 +11,8 @@ from ratchet.serving.middleware.body_limit import WITHOUT_BODY
 
 OPEN = frozenset({"/health", "/ready"})
 """Only without a body: else whoever has no key could fill the door with slow ones."""
-ROLE = {"/predict": "predict", "/feedback": "feedback", "/metrics": "admin"}
-"""The role that a path asks for. Any other one, /model among them, takes any key: that is who may ask what it says."""
+ROLE = {"/v1/predict": "predict", "/v1/feedback": "feedback", "/metrics": "admin"}
+"""The role that a path requires. Every other path, /v1/model among them, accepts any key."""
 
 
 class KeyGuard:

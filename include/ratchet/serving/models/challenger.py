@@ -17,7 +17,7 @@ from ratchet.ledger.store import Decision, Ledger, rejected_in, withdrawn_in
 from ratchet.model.artifact import CARD, Model
 from ratchet.serving.models.cache import APART, Files
 from ratchet.serving.models.champion import RETRY_SECONDS, warm
-from ratchet.serving.models.mlflow_source import Nominee, versions
+from ratchet.serving.models.mlflow_source import ChallengerInfo, versions
 from ratchet.serving.models.poller import following
 from ratchet.serving.settings import ServingSettings
 
@@ -29,7 +29,7 @@ class Challenger:
     """One challenger with all that an answer needs."""
 
     model: Model
-    nominee: Nominee
+    nominee: ChallengerInfo
     loaded_at: datetime
 
 
@@ -47,7 +47,7 @@ class Challengers:
         self.problem = ""
         self.checked_at: datetime | None = None
         self._ledger: Ledger | None = None
-        self._refused: Nominee | None = None
+        self._refused: ChallengerInfo | None = None
         self._retry_at = 0.0
 
     @property
@@ -99,7 +99,7 @@ class Challengers:
         self.files.forget_all_but({nominee.sha256[CARD]})
         return ""
 
-    def _obtain(self, nominee: Nominee) -> Challenger:
+    def _obtain(self, nominee: ChallengerInfo) -> Challenger:
         """The challenger from its cache, or else from MLflow. Raises ArtifactError."""
         try:
             return self._load(nominee)
@@ -110,7 +110,7 @@ class Challengers:
             self.files.add(folder)
         return self._load(nominee)
 
-    def _load(self, nominee: Nominee) -> Challenger:
+    def _load(self, nominee: ChallengerInfo) -> Challenger:
         model = self.files.load(nominee.sha256[CARD])
         if model.card.window != nominee.window:
             raise ArtifactError(f"The files of version {nominee.version} are of another training.")
@@ -118,7 +118,7 @@ class Challengers:
         return Challenger(model, nominee, datetime.now(UTC))
 
 
-def absent(nominee: Nominee | None, champion: int | None, history: Sequence[Decision]) -> str:
+def absent(nominee: ChallengerInfo | None, champion: int | None, history: Sequence[Decision]) -> str:
     """Why nobody challenges although all is well, or nothing. What was taken out of service does not come back here."""
     if nominee is None:
         return "Nobody is challenger yet; the next evaluation names one."
@@ -132,7 +132,7 @@ def absent(nominee: Nominee | None, champion: int | None, history: Sequence[Deci
     return ""
 
 
-def _check_judged(nominee: Nominee, history: Sequence[Decision]) -> None:
+def _check_judged(nominee: ChallengerInfo, history: Sequence[Decision]) -> None:
     """If the gate has judged this version, it has judged these bytes. Raises ArtifactError if it has not."""
     rows = [row.evidence.get("evidence", {}) for row in history if row.version == nominee.version]
     judged = [evidence["model_digest"] for evidence in rows if "model_digest" in evidence]

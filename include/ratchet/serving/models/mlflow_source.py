@@ -41,7 +41,7 @@ class Wanted(Protocol):
     def model_digest(self) -> str: ...
 
 
-class Nominee(BaseModel):
+class ChallengerInfo(BaseModel):
     """Whom MLflow's alias `challenger` names, and on which bytes."""
 
     model_config = ConfigDict(frozen=True)
@@ -62,7 +62,7 @@ class Versions(Protocol):
         """
         ...
 
-    def nominee(self) -> Nominee | None:
+    def nominee(self) -> ChallengerInfo | None:
         """The challenger, or None if nobody is.
 
         Raises ArtifactError if its tags do not say which bytes it is, ServiceUnavailable if nobody answers.
@@ -99,7 +99,7 @@ class MlflowServer:
                         "Run `ratchet rollback`, or train the window again."
                     )
 
-    def nominee(self) -> Nominee | None:
+    def nominee(self) -> ChallengerInfo | None:
         with self._client() as client:
             answer = client.get("/api/2.0/mlflow/registered-models/get", params={"name": self.name})
             if answer.is_client_error and answer.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST":
@@ -132,7 +132,7 @@ class MlflowFile:
             for file in (CARD, WEIGHTS):
                 shutil.copyfile(files / file, folder / file)
 
-    def nominee(self) -> Nominee | None:
+    def nominee(self) -> ChallengerInfo | None:
         registry = self._registry()
         version = registry.aliases().get(CHALLENGER)
         return _nominee(version, registry.tags(version)) if version is not None else None
@@ -143,10 +143,10 @@ class MlflowFile:
         return Registry(self.settings)
 
 
-def _nominee(version: int, tags: dict[str, str]) -> Nominee:
+def _nominee(version: int, tags: dict[str, str]) -> ChallengerInfo:
     try:
         sha256 = {file: tags[f"{FILE}{file}"] for file in (CARD, WEIGHTS)}
-        return Nominee(version=version, window=tags[WINDOW], model_digest=tags[DIGEST], sha256=sha256)
+        return ChallengerInfo(version=version, window=tags[WINDOW], model_digest=tags[DIGEST], sha256=sha256)
     except KeyError as error:
         raise ArtifactError(
             f"Version {version}, the challenger by MLflow's alias, has no tag {error}: it was not registered by "

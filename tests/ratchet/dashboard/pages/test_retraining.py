@@ -103,5 +103,5 @@ def test_the_api_is_compared_with_the_ledger(
 ) -> None:
     """Version 11 is champion: whoever serves another one, or nothing, is told of, and so is a key that it refuses."""
     body = {"promotion": {"version": version}, "problem": "", "loaded_at": "2026-01-05T07:00:00Z", "detail": "no model"}
-    with fake_api({"/model": (status, body)}, monkeypatch):
+    with fake_api({"/v1/model": (status, body)}, monkeypatch):
         assert says in text(drawn("retraining"))

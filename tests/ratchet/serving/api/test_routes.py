@@ -19,7 +19,7 @@ REVIEW = {"title": "Great value", "text": "It works well and does not cost much.
 def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: Mlflow) -> None:
     """Label, probability and prediction_id for each, the very probability that the trained model gives, one version."""
     reviews = [{**REVIEW, "prediction_id": "order-1"}, {"text": "It broke after a week. Terrible."}]
-    answer = client.post("/predict", json={"reviews": reviews}).raise_for_status().json()
+    answer = client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()
     first, second = answer["predictions"]
     assert answer["model_version"] == 1
     assert first["prediction_id"] == "order-1"
@@ -32,10 +32,10 @@ def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: M
 def test_a_thousand_reviews_are_the_most(client: httpx.Client) -> None:
     """1 and 1,000 are answered; none and 1,001 are refused, and told what is wrong."""
     for many in (1, 1_000):
-        answer = client.post("/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
+        answer = client.post("/v1/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
         assert len(answer.json()["predictions"]) == many
     for many in (0, 1_001):
-        answer = client.post("/predict", json={"reviews": [REVIEW] * many})
+        answer = client.post("/v1/predict", json={"reviews": [REVIEW] * many})
         assert answer.status_code == 422
         assert "reviews" in problem(answer)["errors"]
 
@@ -44,8 +44,8 @@ def test_what_weighed_most_is_told_on_request(client: httpx.Client) -> None:
     """The words of each review with their weight; with the intercept and all the others they sum to the score."""
     long = {"title": "Terrible design", "text": "I want my money back. Do not buy this."}
     asked = {"reviews": [long, REVIEW, {"text": "?"}]}
-    answer = client.post("/predict", json=asked | {"explain": 4}).raise_for_status().json()
-    assert "explanation" not in client.post("/predict", json=asked).json()["predictions"][0]
+    answer = client.post("/v1/predict", json=asked | {"explain": 4}).raise_for_status().json()
+    assert "explanation" not in client.post("/v1/predict", json=asked).json()["predictions"][0]
     for review, each in zip(asked["reviews"], answer["predictions"], strict=True):
         found = each["explanation"]
         parts = [found["intercept"], found["others"], *(term["contribution"] for term in found["terms"])]
@@ -76,7 +76,7 @@ UNREADABLE = {
 def test_a_body_is_json_and_says_so(client: httpx.Client, kind: str | None, status: int) -> None:
     """What calls itself something else is refused, whatever is in it."""
     headers = {"Content-Type": kind} if kind else {}
-    answer = client.post("/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
+    answer = client.post("/v1/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
     assert answer.status_code == status
     if status == 422:
         assert problem(answer)["errors"] == {"body": "Send JSON, as Content-Type: application/json"}
@@ -86,7 +86,7 @@ def test_a_body_is_json_and_says_so(client: httpx.Client, kind: str | None, stat
 def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str) -> None:
     """The answer names the place in the body and quotes nothing of it."""
     content, place = UNREADABLE[name]
-    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    answer = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert place in problem(answer)["errors"]
     assert "secret words" not in answer.text
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str
 )
 def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) -> None:
     """Deeper than Python's stack, a number longer than it reads, no UTF-8: all are the caller's fault, not a 500."""
-    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+    answer = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert problem(answer)
 
@@ -113,7 +113,7 @@ def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) ->
 )
 def test_many_flaws_are_not_told_one_by_one(client: httpx.Client, asked: dict[str, object]) -> None:
     """An answer is no longer than the request, and what is wrong with it can still be read from it."""
-    answer = client.post("/predict", json=asked)
+    answer = client.post("/v1/predict", json=asked)
     assert answer.status_code == 422
     assert 0 < len(problem(answer)["errors"]) <= 100
     assert len(answer.content) < 10_000
@@ -124,7 +124,7 @@ def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str
     """Known or not, a path says 401 without one; /health and /ready answer anybody."""
     del client.headers["Authorization"]
     headers = {"Authorization": authorization} if authorization else {}
-    for path in ("/predict", "/model", "/openapi.json", "/nothing", "/health/"):
+    for path in ("/v1/predict", "/v1/model", "/openapi.json", "/nothing", "/health/"):
         for method in ("GET", "POST"):
             answer = client.request(method, path, headers=headers)
             assert answer.status_code == 401
@@ -135,7 +135,7 @@ def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str
 
 def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
     """Version, window, digests, when and why, and that it is whom the ledger names."""
-    found = client.get("/model").raise_for_status().json()
+    found = client.get("/v1/model").raise_for_status().json()
     trained = registered.trained(1)
     assert found["promotion"] | {"promoted_at": ""} == {
         "version": 1, "epoch": 1, "window": "0-0", "candidate": "linear-svc", "model_digest": trained.digest,
@@ -149,21 +149,26 @@ def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage,
 def test_openapi_tells_the_errors_too(client: httpx.Client) -> None:
     """Examples, the key, and every refusal in its media type; unknown paths and methods are problems as well."""
     page = client.get("/openapi.json").raise_for_status().json()
-    refusals = page["paths"]["/predict"]["post"]["responses"]
+    refusals = page["paths"]["/v1/predict"]["post"]["responses"]
     assert {status for status in refusals if "application/problem+json" in refusals[status]["content"]} == {
         "400", "401", "403", "408", "413", "415", "422", "429", "503"
     }  # fmt: skip
+    assert set(page["components"]["schemas"]) >= {
+        "PredictRequest", "PredictResponse", "FeedbackRequest", "FeedbackItem", "FeedbackResponse", "FeedbackResult",
+        "Liveness", "Readiness", "ModelInfo", "ExperimentStatus", "ChallengerInfo",
+    }  # fmt: skip
     assert page["components"]["schemas"]["Review"]["properties"]["text"]["examples"]
-    assert page["paths"]["/predict"]["post"]["security"]
-    assert problem(client.get("/nothing"))["status"] == 404
-    assert problem(client.get("/predict"))["status"] == 405
+    assert page["paths"]["/v1/predict"]["post"]["security"]
+    for path in ("/nothing", "/predict", "/feedback", "/model"):
+        assert problem(client.get(path))["status"] == 404
+    assert problem(client.get("/v1/predict"))["status"] == 405
 
 
 def test_nothing_is_answered_without_a_champion(stage: Stage, api: Api) -> None:
     """The process lives and is not ready; a caller is told to come back, and those with a key are told why."""
     with api(stage.settings) as client:
         assert client.get("/health").json() == {"status": "alive"}
-        for method, path in (("GET", "/ready"), ("POST", "/predict"), ("GET", "/model")):
+        for method, path in (("GET", "/ready"), ("POST", "/v1/predict"), ("GET", "/v1/model")):
             answer = client.request(method, path, json={"reviews": [REVIEW]})
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "5"

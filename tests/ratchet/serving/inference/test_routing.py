@@ -18,11 +18,11 @@ from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Decision, Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.models.challenger import Challengers, absent
-from ratchet.serving.models.mlflow_source import FILE, Nominee, versions
+from ratchet.serving.models.mlflow_source import FILE, ChallengerInfo, versions
 from ratchet.serving.settings import ServingSettings
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
-NOMINEE = Nominee(version=3, window="0-1", model_digest="3", sha256={CARD: "c", WEIGHTS: "w"})
+NOMINEE = ChallengerInfo(version=3, window="0-1", model_digest="3", sha256={CARD: "c", WEIGHTS: "w"})
 
 
 def sharing(stage: Stage, share: float, **more: Any) -> ServingSettings:
@@ -30,7 +30,7 @@ def sharing(stage: Stage, share: float, **more: Any) -> ServingSettings:
 
 
 def experiment_of(client: httpx.Client) -> dict[str, Any]:
-    return client.get("/model").raise_for_status().json()["experiment"]
+    return client.get("/v1/model").raise_for_status().json()["experiment"]
 
 
 def until_challenger(client: httpx.Client, version: int) -> None:
@@ -38,7 +38,7 @@ def until_challenger(client: httpx.Client, version: int) -> None:
 
 
 def ask(client: httpx.Client, reviews: list[dict[str, str]]) -> list[dict[str, Any]]:
-    return client.post("/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
+    return client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
 
 
 def test_each_review_is_read_by_the_arm_it_drew(stage: Stage, api: Api, registered: Mlflow) -> None:
@@ -87,14 +87,14 @@ def test_the_challenger_is_off_by_default(stage: Stage, api: Api, registered: Ml
 
 
 def test_a_damaged_challenger_leaves_everything_to_the_champion(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """The champion's answers go on, /model says why it is alone, and the next sound challenger takes part."""
+    """The champion's answers go on, /v1/model says why it is alone, and the next sound challenger takes part."""
     registered.nominate(3)
     stage.promote(1)
     with api(sharing(stage, 1)) as client, registered.damaged(3):
         until_version(client, 1)
         wait_until(lambda: bool(experiment_of(client)["problem"]))
         assert f"{WEIGHTS} of version 3" in experiment_of(client)["problem"]
-        assert client.get("/model").json()["problem"] == ""
+        assert client.get("/v1/model").json()["problem"] == ""
         assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
         registered.nominate(2)
         until_challenger(client, 2)

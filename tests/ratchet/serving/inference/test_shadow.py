@@ -87,17 +87,17 @@ def test_without_shadow_mode_or_challenger_nothing_is_read(on: bool, challenger:
 
 
 def test_nobody_notices_a_shadow(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """Every answer is the champion's; /model says that the challenger read them all, and how often both agreed."""
+    """Every answer is the champion's; /v1/model says that the challenger read them all, and how often both agreed."""
     registered.nominate(3)
     stage.promote(1)
     with api(stage.settings.model_copy(update={"serving_shadow": True})) as client:
         until_version(client, 1)
-        wait_until(lambda: client.get("/model").json()["experiment"]["challenger"] is not None)
+        wait_until(lambda: client.get("/v1/model").json()["experiment"]["challenger"] is not None)
         asked = {"reviews": [{"text": text} for text in TEXTS * 50]}
-        answer = client.post("/predict", json=asked).raise_for_status().json()
+        answer = client.post("/v1/predict", json=asked).raise_for_status().json()
         assert {(each["arm"], each["model_version"]) for each in answer["predictions"]} == {("champion", 1)}
-        wait_until(lambda: client.get("/model").json()["experiment"]["shadowed"]["read"] == 100)
-        shadowed = client.get("/model").json()["experiment"]["shadowed"]
+        wait_until(lambda: client.get("/v1/model").json()["experiment"]["shadowed"]["read"] == 100)
+        shadowed = client.get("/v1/model").json()["experiment"]["shadowed"]
     labels = [[registered.reads(version, "", text) >= 0.5 for text in TEXTS] for version in (1, 3)]
     agreed = 50 * sum(first == second for first, second in zip(*labels, strict=True))
     assert shadowed == {"read": 100, "agreed": agreed, "dropped": 0}

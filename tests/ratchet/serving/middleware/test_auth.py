@@ -43,16 +43,16 @@ def asking(stage: Stage, api: Api, **settings: object) -> Iterator[httpx.Client]
 
 
 def test_a_key_may_do_what_its_roles_say(stage: Stage, api: Api) -> None:
-    """/predict and /metrics ask for a role and say which; what has none, any key may ask."""
+    """/v1/predict and /metrics ask for a role and say which; what has none, any key may ask."""
     keys = [f"{name}:{role}:{digest(name)}" for name, role in MAY.items()] + [digest("plain")]
     with asking(stage, api, serving_keys=SecretStr(",".join(keys))) as client:
         allowed = {}
         for key in [*MAY, "plain"]:
             client.headers["Authorization"] = f"Bearer {key}"
             answers = {
-                "predict": client.post("/predict", json={"reviews": [REVIEW]}),
+                "predict": client.post("/v1/predict", json={"reviews": [REVIEW]}),
                 "metrics": client.get("/metrics"),
-                "model": client.get("/model"),
+                "model": client.get("/v1/model"),
             }
             allowed[key] = {name for name, answer in answers.items() if answer.status_code == 200}
             refused = [answer for answer in answers.values() if answer.status_code != 200]
@@ -73,7 +73,7 @@ def test_no_spelling_of_a_path_goes_without_its_role(stage: Stage, api: Api) -> 
     with asking(stage, api, serving_keys=keys) as client:
         for path in ("/metrics", "/metrics%0A", "/%6Detrics", "/metrics?", "/metrics/"):
             assert client.get(path).status_code in {403, 404}
-        for path in ("/predict", "/predict%0a", "/%70redict"):
+        for path in ("/v1/predict", "/v1/predict%0a", "/v1/%70redict"):
             assert client.post(path, json={"reviews": [REVIEW]}).status_code == 403
 
 
@@ -84,7 +84,7 @@ def test_strangers_have_no_body_read(stage: Stage, api: Api) -> None:
             connection = stack.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
             connection.sendall(f"POST {path} HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n\r\n{{".encode())
             assert connection.recv(12) == b"HTTP/1.1 401"
-        assert client.post("/predict", json={"reviews": [REVIEW]}).status_code == 200
+        assert client.post("/v1/predict", json={"reviews": [REVIEW]}).status_code == 200
 
 
 def test_keys_are_read_with_names_and_roles() -> None:
@@ -99,7 +99,7 @@ def test_keys_are_read_with_names_and_roles() -> None:
 def test_every_route_is_guarded_or_meant_to_be_open(stage: Stage) -> None:
     """Whoever adds a route that works finds its role here, and one with a body is within the limits of bodies."""
     routes = [route for route in create_app(stage.settings).routes if isinstance(route, APIRoute)]
-    assert {route.path for route in routes} <= OPEN | set(ROLE) | {"/model"}
+    assert {route.path for route in routes} <= OPEN | set(ROLE) | {"/v1/model"}
     assert all(route.body_field is None for route in routes if route.methods & WITHOUT_BODY)
 
 
@@ -107,12 +107,12 @@ def test_a_key_that_asks_too_often_waits(stage: Stage, api: Api) -> None:
     """Three at once, then 429 with the time to wait; health checks have no limit, and another key has its own."""
     keys = SecretStr(f"{digest(KEY)},{digest('other')}")
     with asking(stage, api, serving_keys=keys, serving_rate=0.01, serving_burst=3) as client:
-        assert [client.get("/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
-        refused = client.post("/predict", json={"reviews": [REVIEW]})
+        assert [client.get("/v1/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+        refused = client.post("/v1/predict", json={"reviews": [REVIEW]})
         assert 90 < int(refused.headers["retry-after"]) <= 100
         assert "0.01 times a second" in problem(refused)["detail"]
         assert client.get("/health").status_code == 200
-        assert client.get("/model", headers={"Authorization": "Bearer other"}).status_code == 200
+        assert client.get("/v1/model", headers={"Authorization": "Bearer other"}).status_code == 200
 
 
 def test_a_bucket_fills_again_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,10 +132,10 @@ def test_every_answer_has_the_security_headers(stage: Stage, api: Api) -> None:
     with asking(stage, api) as client:
         answers = [
             client.get("/health"),
-            client.get("/model"),
+            client.get("/v1/model"),
             client.get("/nothing"),
-            client.get("/model", headers={"Authorization": ""}),
-            client.post("/predict", content=b"{", headers={"Content-Type": "application/json"}),
+            client.get("/v1/model", headers={"Authorization": ""}),
+            client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"}),
         ]
     assert [answer.status_code for answer in answers] == [200, 200, 404, 401, 422]
     assert all(
@@ -152,7 +152,7 @@ def test_a_fault_quotes_nobody() -> None:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(FaultBarrier(faulty))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            return await client.get("/predict")
+            return await client.get("/v1/predict")
 
     with capture_logs() as logged:
         answer = asyncio.run(ask())

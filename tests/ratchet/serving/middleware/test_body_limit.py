@@ -14,7 +14,7 @@ from harness.serving import KEY, Api, Stage, problem, until_version
 from ratchet.serving.middleware.body_limit import DRAINED, MAX_BODY
 
 REVIEW = {"reviews": [{"text": "It works well and does not cost much."}]}
-HEAD = f"POST /predict HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
+HEAD = f"POST /v1/predict HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def test_a_body_has_at_most_a_mebibyte(client: httpx.Client) -> None:
     for size, status in ((MAX_BODY, 200), (MAX_BODY + 1, 413)):
         body = padded(size)
         for content in (body, iter([body[:1000], body[1000:]])):
-            answer = client.post("/predict", content=content, headers=headers)
+            answer = client.post("/v1/predict", content=content, headers=headers)
             assert answer.status_code == status
     assert "1,048,576 bytes" in problem(answer)["detail"]
-    assert client.post("/predict", json=REVIEW).status_code == 200
+    assert client.post("/v1/predict", json=REVIEW).status_code == 200
 
 
 @pytest.mark.parametrize("told", [f"Content-Length: {DRAINED + 1}", "Transfer-Encoding: chunked"])
@@ -56,14 +56,14 @@ def test_a_body_without_end_is_cut_off(client: httpx.Client, told: str) -> None:
                 connection.sendall(chunk)
                 sent += len(chunk)
     assert sent < 100 * DRAINED
-    assert client.post("/predict", json=REVIEW).status_code == 200
+    assert client.post("/v1/predict", json=REVIEW).status_code == 200
 
 
 def test_a_slow_body_is_not_waited_for(client: httpx.Client) -> None:
     """A byte now and then does not extend the deadline; while it trickles, others are answered."""
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as connection:
         connection.sendall(f'{HEAD}Content-Length: 1000\r\n\r\n{{"rev'.encode())
-        assert client.post("/predict", json=REVIEW).status_code == 200
+        assert client.post("/v1/predict", json=REVIEW).status_code == 200
         said = b""
         while b"\r\n\r\n" not in said:
             connection.settimeout(0.05)
@@ -81,15 +81,15 @@ def test_a_bomb_has_nothing_to_go_off_in(client: httpx.Client, coding: str) -> N
     bomb = gzip.compress(padded(100 * MAX_BODY), 1)
     assert len(bomb) < MAX_BODY
     headers = {"Content-Type": "application/json", "Content-Encoding": coding}
-    answer = client.post("/predict", content=bomb, headers=headers)
+    answer = client.post("/v1/predict", content=bomb, headers=headers)
     assert answer.status_code == 415
     assert "without Content-Encoding" in problem(answer)["detail"]
-    assert client.post("/predict", json=REVIEW, headers={"Content-Encoding": "identity"}).status_code == 200
+    assert client.post("/v1/predict", json=REVIEW, headers={"Content-Encoding": "identity"}).status_code == 200
 
 
 def test_who_hangs_up_leaves_nothing_behind(client: httpx.Client) -> None:
     """A body that ends too early is no request; it is counted, and the next one is answered."""
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=10) as connection:
         connection.sendall(f'{HEAD}Content-Length: 1000\r\n\r\n{{"rev'.encode())
-    assert client.post("/predict", json=REVIEW).status_code == 200
-    assert 'ratchet_requests_total{route="/predict",status="499"} 1.0' in client.get("/metrics").text
+    assert client.post("/v1/predict", json=REVIEW).status_code == 200
+    assert 'ratchet_requests_total{route="/v1/predict",status="499"} 1.0' in client.get("/metrics").text

@@ -34,7 +34,7 @@ class Work:
 
 async def ask(app: ASGIApp, method: str = "POST") -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
-        return await client.request(method, "/predict")
+        return await client.request(method, "/v1/predict")
 
 
 def overloaded(guard: Callable[[Work, Metrics], ASGIApp], requests: int) -> tuple[list[httpx.Response], Work, str]:

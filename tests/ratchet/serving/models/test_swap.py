@@ -24,7 +24,7 @@ REVIEW = {"title": "Great value", "text": "It works well and does not cost much.
 
 
 def model_of(client: httpx.Client) -> dict[str, object]:
-    return client.get("/model").raise_for_status().json()
+    return client.get("/v1/model").raise_for_status().json()
 
 
 def problem_of(client: httpx.Client) -> str:
@@ -42,7 +42,7 @@ def test_no_request_notices_a_swap(stage: Stage, api: Api, registered: Mlflow) -
     def ask(client: httpx.Client) -> list[tuple[int, float]]:
         seen = []
         while not stop.is_set():
-            answer = client.post("/predict", json={"reviews": [REVIEW] * 20}).raise_for_status().json()
+            answer = client.post("/v1/predict", json={"reviews": [REVIEW] * 20}).raise_for_status().json()
             seen += [(answer["model_version"], each["probability"]) for each in answer["predictions"]]
         return seen
 
@@ -61,13 +61,13 @@ def test_no_request_notices_a_swap(stage: Stage, api: Api, registered: Mlflow) -
 
 
 def test_a_damaged_champion_never_serves(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """The old one serves on, /model says why, and the next good champion takes over."""
+    """The old one serves on, /v1/model says why, and the next good champion takes over."""
     stage.promote(1)
     with api(stage.settings) as client, registered.damaged(3):
         until_version(client, 1)
         stage.promote(3)
         assert f"{WEIGHTS} of version 3" in problem_of(client)
-        answer = client.post("/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
+        answer = client.post("/v1/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
         assert answer["model_version"] == 1
         assert model_of(client)["champion"] == {"epoch": 2, "version": 3}
         stage.promote(2)
@@ -95,14 +95,14 @@ def test_a_cold_start_needs_nobody_but_the_cache(stage: Stage, api: Api, registe
         until_version(client, 1)
     with api(stage.without_services()) as client:
         until_version(client, 1)
-        answer = client.post("/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
+        answer = client.post("/v1/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
         assert answer["predictions"][0]["probability"] == registered.reads(1, REVIEW["title"], REVIEW["text"])
         assert "did not answer" in problem_of(client)
-        assert "hunter2" not in client.get("/model").text
+        assert "hunter2" not in client.get("/v1/model").text
 
 
 def test_a_rollback_needs_no_mlflow(stage: Stage, api: Api) -> None:
-    """The champion before is still in the cache, and /model says that it serves again and why."""
+    """The champion before is still in the cache, and /v1/model says that it serves again and why."""
     for version in (1, 2):
         stage.promote(version)
         with api(stage.settings) as client:
@@ -164,7 +164,7 @@ def test_a_damaged_cache_is_not_believed(stage: Stage, api: Api, file: str) -> N
     path = next(stage.settings.serving_cache.rglob(file))
     path.write_bytes(path.read_bytes().replace(b'"offset"', b'"Offset"') if file == CARD else b"nothing")
     with api(stage.without_services()) as client:
-        wait_until(lambda: "did not answer" in client.get("/model").json()["detail"])
+        wait_until(lambda: "did not answer" in client.get("/v1/model").json()["detail"])
         assert client.get("/ready").status_code == 503
     with api(stage.settings) as client:
         until_version(client, 1)
