@@ -34,10 +34,10 @@ import ratchet.serving.app
 from contextlib import nullcontext
 
 class Nothing(nullcontext):
-    def record(self, predictions):
+    async def record_async(self, predictions):
         pass
 
-ratchet.serving.app.prediction_log = lambda settings: Nothing()
+ratchet.serving.app.create_prediction_log = lambda settings: Nothing()
 """
 SERVE = """
 from ratchet import logs

@@ -18,9 +18,8 @@ from ratchet.jobs import keys
 from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Prediction
-from ratchet.prediction_log.sinks.database import Tables
+from ratchet.prediction_log.records import FeedbackRecord, PredictionRecord
+from ratchet.prediction_log.sinks.database import DatabaseSink
 from ratchet.promotion.gate import Evidence, Policy, decide
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
@@ -130,17 +129,18 @@ def logged(
     experiment: str = "",
 ) -> None:
     """Fill a prediction log as the API does: (id, at, version, arm, probability) of each, and true labels by id."""
-    sink = Tables(SecretStr(url))
+    sink = DatabaseSink(SecretStr(url))
     unasked = {"title_length": 0, "text_length": 1, "terms": 1, "key": "", "seconds": 0.001}
     given = [
-        Prediction(
+        PredictionRecord(
             prediction_id=name, at=at, model_version=version, arm=arm, label=int(probability >= 0.5),
             probability=probability, experiment=experiment if arm != "shadow" else "", **unasked,
         )
         for name, at, version, arm, probability in rows
     ]  # fmt: skip
     now = datetime.now(UTC)
-    sink.write("test", given, [Feedback(prediction_id=name, label=label, at=now) for name, label in truths.items()])
+    labels = [FeedbackRecord(prediction_id=name, label=label, at=now) for name, label in truths.items()]
+    sink.write("test", given, labels)
     sink.close()
 
 

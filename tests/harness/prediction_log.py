@@ -16,8 +16,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from local.processes import postgres
-from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.records import FeedbackRecord, PredictionRecord
 from ratchet.prediction_log.sinks.database import feedback as feedback_table
 from ratchet.prediction_log.sinks.database import predictions as predictions_table
 
@@ -25,18 +24,18 @@ numbers = itertools.count()
 AT = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
 
 
-def prediction(prediction_id: str = "", **changes: Any) -> Prediction:
+def prediction(prediction_id: str = "", **changes: Any) -> PredictionRecord:
     """A row like those of the API, with an id of its own unless told otherwise."""
     fields = {
         "prediction_id": prediction_id or f"p-{next(numbers)}", "at": AT, "model_version": 3, "arm": "champion",
         "label": 1, "probability": 0.7310585786300049, "title_length": 11, "text_length": 36, "terms": 17,
         "key": "shop", "seconds": 0.00123,
     }  # fmt: skip
-    return Prediction(**fields | changes)
+    return PredictionRecord(**fields | changes)
 
 
-def told(prediction_id: str, label: int) -> Feedback:
-    return Feedback(prediction_id, label, AT)
+def told(prediction_id: str, label: int) -> FeedbackRecord:
+    return FeedbackRecord(prediction_id, label, AT)
 
 
 class Postgres:
@@ -77,9 +76,9 @@ def postgres_server(folder: Path) -> Iterator[Postgres]:
             server.server.cleanup()
 
 
-def in_tables(url: SecretStr) -> list[Prediction]:
+def in_tables(url: SecretStr) -> list[PredictionRecord]:
     """All predictions of a database, in the order of their ids."""
-    return [Prediction(**row) for row in _rows(url, predictions_table)]
+    return [PredictionRecord(**row) for row in _rows(url, predictions_table)]
 
 
 def labels_in_tables(url: SecretStr) -> dict[str, int]:
@@ -95,7 +94,7 @@ def _rows(url: SecretStr, table: sa.Table) -> list[dict[str, Any]]:
         engine.dispose()
 
 
-def in_files(root: Path) -> list[Prediction]:
+def in_files(root: Path) -> list[PredictionRecord]:
     """All predictions in a folder of files, as they lie there."""
     paths = sorted(root.glob("predictions/date=*/*.jsonl"))
-    return [Prediction.of(json.loads(line)) for path in paths for line in path.read_text().splitlines()]
+    return [PredictionRecord.from_fields(json.loads(line)) for path in paths for line in path.read_text().splitlines()]

@@ -16,7 +16,7 @@ from local.processes import postgres
 from local.processes.children import Children, is_free, terminated_as_interrupted
 from ratchet.errors import ConfigurationError
 from ratchet.ledger.store import Ledger
-from ratchet.serving.models.cache import Cache
+from ratchet.serving.models.cache import ChampionCache
 from ratchet.serving.models.promotion import latest
 from ratchet.settings import Settings
 
@@ -74,7 +74,7 @@ def _bring(root: Path, settings: Settings) -> None:
     promotion = latest(Ledger(settings.ledger_url, settings.registered_model))
     if promotion is None:
         raise ConfigurationError(f"The ledger under {shown(root)} names no champion. Run `make demo` again.")
-    cache = Cache(root / "serving" / "cache", settings.registered_model)
-    with cache.aside() as folder:
+    cache = ChampionCache(root / "serving" / "cache", settings.registered_model)
+    with cache.staging() as folder:
         shutil.copytree(root / "champion", folder, dirs_exist_ok=True)
-        cache.remember(cache.take(folder, promotion))
+        cache.record(promotion, cache.add(folder))

@@ -26,12 +26,11 @@ from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import sha256_of
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.model.registry_tags import CHALLENGER, CHAMPION, DIGEST, FILE, PREFIX, PREVIOUS, WINDOW
 from ratchet.settings import Settings
 
 log = structlog.get_logger()
 
-DIGEST, FILE, PREFIX = "ratchet.model_digest", "ratchet.sha256.", "ratchet.prefix"
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 SIDE_BY_SIDE = 10  # trainings that may log the same datasets at once
 
 
@@ -113,7 +112,7 @@ class Registry:
             tags={
                     DIGEST: digest,
                     PREFIX: trained.prefix,
-                    "window": trained.parameters["window"],
+                    WINDOW: trained.parameters["window"],
                     **{f"{FILE}{name}": output.sha256 for name, output in trained.outputs.items()},
                 },
         )  # fmt: skip

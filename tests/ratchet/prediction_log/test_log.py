@@ -18,12 +18,11 @@ from structlog.testing import capture_logs
 from harness.prediction_log import Postgres, in_files, in_tables, labels_in_tables, prediction, told
 from harness.serving import wait_until
 from ratchet.jobs.storage import FolderStorage
-from ratchet.prediction_log.feedback import Feedback
 from ratchet.prediction_log.log import PredictionLog
-from ratchet.prediction_log.predictions import Prediction
-from ratchet.prediction_log.sinks.base import Written
-from ratchet.prediction_log.sinks.database import Tables
-from ratchet.prediction_log.sinks.files import Files
+from ratchet.prediction_log.records import FeedbackRecord, PredictionRecord
+from ratchet.prediction_log.sinks.base import WriteResult
+from ratchet.prediction_log.sinks.database import DatabaseSink
+from ratchet.prediction_log.sinks.files import FileSink
 from ratchet.prediction_log.spool import Spool, SpoolFull
 
 MIB = 1 << 20
@@ -34,12 +33,12 @@ import itertools, sys
 from pathlib import Path
 from pydantic import SecretStr
 from harness.prediction_log import prediction
-from ratchet.monitoring.log import PredictionLog
-from ratchet.monitoring.spool import Spool
-from ratchet.monitoring.tables import Tables
+from ratchet.prediction_log.log import PredictionLog
+from ratchet.prediction_log.spool import Spool
+from ratchet.prediction_log.sinks.database import DatabaseSink
 
 url, spool, flush_seconds = sys.argv[1:]
-with PredictionLog(Tables(SecretStr(url)), Spool(Path(spool), 1 << 20), buffered=True,
+with PredictionLog(DatabaseSink(SecretStr(url)), Spool(Path(spool), 1 << 20), buffered=True,
                    flush_seconds=float(flush_seconds)) as log:
     for line in sys.stdin:
         log.record([prediction(line.strip())])
@@ -47,7 +46,7 @@ with PredictionLog(Tables(SecretStr(url)), Spool(Path(spool), 1 << 20), buffered
 """
 
 
-class Watched(Tables):
+class Watched(DatabaseSink):
     """The real sink, which counts its transactions, and holds the first one until it is let go."""
 
     def __init__(self, url: SecretStr) -> None:
@@ -55,7 +54,7 @@ class Watched(Tables):
         self.writes: list[int] = []
         self.entered, self.go_on = threading.Event(), threading.Event()
 
-    def write(self, name: str, predictions: list[Prediction], feedback: list[Feedback]) -> Written:
+    def write(self, name: str, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
         self.writes.append(len(predictions))
         self.entered.set()
         self.go_on.wait(30)
@@ -76,13 +75,13 @@ def until_up(log: PredictionLog) -> None:
     wait_until(lambda: log.state().sink_up)
 
 
-def ids(rows: list[Prediction]) -> list[str]:
+def ids(rows: list[PredictionRecord]) -> list[str]:
     return [row.prediction_id for row in rows]
 
 
 def test_a_row_is_there_when_record_returns(url: SecretStr, spool: Spool) -> None:
     """In fsync mode, in either database, with nothing in the spool."""
-    with PredictionLog(Tables(url), spool, flush_seconds=NEVER) as log:
+    with PredictionLog(DatabaseSink(url), spool, flush_seconds=NEVER) as log:
         until_up(log)
         for name in "abc":
             log.record([prediction(name)])
@@ -118,7 +117,7 @@ def test_nothing_is_lost_while_postgres_is_away(server: Postgres, postgres_url: 
             log.record([prediction(given[-1])])
         return given
 
-    with PredictionLog(Tables(postgres_url), spool, flush_seconds=SOON) as log, ThreadPoolExecutor(4) as callers:
+    with PredictionLog(DatabaseSink(postgres_url), spool, flush_seconds=SOON) as log, ThreadPoolExecutor(4) as callers:
         until_up(log)
         given = [callers.submit(answer, caller) for caller in range(4)]
         try:
@@ -144,8 +143,8 @@ def test_a_database_that_hangs_is_not_waited_for(
     server: Postgres, postgres_url: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither with one row under way nor later: all are spooled, and there once when it moves again."""
-    monkeypatch.setattr("ratchet.prediction_log.sinks.database.PATIENCE_SECONDS", 1)
-    with PredictionLog(Tables(postgres_url), spool, flush_seconds=SOON) as log:
+    monkeypatch.setattr("ratchet.prediction_log.sinks.database.TIMEOUT_SECONDS", 1)
+    with PredictionLog(DatabaseSink(postgres_url), spool, flush_seconds=SOON) as log:
         until_up(log)
         log.record([prediction("a")])
         with server.frozen():
@@ -162,7 +161,7 @@ def test_what_fits_nowhere_is_counted(server: Postgres, postgres_url: SecretStr,
     """Sink down and spool full: `record` returns all the same, and the rows are known to be lost."""
     server.stop()
     try:
-        with PredictionLog(Tables(postgres_url), Spool(tmp_path / "spool", 1_000), flush_seconds=SOON) as log:
+        with PredictionLog(DatabaseSink(postgres_url), Spool(tmp_path / "spool", 1_000), flush_seconds=SOON) as log:
             for number in range(10):
                 log.record([prediction(f"p-{number}")])
             state = log.state()
@@ -180,7 +179,7 @@ def test_what_fits_nowhere_is_counted(server: Postgres, postgres_url: SecretStr,
 def test_a_spool_that_cannot_be_written_costs_nothing_while_the_sink_is_up(lite: SecretStr, tmp_path: Path) -> None:
     """It is the second choice. Where files are made, it is the first, and then the file is made at once."""
     (tmp_path / "file").write_text("in the way")
-    for sink in (Tables(lite), Files(FolderStorage(tmp_path / "store"))):
+    for sink in (DatabaseSink(lite), FileSink(FolderStorage(tmp_path / "store"))):
         with PredictionLog(sink, Spool(tmp_path / "file", MIB), flush_seconds=SOON) as log:
             until_up(log)
             log.record([prediction("a")])
@@ -190,7 +189,7 @@ def test_a_spool_that_cannot_be_written_costs_nothing_while_the_sink_is_up(lite:
 
 def test_files_are_made_at_a_pace_of_their_own(spool: Spool, tmp_path: Path) -> None:
     """A row is in the spool when `record` returns, and in a file after a while; no row is in two files."""
-    sink = Files(FolderStorage(tmp_path / "store"))
+    sink = FileSink(FolderStorage(tmp_path / "store"))
     with PredictionLog(sink, spool, flush_seconds=NEVER) as log:
         until_up(log)
         log.record([prediction("a")])
@@ -210,24 +209,24 @@ def test_a_store_that_takes_no_file_is_waited_for(spool: Spool, tmp_path: Path) 
     """Rows stay in the spool, over an end of the process, too, and follow when the store is well."""
     obstacle = tmp_path / "predictions"
     obstacle.write_text("in the way")
-    with PredictionLog(Files(FolderStorage(tmp_path)), spool, flush_seconds=SOON) as log:
+    with PredictionLog(FileSink(FolderStorage(tmp_path)), spool, flush_seconds=SOON) as log:
         for name in "ab":
             log.record([prediction(name)])
         assert (log.state().spooled, log.state().lost) == (2, 0)
     assert spool.bytes() > 0
     obstacle.unlink()
-    with PredictionLog(Files(FolderStorage(tmp_path)), spool, flush_seconds=SOON) as log:
+    with PredictionLog(FileSink(FolderStorage(tmp_path)), spool, flush_seconds=SOON) as log:
         wait_until(lambda: log.state().written == 2)
     assert ids(in_files(tmp_path)) == ["a", "b"]
 
 
 def test_buffered_rows_are_written_in_time_and_at_the_end(lite: SecretStr, spool: Spool) -> None:
     """`record` does not wait; the interval passes, or the log ends, and they are there."""
-    with PredictionLog(Tables(lite), spool, buffered=True, flush_seconds=SOON) as log:
+    with PredictionLog(DatabaseSink(lite), spool, buffered=True, flush_seconds=SOON) as log:
         until_up(log)
         log.record([prediction("a")])
         wait_until(lambda: ids(in_tables(lite)) == ["a"])
-    with PredictionLog(Tables(lite), spool, buffered=True, flush_seconds=NEVER) as log:
+    with PredictionLog(DatabaseSink(lite), spool, buffered=True, flush_seconds=NEVER) as log:
         until_up(log)
         log.record([prediction("b")])
         assert ids(in_tables(lite)) == ["a"]
@@ -250,8 +249,8 @@ def test_a_buffer_does_not_wait_for_a_replay(lite: SecretStr, spool: Spool) -> N
 
 def test_a_buffer_does_not_grow_without_bound(lite: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever fills it waits until it is written, whatever the interval is."""
-    monkeypatch.setattr("ratchet.prediction_log.log.MOST_BUFFERED", 10)
-    with PredictionLog(Tables(lite), spool, buffered=True, flush_seconds=NEVER) as log:
+    monkeypatch.setattr("ratchet.prediction_log.log.MAX_BUFFERED", 10)
+    with PredictionLog(DatabaseSink(lite), spool, buffered=True, flush_seconds=NEVER) as log:
         until_up(log)
         for _ in range(25):
             log.record([prediction()])
@@ -278,13 +277,13 @@ def test_a_kill_costs_the_buffer_and_no_more(
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    Tables(postgres_url).write("", [], [])
+    DatabaseSink(postgres_url).write("", [], [])
     assert set(ids(in_tables(postgres_url))) == found
     assert not list(tmp_path.glob("spool/*"))
 
 
 def _ids_or_nothing(url: SecretStr) -> set[str]:
-    sink = Tables(url)
+    sink = DatabaseSink(url)
     sink.check()
     sink.close()
     return set(ids(in_tables(url)))
@@ -292,7 +291,7 @@ def _ids_or_nothing(url: SecretStr) -> set[str]:
 
 def test_labels_are_kept_while_the_sink_is_away(server: Postgres, postgres_url: SecretStr, spool: Spool) -> None:
     """They are accepted, and compared in their order when it is back: the first one stays, the other is counted."""
-    with PredictionLog(Tables(postgres_url), spool, buffered=True, flush_seconds=SOON) as log:
+    with PredictionLog(DatabaseSink(postgres_url), spool, buffered=True, flush_seconds=SOON) as log:
         until_up(log)
         log.record([prediction("a"), prediction("b")])
         wait_until(lambda: log.state().written == 2)
@@ -312,8 +311,8 @@ def test_labels_are_kept_while_the_sink_is_away(server: Postgres, postgres_url: 
 def test_a_fault_of_the_code_is_not_taken_for_a_dead_sink(lite: SecretStr, spool: Spool) -> None:
     """It reaches every caller whose rows it concerns, instead of leaving them waiting."""
 
-    class Faulty(Tables):
-        def write(self, *arguments: object) -> Written:
+    class Faulty(DatabaseSink):
+        def write(self, *arguments: object) -> WriteResult:
             raise AssertionError("a fault")
 
     with PredictionLog(Faulty(lite), spool, flush_seconds=NEVER) as log:
@@ -326,10 +325,10 @@ def test_a_fault_of_the_code_is_not_taken_for_a_dead_sink(lite: SecretStr, spool
 def test_a_fault_of_the_code_does_not_end_the_log(lite: SecretStr, spool: Spool) -> None:
     """Nobody waits for what is buffered: what a fault cost is counted, and rows that come later are written."""
 
-    class Once(Tables):
+    class Once(DatabaseSink):
         faults = 1
 
-        def write(self, *arguments: Any) -> Written:
+        def write(self, *arguments: Any) -> WriteResult:
             if self.faults:
                 self.faults -= 1
                 raise AssertionError("secret words of a review")
@@ -349,7 +348,7 @@ def test_a_fault_of_the_code_does_not_end_the_log(lite: SecretStr, spool: Spool)
 
 def test_a_log_may_be_started_again(lite: SecretStr, spool: Spool) -> None:
     """As a server does that starts one app twice."""
-    log = PredictionLog(Tables(lite), spool, flush_seconds=NEVER)
+    log = PredictionLog(DatabaseSink(lite), spool, flush_seconds=NEVER)
     for name in "ab":
         with log:
             until_up(log)

@@ -18,38 +18,40 @@ from harness.prediction_log import AT, in_files, in_tables, labels_in_tables, pr
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.jobs.storage import FolderStorage, open_storage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.prediction_log.predictions import Prediction
-from ratchet.prediction_log.sinks.base import Written
-from ratchet.prediction_log.sinks.database import Tables
-from ratchet.prediction_log.sinks.files import Files
+from ratchet.prediction_log.records import PredictionRecord
+from ratchet.prediction_log.sinks.base import WriteResult
+from ratchet.prediction_log.sinks.database import DatabaseSink
+from ratchet.prediction_log.sinks.files import FileSink
 
 
 @pytest.fixture
-def tables(url: SecretStr) -> Iterator[Tables]:
-    sink = Tables(url)
+def tables(url: SecretStr) -> Iterator[DatabaseSink]:
+    sink = DatabaseSink(url)
     yield sink
     sink.close()
 
 
-def write(sink: Tables, *rows: Prediction) -> Written:
+def write(sink: DatabaseSink, *rows: PredictionRecord) -> WriteResult:
     return sink.write("", list(rows), [])
 
 
-def test_rows_come_back_as_they_were(tables: Tables, url: SecretStr) -> None:
+def test_rows_come_back_as_they_were(tables: DatabaseSink, url: SecretStr) -> None:
     """Every field, to the microsecond and the last digit, with text and without."""
     rows = [prediction("a"), prediction("b", title="Größe\n", text='"quoted", 没有 \\ :rows', probability=1 / 3)]
     assert write(tables, *rows).new == 2
     found = in_tables(url)
-    assert [row.fields() | {"probability": 0} for row in found] == [row.fields() | {"probability": 0} for row in rows]
-    assert all(one.same(other) for one, other in zip(found, rows, strict=True))
+    assert [row.to_fields() | {"probability": 0} for row in found] == [
+        row.to_fields() | {"probability": 0} for row in rows
+    ]
+    assert all(one.is_repeat_of(other) for one, other in zip(found, rows, strict=True))
 
 
-def test_a_retry_is_one_row(tables: Tables, url: SecretStr) -> None:
+def test_a_retry_is_one_row(tables: DatabaseSink, url: SecretStr) -> None:
     """The same answer again, later or in the same lot, changes nothing; it is counted as repeated."""
     first = prediction("a")
     again = prediction("a", at=AT + timedelta(seconds=9), seconds=0.5)
-    assert write(tables, first, again) == Written(1, 1, 0, [])
-    assert write(tables, again, prediction("b"), again) == Written(1, 2, 0, [])
+    assert write(tables, first, again) == WriteResult(1, 1, 0, [])
+    assert write(tables, again, prediction("b"), again) == WriteResult(1, 2, 0, [])
     assert [(row.prediction_id, row.at) for row in in_tables(url)] == [("a", AT), ("b", AT)]
 
 
@@ -57,29 +59,29 @@ def test_a_retry_is_one_row(tables: Tables, url: SecretStr) -> None:
     "changes", [{"text_length": 99}, {"model_version": 4}, {"probability": 0.2, "label": 0}, {"terms": 1}]
 )
 def test_another_answer_of_the_same_id_is_counted_and_not_kept(
-    tables: Tables, url: SecretStr, changes: dict[str, object]
+    tables: DatabaseSink, url: SecretStr, changes: dict[str, object]
 ) -> None:
     """The first row stays, whether the other comes with it or later."""
-    assert write(tables, prediction("a"), prediction("a", **changes)) == Written(1, 0, 1, [])
-    assert write(tables, prediction("a", **changes)) == Written(0, 0, 1, [])
-    assert [row.fields() for row in in_tables(url)] == [prediction("a").fields()]
+    assert write(tables, prediction("a"), prediction("a", **changes)) == WriteResult(1, 0, 1, [])
+    assert write(tables, prediction("a", **changes)) == WriteResult(0, 0, 1, [])
+    assert [row.to_fields() for row in in_tables(url)] == [prediction("a").to_fields()]
 
 
-def test_arms_are_rows_of_their_own(tables: Tables, url: SecretStr) -> None:
+def test_arms_are_rows_of_their_own(tables: DatabaseSink, url: SecretStr) -> None:
     """A review that the champion answers and a shadow scores has two."""
     assert write(tables, prediction("a"), prediction("a", arm="shadow", model_version=4)).new == 2
     assert [row.arm for row in in_tables(url)] == ["champion", "shadow"]
 
 
-def test_thousands_of_rows_are_one_transaction(tables: Tables, url: SecretStr) -> None:
+def test_thousands_of_rows_are_one_transaction(tables: DatabaseSink, url: SecretStr) -> None:
     """What a spool holds may be many statements long; again, it is nothing new."""
     rows = [prediction(f"many-{number:04d}") for number in range(2_500)]
-    assert write(tables, *rows) == Written(2_500, 0, 0, [])
-    assert write(tables, *rows) == Written(0, 2_500, 0, [])
+    assert write(tables, *rows) == WriteResult(2_500, 0, 0, [])
+    assert write(tables, *rows) == WriteResult(0, 2_500, 0, [])
     assert len(in_tables(url)) == 2_500
 
 
-def test_nothing_that_was_written_can_be_changed(tables: Tables, url: SecretStr) -> None:
+def test_nothing_that_was_written_can_be_changed(tables: DatabaseSink, url: SecretStr) -> None:
     """Neither table lets a row be updated or deleted."""
     tables.write("", [prediction("a")], [told("a", 1)])
     for table in ("predictions", "feedback"):
@@ -93,8 +95,8 @@ def test_many_may_begin_at_once(url: SecretStr) -> None:
     """Four make the tables, and write the same and other rows in other orders: nobody fails, every id has one row."""
     shared = [f"shared-{number}" for number in range(50)]
 
-    def one(number: int) -> Written:
-        sink = Tables(url)
+    def one(number: int) -> WriteResult:
+        sink = DatabaseSink(url)
         try:
             own = [prediction(f"own-{number}-{each}") for each in range(50)]
             return write(sink, *own, *(prediction(each) for each in (shared if number % 2 else shared[::-1])))
@@ -107,7 +109,7 @@ def test_many_may_begin_at_once(url: SecretStr) -> None:
     assert sum(each.repeated for each in written) == 150
 
 
-def test_the_log_lives_beside_the_ledger(tables: Tables, url: SecretStr) -> None:
+def test_the_log_lives_beside_the_ledger(tables: DatabaseSink, url: SecretStr) -> None:
     """In one database, in either order, each with its guard."""
     write(tables, prediction("a"))
     ledger = Ledger(url, "review-sentiment")
@@ -117,7 +119,7 @@ def test_the_log_lives_beside_the_ledger(tables: Tables, url: SecretStr) -> None
     ledger.engine.dispose()
 
 
-def test_the_first_label_stays(tables: Tables, url: SecretStr) -> None:
+def test_the_first_label_stays(tables: DatabaseSink, url: SecretStr) -> None:
     """Each label is told what became of it; one of an unknown prediction is kept, because that may come yet."""
     write(tables, prediction("a"), prediction("b"))
 
@@ -134,7 +136,7 @@ def test_the_first_label_stays(tables: Tables, url: SecretStr) -> None:
 
 def test_a_database_that_is_away_says_so_without_its_password() -> None:
     """The message names host and remedy."""
-    sink = Tables(SecretStr("postgresql+psycopg://me:hunter2@127.0.0.1:9/ratchet"))
+    sink = DatabaseSink(SecretStr("postgresql+psycopg://me:hunter2@127.0.0.1:9/ratchet"))
     with pytest.raises(ServiceUnavailable, match="did not take rows") as caught:
         sink.check()
     assert "hunter2" not in str(caught.value)
@@ -144,12 +146,12 @@ def test_a_database_that_is_away_says_so_without_its_password() -> None:
 def test_an_odd_url_is_a_mistake_of_the_settings(odd: str) -> None:
     """Said at the start, not at the first row."""
     with pytest.raises(ConfigurationError, match="RATCHET_SERVING_LOG"):
-        Tables(SecretStr(odd))
+        DatabaseSink(SecretStr(odd))
 
 
 def test_files_are_parted_by_date_and_never_made_twice(tmp_path: Path) -> None:
     """Rows lie under the day on which they were made; the same lot again leaves the same bytes."""
-    sink = Files(FolderStorage(tmp_path))
+    sink = FileSink(FolderStorage(tmp_path))
     rows = [prediction("a"), prediction("b", at=AT + timedelta(days=1)), prediction("c")]
     for _ in range(2):
         assert sink.write("lot", rows, [told("a", 1)]).new == 3
@@ -164,16 +166,16 @@ def test_files_are_parted_by_date_and_never_made_twice(tmp_path: Path) -> None:
 def test_a_folder_that_takes_no_file_says_so(tmp_path: Path) -> None:
     """As one that does not answer, so that rows are spooled."""
     (tmp_path / "predictions").write_text("in the way")
-    with pytest.raises(ServiceUnavailable, match="takes no file"):
-        Files(FolderStorage(tmp_path)).write("lot", [prediction()], [])
+    with pytest.raises(ServiceUnavailable, match="accepts no file"):
+        FileSink(FolderStorage(tmp_path)).write("lot", [prediction()], [])
 
 
 def test_a_bucket_takes_the_same_files(tmp_path: Path) -> None:
     """On a real S3 of this machine."""
     with endpoint(tmp_path) as address, empty_bucket(address) as bucket:
         row = prediction("a")
-        sink = Files(open_storage(f"s3://{bucket}/log"))
+        sink = FileSink(open_storage(f"s3://{bucket}/log"))
         sink.check()
         sink.write("lot", [row], [])
         found = boto3.client("s3").get_object(Bucket=bucket, Key="log/predictions/date=2026-01-05/lot.jsonl")
-        assert Prediction.of(json.loads(found["Body"].read())) == row
+        assert PredictionRecord.from_fields(json.loads(found["Body"].read())) == row

@@ -20,7 +20,7 @@ HOLDS = """
 import signal, sys
 from pathlib import Path
 from harness.prediction_log import prediction
-from ratchet.monitoring.spool import Spool
+from ratchet.prediction_log.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 spool.append([prediction("kept")])
@@ -32,7 +32,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from harness.prediction_log import prediction
-from ratchet.monitoring.spool import Spool, SpoolFull
+from ratchet.prediction_log.spool import Spool, SpoolFull
 
 spool = Spool(Path(sys.argv[1]), 1 << 20)
 spool.append([prediction("first")])
@@ -61,7 +61,7 @@ def replay(spool: Spool) -> list[str]:
     found = []
     for segment in spool.segments():
         found += ids(segment)
-        segment.forget()
+        segment.remove()
     return found
 
 

@@ -21,7 +21,7 @@ from harness import lambda_runtime as runtime_api
 from harness import local_s3
 from harness.lambda_runtime import RuntimeApi
 from harness.serving import KEY, Mlflow, Stage, environment, wait_until
-from ratchet.serving.middleware.security_headers import SECURITY
+from ratchet.serving.middleware.security_headers import HEADERS
 
 HANDLER = "ratchet.serving.aws_lambda.handler"
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
@@ -96,7 +96,7 @@ def test_a_function_is_guarded_like_a_server(function: RuntimeApi) -> None:
     refused = function.invoke(event("GET", "/v1/model", key="wrong"))
     assert (refused["statusCode"], refused["isBase64Encoded"]) == (401, False)
     assert json.loads(refused["body"])["title"] == "Unauthorized"
-    assert all(refused["headers"][name.lower()] == text for name, text in SECURITY.items())
+    assert all(refused["headers"][name.lower()] == text for name, text in HEADERS.items())
     assert function.invoke(event("GET", "/ready", key=""))["statusCode"] == 200
     assert function.invoke(event("POST", "/v1/predict", '{"reviews": []}'))["statusCode"] == 422
     assert function.invoke(event("POST", "/v1/predict", " " * (1 << 20) + ASKED))["statusCode"] == 413

@@ -13,9 +13,9 @@ from annotated_types import Le
 
 from harness.project import PROJECT
 from harness.serving import KEY, Stage, process_of, until_version, wait_until
-from ratchet.prediction_log import log as monitoring_log
+from ratchet.prediction_log import log as prediction_log
 from ratchet.serving.inference import shadow
-from ratchet.serving.models import poller as following
+from ratchet.serving.models import poller
 from ratchet.serving.server import FINISH_SECONDS
 from ratchet.serving.settings import ServingSettings
 
@@ -35,7 +35,7 @@ def test_the_longest_end_fits_into_thirty_seconds() -> None:
     """ECS and compose kill whoever is not gone by then, and the buffer of the prediction log with it."""
     rules = ServingSettings.model_fields["serving_drain_seconds"].metadata
     (drain,) = (rule.le for rule in rules if isinstance(rule, Le))
-    ends = [shadow.END_SECONDS, following.END_SECONDS, following.END_SECONDS, monitoring_log.END_SECONDS]
+    ends = [shadow.STOP_SECONDS, poller.STOP_SECONDS, poller.STOP_SECONDS, prediction_log.STOP_SECONDS]
     assert drain + FINISH_SECONDS + sum(ends) < 30
 
 
@@ -59,15 +59,15 @@ def test_the_log_quotes_nobody(stage: Stage) -> None:
 
 
 def test_serving_imports_nothing_that_trains() -> None:
-    """Of `ratchet.model` it takes what reads and, late, the registry; importing it imports no MLflow and no Arrow."""
+    """Of `ratchet.model` it imports what predicts and explains; importing it imports no MLflow and no Arrow."""
     taken = {
         name.removeprefix("ratchet.model.")
-        for path in (PROJECT / "include/ratchet/serving").glob("*.py")
+        for path in (PROJECT / "include/ratchet/serving").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ratchet.model")
         for name in ([node.module] if node.module != "ratchet.model" else [alias.name for alias in node.names])
     }
-    assert taken <= {"artifact", "explain", "registry"}
+    assert taken <= {"artifact", "explain", "registry_tags"}
     heavy = "print(sorted({'mlflow', 'pandas', 'pyarrow', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, ratchet.serving.server; {heavy}"],

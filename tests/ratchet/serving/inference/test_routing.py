@@ -16,13 +16,19 @@ from harness.serving import Api, Mlflow, Stage, until_version, wait_until
 from ratchet.experiments.assignment import Experiment
 from ratchet.ledger.approval import Answer
 from ratchet.ledger.store import Decision, Ledger
-from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.serving.models.challenger import Challengers, absent
-from ratchet.serving.models.mlflow_source import FILE, ChallengerInfo, versions
+from ratchet.model.artifact import WEIGHTS
+from ratchet.model.registry_tags import FILE
+from ratchet.serving.models.challenger import ChallengerSource, excluded
+from ratchet.serving.models.follower import ModelFollower
+from ratchet.serving.models.mlflow_source import ChallengerInfo, open_registry
 from ratchet.serving.settings import ServingSettings
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
-NOMINEE = ChallengerInfo(version=3, window="0-1", model_digest="3", sha256={CARD: "c", WEIGHTS: "w"})
+
+
+def follower_of(settings: ServingSettings) -> ModelFollower[ChallengerInfo]:
+    """A follower of the challenger that polls only when the test calls `refresh`."""
+    return ModelFollower(ChallengerSource(settings), 1.0)
 
 
 def sharing(stage: Stage, share: float, **more: Any) -> ServingSettings:
@@ -149,7 +155,7 @@ def test_a_challenger_of_unknown_bytes_is_refused(stage: Stage, registered: Mlfl
     registered.nominate(3)
     stage.promote(1)
     with registered.without_tag(3, f"{FILE}{WEIGHTS}"):
-        found = Challengers(sharing(stage, 0.5))
+        found = follower_of(sharing(stage, 0.5))
         found.refresh()
     assert found.current is None
     assert f"no tag '{FILE}{WEIGHTS}'" in found.problem
@@ -158,11 +164,12 @@ def test_a_challenger_of_unknown_bytes_is_refused(stage: Stage, registered: Mlfl
 def test_an_alias_of_nothing_is_told(stage: Stage, registered: Mlflow) -> None:
     """Before anything is registered nobody challenges; what answers in MLflow's place is not believed."""
     other = sharing(stage, 0.5, registered_model="another-model")
-    found = Challengers(other)
+    source = ChallengerSource(other)
+    found = ModelFollower(source, 1.0)
     found.refresh()
     assert (found.current, found.problem) == (None, "")
-    assert "Nobody is challenger" in found.absence
-    found.settings = sharing(stage, 0.5, tracking=SecretStr(f"{registered.uri}/api/2.0/mlflow/experiments"))
+    assert "There is no challenger" in found.absence
+    source.settings = sharing(stage, 0.5, tracking=SecretStr(f"{registered.uri}/api/2.0/mlflow/experiments"))
     found.refresh()
     assert found.current is None
     assert "MLflow" in found.problem
@@ -185,7 +192,7 @@ def test_what_answers_in_mlflows_place_is_a_problem_and_no_more(stage: Stage, an
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
         threading.Thread(target=portal.serve_forever).start()
         tracking = SecretStr(f"http://127.0.0.1:{portal.server_address[1]}")
-        found = Challengers(sharing(stage, 0.5, tracking=tracking))
+        found = follower_of(sharing(stage, 0.5, tracking=tracking))
         try:
             found.refresh()
         finally:
@@ -202,7 +209,7 @@ def test_a_challenger_that_was_judged_on_other_bytes_is_refused(stage: Stage, re
     judged = {"evidence": {"model_digest": "another"}}
     kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], evidence=judged)
     ledger.record(kept, ledger.champion())
-    found = Challengers(sharing(stage, 0.5))
+    found = follower_of(sharing(stage, 0.5))
     found.refresh()
     assert found.current is None
     assert "not the model that was judged" in found.problem
@@ -212,10 +219,11 @@ def test_a_challenger_stays_while_nobody_can_be_asked(stage: Stage, registered: 
     """MLflow away: the experiment goes on; but what the ledger withdraws stops at once."""
     registered.nominate(3)
     stage.promote(1)
-    found = Challengers(sharing(stage, 0.5))
+    source = ChallengerSource(sharing(stage, 0.5))
+    found = ModelFollower(source, 1.0)
     found.refresh()
     assert found.current is not None
-    found.settings = sharing(stage, 0.5, tracking=stage.without_services().tracking)
+    source.settings = sharing(stage, 0.5, tracking=stage.without_services().tracking)
     found.refresh()
     assert found.current is not None
     assert "did not answer" in found.problem
@@ -236,14 +244,14 @@ def test_the_challenger_has_a_cache_of_its_own(stage: Stage, api: Api, registere
         stage.promote(2)
         until_version(client, 2)
     with registered.damaged(3):
-        found = Challengers(sharing(stage, 0.5))
+        found = follower_of(sharing(stage, 0.5))
         found.refresh()
         assert found.current is not None
     (folder,) = (stage.settings.serving_cache / "challenger").iterdir()
     (folder / WEIGHTS).write_bytes(b"nothing")
-    again = Challengers(sharing(stage, 0.5))
+    again = follower_of(sharing(stage, 0.5))
     again.refresh()
-    assert (again.problem, again.current and again.current.nominee.version) == ("", 3)
+    assert (again.problem, again.current and again.current.version) == ("", 3)
     registered.nominate(2)
     again.refresh()
     assert (again.current, again.problem) == (None, "")
@@ -272,10 +280,9 @@ APPROVED = {"action": "keep", "version": 3, "previous": 1, "answer": Answer(says
 )
 def test_what_was_taken_out_of_service_does_not_challenge(champion: int, rows: list[dict[str, Any]], says: str) -> None:
     """A version that a rollback or a person kept back gets no review; one that the gate found no better does."""
-    found = absent(NOMINEE, champion, history(*rows))
+    found = excluded(3, champion, history(*rows))
     assert says in found
     assert bool(says) == bool(found)
-    assert "Nobody is challenger" in absent(None, champion, history(*rows))
 
 
 def test_a_folder_has_challengers_too(stage: Stage, registered: Mlflow) -> None:
@@ -285,10 +292,12 @@ def test_a_folder_has_challengers_too(stage: Stage, registered: Mlflow) -> None:
     empty = ServingSettings(**stage.settings.model_dump() | {"tracking": None})
     local = ServingSettings(**stage.settings.model_dump() | {"tracking": None, "store": str(registered.bench.store)})
     try:
-        assert versions(empty).nominee() is None
+        assert open_registry(empty).challenger() is None
         registered.bench.ratchet("train", "--window", "0-0", "--candidate", "linear-svc", "--force")
         version = registered.bench.registry.register(registered.trained(1))
         registered.nominate(1)
-        assert versions(local).nominee() == versions(stage.settings).nominee().model_copy(update={"version": version})
+        assert open_registry(local).challenger() == open_registry(stage.settings).challenger().model_copy(
+            update={"version": version}
+        )
     finally:
         mlflow.set_tracking_uri(None)

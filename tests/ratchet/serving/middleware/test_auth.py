@@ -19,11 +19,11 @@ from structlog.testing import capture_logs
 from harness.serving import KEY, Api, Stage, problem, until_version
 from ratchet.serving import api_keys
 from ratchet.serving.app import create_app
-from ratchet.serving.middleware.auth import OPEN, ROLE
+from ratchet.serving.middleware.auth import OPEN, REQUIRED_ROLE
 from ratchet.serving.middleware.body_limit import WITHOUT_BODY
 from ratchet.serving.middleware.fault_barrier import FaultBarrier
-from ratchet.serving.middleware.rate_limit import Bucket
-from ratchet.serving.middleware.security_headers import SECURITY
+from ratchet.serving.middleware.rate_limit import TokenBucket
+from ratchet.serving.middleware.security_headers import HEADERS
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
 MAY = {"reader": "predict", "labeller": "feedback", "operator": "admin"}
@@ -99,7 +99,7 @@ def test_keys_are_read_with_names_and_roles() -> None:
 def test_every_route_is_guarded_or_meant_to_be_open(stage: Stage) -> None:
     """Whoever adds a route that works finds its role here, and one with a body is within the limits of bodies."""
     routes = [route for route in create_app(stage.settings).routes if isinstance(route, APIRoute)]
-    assert {route.path for route in routes} <= OPEN | set(ROLE) | {"/v1/model"}
+    assert {route.path for route in routes} <= OPEN | set(REQUIRED_ROLE) | {"/v1/model"}
     assert all(route.body_field is None for route in routes if route.methods & WITHOUT_BODY)
 
 
@@ -110,7 +110,7 @@ def test_a_key_that_asks_too_often_waits(stage: Stage, api: Api) -> None:
         assert [client.get("/v1/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
         refused = client.post("/v1/predict", json={"reviews": [REVIEW]})
         assert 90 < int(refused.headers["retry-after"]) <= 100
-        assert "0.01 times a second" in problem(refused)["detail"]
+        assert "0.01 requests a second" in problem(refused)["detail"]
         assert client.get("/health").status_code == 200
         assert client.get("/v1/model", headers={"Authorization": "Bearer other"}).status_code == 200
 
@@ -119,7 +119,7 @@ def test_a_bucket_fills_again_and_no_further(monkeypatch: pytest.MonkeyPatch) ->
     """Two a second, three at once: after a pause of a minute there are three again, not a hundred."""
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    bucket = Bucket(rate=2, burst=3)
+    bucket = TokenBucket(rate=2, burst=3)
     assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
     now = 0.5
     assert [bucket.take(), bucket.take()] == [0, 0.5]
@@ -139,7 +139,7 @@ def test_every_answer_has_the_security_headers(stage: Stage, api: Api) -> None:
         ]
     assert [answer.status_code for answer in answers] == [200, 200, 404, 401, 422]
     assert all(
-        SECURITY.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in answers
+        HEADERS.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in answers
     )
 
 
@@ -157,7 +157,7 @@ def test_a_fault_quotes_nobody() -> None:
     with capture_logs() as logged:
         answer = asyncio.run(ask())
     assert answer.status_code == 500
-    assert "log says more" in problem(answer)["detail"]
+    assert "its log has the details" in problem(answer)["detail"]
     assert [event["kind"] for event in logged] == ["ValueError"]
     assert any("faulty" in line for line in logged[0]["stack"])
     assert "secret words" not in f"{answer.text}{logged}"

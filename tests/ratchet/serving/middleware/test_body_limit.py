@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from harness.serving import KEY, Api, Stage, problem, until_version
-from ratchet.serving.middleware.body_limit import DRAINED, MAX_BODY
+from ratchet.serving.middleware.body_limit import MAX_BODY, MAX_DRAINED
 
 REVIEW = {"reviews": [{"text": "It works well and does not cost much."}]}
 HEAD = f"POST /v1/predict HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
@@ -44,7 +44,7 @@ def test_a_body_has_at_most_a_mebibyte(client: httpx.Client) -> None:
     assert client.post("/v1/predict", json=REVIEW).status_code == 200
 
 
-@pytest.mark.parametrize("told", [f"Content-Length: {DRAINED + 1}", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("told", [f"Content-Length: {MAX_DRAINED + 1}", "Transfer-Encoding: chunked"])
 def test_a_body_without_end_is_cut_off(client: httpx.Client, told: str) -> None:
     """Refused by its length, or after 4 MiB; then the connection is closed, and no more of it is read."""
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
@@ -52,10 +52,10 @@ def test_a_body_without_end_is_cut_off(client: httpx.Client, told: str) -> None:
         connection.sendall(f"{HEAD}{told}\r\n\r\n".encode())
         sent = 0
         with pytest.raises(OSError):  # noqa: PT011, PT012 - reset or broken pipe, as the kernel likes
-            while sent < 100 * DRAINED:
+            while sent < 100 * MAX_DRAINED:
                 connection.sendall(chunk)
                 sent += len(chunk)
-    assert sent < 100 * DRAINED
+    assert sent < 100 * MAX_DRAINED
     assert client.post("/v1/predict", json=REVIEW).status_code == 200
 
 

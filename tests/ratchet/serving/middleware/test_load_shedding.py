@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from harness.serving import problem
 from ratchet.serving.metrics import Metrics
-from ratchet.serving.middleware.load_shedding import Door, Queue
+from ratchet.serving.middleware.load_shedding import AdmissionQueue, ConcurrencyLimit
 
 
 class Work:
@@ -51,7 +51,7 @@ def overloaded(guard: Callable[[Work, Metrics], ASGIApp], requests: int) -> tupl
         work.go.set()
         answers = await asyncio.gather(*asked)
         assert (await ask(app)).status_code == 200, "and so is everything, once the overload is over"
-        return answers, work, metrics.page().decode()
+        return answers, work, metrics.exposition().decode()
 
     return asyncio.run(run())
 
@@ -59,10 +59,10 @@ def overloaded(guard: Callable[[Work, Metrics], ASGIApp], requests: int) -> tupl
 @pytest.mark.parametrize(
     ("guard", "reasons"),
     [
-        (lambda work, metrics: Door(work, 3, metrics), {"full"}),
-        (lambda work, metrics: Queue(work, 3, 0.05, metrics), {"waited", "queue"}),
+        (lambda work, metrics: ConcurrencyLimit(work, 3, metrics), {"full"}),
+        (lambda work, metrics: AdmissionQueue(work, 3, 0.05, metrics), {"waited", "queue"}),
     ],
-    ids=["door", "queue"],
+    ids=["concurrency limit", "queue"],
 )
 def test_what_is_too_much_is_refused_and_counted(guard: Callable[[Work, Metrics], ASGIApp], reasons: set[str]) -> None:
     """Three of ten are worked on; seven are told to come back in a second, before anything is done for them."""
@@ -83,7 +83,7 @@ def test_a_burst_waits_and_nobody_is_refused() -> None:
     async def run() -> list[int]:
         work, metrics = Work(), Metrics()
         work.go.set()
-        app = Queue(work, 1, 5, metrics)
+        app = AdmissionQueue(work, 1, 5, metrics)
         return [answer.status_code for answer in await asyncio.gather(*(ask(app) for _ in range(50)))]
 
     assert asyncio.run(run()) == [200] * 50
@@ -94,7 +94,7 @@ def test_a_line_that_stands_is_kept_short() -> None:
 
     async def run() -> tuple[list[int], Work, str]:
         work, metrics = Work(), Metrics()
-        queue = Queue(work, 2, 60, metrics)
+        queue = AdmissionQueue(work, 2, 60, metrics)
         asked = [asyncio.create_task(ask(queue)) for _ in range(2)]
         while work.now < 2:
             await asyncio.sleep(0)
@@ -103,11 +103,11 @@ def test_a_line_that_stands_is_kept_short() -> None:
         await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         while sum(each.done() for each in asked) < 3:
             await asyncio.sleep(0)
-        assert queue.line == 2
+        assert queue.waiting == 2
         work.go.set()
         answers = await asyncio.gather(*asked)
         answers += await asyncio.gather(*(ask(queue) for _ in range(20)))
-        return [answer.status_code for answer in answers], work, metrics.page().decode()
+        return [answer.status_code for answer in answers], work, metrics.exposition().decode()
 
     statuses, work, page = asyncio.run(run())
     assert Counter(statuses[:7]) == {200: 4, 503: 3}

@@ -16,7 +16,8 @@ from harness.serving import Api, Mlflow, Stage, until_version, wait_until
 from ratchet.errors import ArtifactError
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.serving.models.mlflow_source import DIGEST, FILE, versions
+from ratchet.model.registry_tags import DIGEST, FILE
+from ratchet.serving.models.mlflow_source import open_registry
 from ratchet.serving.models.promotion import latest
 from ratchet.serving.settings import ServingSettings
 
@@ -199,7 +200,7 @@ def test_the_cache_does_not_grow(stage: Stage, api: Api) -> None:
 
 
 def test_tags_are_read_as_they_are_written() -> None:
-    """Serving names MLflow's tags itself, because the registry's module imports MLflow; they must not part."""
+    """Serving and registry share the names of MLflow's tags, in a module that imports no MLflow."""
     from ratchet.promotion import registry
 
     assert (DIGEST, FILE) == (registry.DIGEST, registry.FILE)
@@ -219,6 +220,6 @@ def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: 
             until_version(client, 1)
         judged = latest(Ledger(local.ledger_url, local.registered_model))
         with pytest.raises(ArtifactError, match="is not the model that was judged"):
-            versions(local).fetch(judged.model_copy(update={"model_digest": "0" * 64}), tmp_path)
+            open_registry(local).download(judged.model_copy(update={"model_digest": "0" * 64}), tmp_path)
     finally:
         mlflow.set_tracking_uri(None)
