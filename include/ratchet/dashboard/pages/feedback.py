@@ -12,7 +12,7 @@ from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.experiments.comparison import Seen, Verdict
+from ratchet.experiments.comparison import ArmCounts, Verdict
 
 WEEKS = 12
 
@@ -108,7 +108,7 @@ def _arms(settings: DashboardSettings, since: datetime) -> None:
         )
 
 
-def _right(seen: Seen) -> str:
+def _right(seen: ArmCounts) -> str:
     """The share of right answers among those with a true label."""
     return f"{seen.right / seen.labelled:.2%}" if seen.labelled else "–"
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ratchet.dashboard.queries.log import connected, has_log
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.experiments.assignment import Experiment
-from ratchet.experiments.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
+from ratchet.experiments.comparison import ArmCounts, PairedCounts, Policy, Verdict, compare, compare_shadow
 from ratchet.prediction_log.sinks.database import feedback, predictions
 
 
@@ -19,8 +19,8 @@ class Drawn:
     """An experiment in which the challenger answers a share of the reviews, and how both arms fared."""
 
     experiment: Experiment
-    champion: Seen
-    challenger: Seen
+    champion: ArmCounts
+    challenger: ArmCounts
 
     @property
     def verdict(self) -> Verdict:
@@ -34,7 +34,7 @@ class Shade:
 
     champion: int
     challenger: int
-    seen: Shadowed
+    seen: PairedCounts
 
     @property
     def verdict(self) -> Verdict:
@@ -63,12 +63,12 @@ def drawn(settings: DashboardSettings, since: datetime) -> Drawn | None:
         return None
     newest = max(rows, key=lambda row: row.last).experiment
     arms = {row.arm: _seen(row) for row in rows if row.experiment == newest}
-    nobody = Seen(answered=0, labelled=0, right=0)
+    nobody = ArmCounts(answered=0, labelled=0, right=0)
     return Drawn(Experiment.parse(newest), arms.get("champion", nobody), arms.get("challenger", nobody))
 
 
-def _seen(row: sa.Row) -> Seen:
-    return Seen(answered=row.answered, labelled=row.labelled, right=row.right)
+def _seen(row: sa.Row) -> ArmCounts:
+    return ArmCounts(answered=row.answered, labelled=row.labelled, right=row.right)
 
 
 def shadowed(settings: DashboardSettings, since: datetime) -> Shade | None:
@@ -101,7 +101,7 @@ def shadowed(settings: DashboardSettings, since: datetime) -> Shade | None:
     )
     for row in _asked(settings, question):
         counts = row._asdict()
-        return Shade(counts.pop("before"), counts.pop("after"), Shadowed(**counts))
+        return Shade(counts.pop("before"), counts.pop("after"), PairedCounts(**counts))
     return None
 
 

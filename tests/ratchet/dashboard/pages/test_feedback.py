@@ -14,7 +14,7 @@ from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.queries.log import connected
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError
-from ratchet.experiments.comparison import Seen, Shadowed
+from ratchet.experiments.comparison import ArmCounts, PairedCounts
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 ROWS = [
@@ -144,8 +144,8 @@ def test_the_newest_experiment_is_counted_by_arm(log: DashboardSettings) -> None
     logged(url, rows, {"y1": 1, "y2": 0, "z2": 1}, "2/3/0.5")
     found = experiment.drawn(log, MONDAY)
     assert (found.experiment.champion, found.experiment.challenger, found.experiment.share) == (2, 3, 0.5)
-    assert found.champion == Seen(answered=5, labelled=2, right=1)
-    assert found.challenger == Seen(answered=3, labelled=1, right=1)
+    assert found.champion == ArmCounts(answered=5, labelled=2, right=1)
+    assert found.challenger == ArmCounts(answered=3, labelled=1, right=1)
     assert found.verdict.conclusion == "not known yet"
 
 
@@ -158,7 +158,7 @@ def test_a_shadow_is_held_against_the_champion_on_the_same_reviews(log: Dashboar
     logged(url, rows, {name: truth for name, (_, _, truth) in answered.items() if truth is not None})
     found = experiment.shadowed(log, MONDAY)
     assert (found.champion, found.challenger) == (3, 4)
-    assert found.seen == Shadowed(both=1, champion=1, challenger=1, neither=1)
+    assert found.seen == PairedCounts(both=1, champion=1, challenger=1, neither=1)
 
 
 def test_without_an_experiment_there_is_nothing_to_hold_against(tmp_path: Path) -> None:
