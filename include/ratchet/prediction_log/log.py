@@ -239,7 +239,7 @@ class PredictionLog:
         try:
             task()
         except Exception as error:  # noqa: BLE001 - any error; nothing would start the thread again
-            log.error("prediction log failed", **fault(error))
+            log.error("prediction log failed", **fault(error))  # noqa: TRY400 - the message and local values may quote a review
             self._sink_up, self._sink_problem = False, f"unexpected error: {type(error).__name__}"
 
     def _maintain(self) -> None:

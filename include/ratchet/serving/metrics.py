@@ -23,7 +23,8 @@ class Metrics:
     """The metrics of one app, in a registry of its own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # they would double the page with the creation time of each series
+        # a second series with the creation time of each would double the page
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has no types here
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "requests",

@@ -32,7 +32,7 @@ def test_shares_of_zero_and_one_give_all_units_to_one_arm(unit: str) -> None:
 
 
 def test_draws_are_uniform_and_independent_between_experiments() -> None:
-    """Each tenth has a tenth of the units; of the first tenth of one experiment, a tenth is first in the next as well."""
+    """Each tenth has a tenth of the units; of the first one, a tenth is first in the next experiment, too."""
     customers = [f"customer-{number}" for number in range(20_000)]
     first = [Experiment(1, 2, 0.5).draw(unit) for unit in customers]
     second = [Experiment(2, 3, 0.5).draw(unit) for unit in customers]

@@ -67,7 +67,7 @@ def test_each_conclusion_has_its_reason(
 
 
 def test_the_figures_go_with_the_conclusion() -> None:
-    """A better challenger has an interval above 0 and a small p-value; both refute `no difference` in the same cases."""
+    """A better challenger has an interval above 0 and a small p-value; both refute `no difference` together."""
     for right in range(4_500, 4_760, 20):
         verdict = compare(counts_of(5_000, 4_500), counts_of(5_000, right), 0.5, POLICY)
         assert verdict.difference == pytest.approx((right - 4_500) / 5_000)

@@ -102,7 +102,12 @@ class DatabaseSink:
         with self._connection() as connection:
             connection.exec_driver_sql("SELECT 1")
 
-    def write(self, name: str, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
+    def write(
+        self,
+        name: str,  # noqa: ARG002 - files are named, rows of a table have their keys
+        predictions: list[PredictionRecord],
+        feedback: list[FeedbackRecord],
+    ) -> WriteResult:
         """Store rows; they are committed when it returns. Raises ServiceUnavailable."""
         with self._connection() as connection:
             counts = [self._write_predictions(connection, rows) for rows in _chunks(predictions)]
@@ -117,7 +122,8 @@ class DatabaseSink:
 
     def _write_predictions(self, connection: sa.Connection, rows: Sequence[PredictionRecord]) -> tuple[int, int, int]:
         """Insert rows; returns how many were new, repeated and contradicting."""
-        new = self._insert(connection, predictions, sorted(rows, key=lambda row: row.identity))
+        ordered = sorted(rows, key=lambda row: row.identity)
+        new = self._insert(connection, predictions, ordered)
         if new == len(rows):
             return new, 0, 0
         columns = [predictions.c[name] for name in ("prediction_id", "arm", *COMPARED_FIELDS, "probability")]
@@ -132,7 +138,8 @@ class DatabaseSink:
         """Insert labels; returns what was done with each."""
         ids = {row.prediction_id for row in rows}
         before = _stored_labels(connection, ids)
-        self._insert(connection, feedback, sorted(rows, key=lambda row: row.prediction_id))
+        ordered = sorted(rows, key=lambda row: row.prediction_id)
+        self._insert(connection, feedback, ordered)
         stored = _stored_labels(connection, ids)
         query = sa.select(predictions.c.prediction_id).where(predictions.c.prediction_id.in_(ids))
         predicted, outcomes = set(connection.scalars(query)), list[FeedbackOutcome]()

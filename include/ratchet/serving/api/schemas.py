@@ -22,7 +22,7 @@ MAX_FIELDS = 8
 
 def _not_boolean(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("a number is required, neither true nor false")
+        raise ValueError("a number is required, neither true nor false")  # noqa: TRY004 - pydantic reports ValueErrors
     return value
 
 

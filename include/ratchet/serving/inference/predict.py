@@ -48,7 +48,7 @@ def request_size(reviews: Sequence[Review]) -> int:
 
 
 def is_small(reviews: Sequence[Review]) -> bool:
-    """Whether the event loop may predict these reviews itself, although it answers nobody else meanwhile."""
+    """Whether the event loop may predict these reviews itself, although other requests wait meanwhile."""
     return request_size(reviews) <= SMALL_REQUEST
 
 

@@ -1,4 +1,4 @@
-"""A review as inference reads it, whatever schema it came in."""
+"""A review as inference reads it, independent of the API's schemas."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Shadow:
             try:
                 self._score(*queued)
             except Exception as error:  # noqa: BLE001 - any error; the requests queued behind it are scored
-                log.error("shadow failed", **fault(error))
+                log.error("shadow failed", **fault(error))  # noqa: TRY400 - the message and local values may quote a review
                 self._count(dropped=len(predictions.reviews), size=-request_size(predictions.reviews))
 
     def _score(self, predictions: ArmPredictions, challenger: LoadedChallenger) -> None:

@@ -25,6 +25,7 @@ class ApiKeyAuth:
         self.app, self.keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass requests with a valid key, and health checks, to the app."""
         if scope["type"] != "http" or (scope["path"] in OPEN and scope["method"] in WITHOUT_BODY):
             await self.app(scope, receive, send)
             return

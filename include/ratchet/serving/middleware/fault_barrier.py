@@ -18,6 +18,7 @@ class FaultBarrier:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the app, and answer 500 if it raises."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -31,7 +32,7 @@ class FaultBarrier:
         try:
             await self.app(scope, receive, send_and_note_start)
         except Exception as error:  # noqa: BLE001 - any error; the server would log its message, which may quote text
-            log.error("request failed", **fault(error))
+            log.error("request failed", **fault(error))  # noqa: TRY400 - the message and local values may quote a review
             if started:
                 raise ConnectionAbortedError("the response had begun") from None  # the server closes the connection
             detail = "The service failed unexpectedly. Try again; if the error persists, its log has the details."

@@ -26,6 +26,7 @@ class ConcurrencyLimit:
         self.app, self.limit, self.metrics, self.active = app, limit, metrics, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the app if it is within the limit."""
         if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
             await self.app(scope, receive, send)
         elif self.active >= self.limit:
@@ -55,6 +56,7 @@ class AdmissionQueue:
         self.empty_at = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the app once it has a slot."""
         if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
             await self.app(scope, receive, send)
         elif self._is_overloaded() and self.waiting >= self.concurrency:

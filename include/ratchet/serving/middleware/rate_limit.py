@@ -35,6 +35,7 @@ class RateLimit:
         self.buckets: dict[bytes, TokenBucket] = {}  # by the key's digest, so never more than there are keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the app if its key has a token."""
         key = scope.get("state", {}).get("key")
         if key is None:
             await self.app(scope, receive, send)

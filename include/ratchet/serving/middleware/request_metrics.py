@@ -21,6 +21,7 @@ class RequestMetrics:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the app, and count it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

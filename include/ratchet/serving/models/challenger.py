@@ -66,7 +66,7 @@ class ChallengerSource:
         if card.window != info.window or sha256 != info.sha256:
             raise ArtifactError(f"The files of version {info.version} are of another training. See `ratchet doctor`.")
 
-    def loaded(self, info: ChallengerInfo, sha256: dict[str, str]) -> None:
+    def loaded(self, _: ChallengerInfo, sha256: dict[str, str]) -> None:
         """Delete the files of earlier challengers."""
         self.cache.remove_all_but({sha256[CARD]})
 

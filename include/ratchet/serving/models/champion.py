@@ -41,7 +41,7 @@ class ChampionSource:
         if self._promotion is None or self._promotion.epoch != self.champion.epoch:
             self._promotion = latest(self._ledger)
 
-    def withdrawn(self, info: Promotion) -> str:
+    def withdrawn(self, _: Promotion) -> str:
         """Always empty: a champion serves until the next one is loaded."""
         return ""
 
@@ -58,9 +58,9 @@ class ChampionSource:
     def cached_files(self, info: Promotion) -> dict[str, str] | None:
         """SHA-256 of each file, if the model of this promotion has served here before."""
         cached = self.cache.find(info)
-        return cached and cached.sha256
+        return cached.sha256 if cached else None
 
-    def verify(self, info: Promotion, card: Card, sha256: dict[str, str]) -> None:
+    def verify(self, info: Promotion, card: Card, _: dict[str, str]) -> None:
         """Raises ArtifactError if the files are of another window or candidate."""
         if (card.window, card.candidate) != (info.window, info.candidate):
             raise ArtifactError(f"The files of version {info.version} are of another training. See `ratchet doctor`.")

@@ -79,7 +79,7 @@ class ModelSource(Protocol[V]):
         """Read the ledger. Raises RatchetError or SQLAlchemyError if that is not possible."""
         ...
 
-    def withdrawn(self, info: V) -> str:
+    def withdrawn(self, info: V, /) -> str:
         """Why the ledger excludes a loaded version; empty if it does not."""
         ...
 
@@ -95,11 +95,11 @@ class ModelSource(Protocol[V]):
         """SHA-256 of each file of the version, if that is known without a download."""
         ...
 
-    def verify(self, info: V, card: Card, sha256: dict[str, str]) -> None:
+    def verify(self, info: V, card: Card, sha256: dict[str, str], /) -> None:
         """Raises ArtifactError if the files belong to another version."""
         ...
 
-    def loaded(self, info: V, sha256: dict[str, str]) -> None:
+    def loaded(self, info: V, sha256: dict[str, str], /) -> None:
         """Called when the version serves, to update the cache. May raise OSError."""
         ...
 
@@ -198,7 +198,7 @@ class ModelFollower(Generic[V]):
                 return
 
     def _swap(self, loaded: LoadedModel[V], problem: str) -> None:
-        """Make a model current. Its problem is set first, so that nobody reads it beside that of the one before."""
+        """Make a model current. Its problem is set first, so that it is never read beside the problem of the one before."""
         before, self.problem, self.absence, self.current = self.current, problem, "", loaded
         log.info(f"{self.source.name} loaded", version=loaded.version, before=before and before.version)
         try:
