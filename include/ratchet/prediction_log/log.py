@@ -239,8 +239,7 @@ class PredictionLog:
         try:
             task()
         except Exception as error:  # noqa: BLE001 - any error; nothing would start the thread again
-            log.error("prediction log failed", **fault(error))  # noqa: TRY400 - the message and local values may quote a review
-            self._sink_up, self._sink_problem = False, f"unexpected error: {type(error).__name__}"
+            self._failed_unexpectedly(error)
 
     def _maintain(self) -> None:
         """Replay the spool if it has rows, check a sink that was down, and report lost rows."""
@@ -287,6 +286,10 @@ class PredictionLog:
     def _count(self, **rows: int) -> None:
         with self._counting:
             self._counts.update(rows)
+
+    def _failed_unexpectedly(self, error: Exception) -> None:
+        log.error("prediction log failed", **fault(error))
+        self._sink_up, self._sink_problem = False, f"unexpected error: {type(error).__name__}"
 
     def _sink_failed(self, error: Exception) -> None:
         if self._sink_up or not self._sink_problem:

@@ -52,8 +52,9 @@ class Server(uvicorn.Server):
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         log.info("listening", host=host, port=port)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called on SIGTERM and SIGINT. The signal is not raised again at the end, so that the process exits with 0."""
+        del frame
         log.info("stopping", signal=sig)
         resources = self.app.state.resources
         first, resources.stopping = not resources.stopping, True

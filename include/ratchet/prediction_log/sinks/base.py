@@ -32,7 +32,7 @@ class Sink(Protocol):
         """Return if the sink responds."""
         ...
 
-    def write(self, name: str, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
+    def write(self, name: str, /, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
         """Store rows, durably when it returns. Writing the same rows again under the same name changes nothing."""
         ...
 

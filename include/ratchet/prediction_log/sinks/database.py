@@ -102,12 +102,7 @@ class DatabaseSink:
         with self._connection() as connection:
             connection.exec_driver_sql("SELECT 1")
 
-    def write(
-        self,
-        name: str,  # noqa: ARG002 - files are named, rows of a table have their keys
-        predictions: list[PredictionRecord],
-        feedback: list[FeedbackRecord],
-    ) -> WriteResult:
+    def write(self, _: str, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
         """Store rows; they are committed when it returns. Raises ServiceUnavailable."""
         with self._connection() as connection:
             counts = [self._write_predictions(connection, rows) for rows in _chunks(predictions)]

@@ -21,8 +21,8 @@ MAX_FIELDS = 8
 
 
 def _not_boolean(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number is required, neither true nor false")  # noqa: TRY004 - pydantic reports ValueErrors
+    if value is True or value is False:
+        raise ValueError("a number is required, neither true nor false")
     return value
 
 

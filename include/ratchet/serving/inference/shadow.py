@@ -88,8 +88,11 @@ class Shadow:
             try:
                 self._score(*queued)
             except Exception as error:  # noqa: BLE001 - any error; the requests queued behind it are scored
-                log.error("shadow failed", **fault(error))  # noqa: TRY400 - the message and local values may quote a review
-                self._count(dropped=len(predictions.reviews), size=-request_size(predictions.reviews))
+                self._failed(predictions, error)
+
+    def _failed(self, predictions: ArmPredictions, error: Exception) -> None:
+        log.error("shadow failed", **fault(error))
+        self._count(dropped=len(predictions.reviews), size=-request_size(predictions.reviews))
 
     def _score(self, predictions: ArmPredictions, challenger: LoadedChallenger) -> None:
         begun = time.perf_counter()

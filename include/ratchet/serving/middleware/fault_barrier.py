@@ -32,8 +32,12 @@ class FaultBarrier:
         try:
             await self.app(scope, receive, send_and_note_start)
         except Exception as error:  # noqa: BLE001 - any error; the server would log its message, which may quote text
-            log.error("request failed", **fault(error))  # noqa: TRY400 - the message and local values may quote a review
+            _log_failure(error)
             if started:
                 raise ConnectionAbortedError("the response had begun") from None  # the server closes the connection
             detail = "The service failed unexpectedly. Try again; if the error persists, its log has the details."
             await problem_response(500, detail)(scope, receive, send)
+
+
+def _log_failure(error: Exception) -> None:
+    log.error("request failed", **fault(error))

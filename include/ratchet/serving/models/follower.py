@@ -198,7 +198,7 @@ class ModelFollower(Generic[V]):
                 return
 
     def _swap(self, loaded: LoadedModel[V], problem: str) -> None:
-        """Make a model current. Its problem is set first, so that it is never read beside the problem of the one before."""
+        """Make a model current. Its problem is set first, so that no reader sees it beside the earlier problem."""
         before, self.problem, self.absence, self.current = self.current, problem, "", loaded
         log.info(f"{self.source.name} loaded", version=loaded.version, before=before and before.version)
         try:

@@ -29,7 +29,7 @@ def polling(poll: Callable[[], None], seconds: float, name: str) -> Iterator[Non
             try:
                 poll()
             except Exception as error:  # noqa: BLE001 - any error; the state of the last successful poll is kept
-                log.error("poll failed", thread=name, **fault(error))  # noqa: TRY400 - the message and local values may quote a review
+                _log_failure(name, error)
             stop.wait(seconds)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
@@ -39,3 +39,7 @@ def polling(poll: Callable[[], None], seconds: float, name: str) -> Iterator[Non
     finally:
         stop.set()
         thread.join(timeout=STOP_SECONDS)
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    log.error("poll failed", thread=name, **fault(error))
