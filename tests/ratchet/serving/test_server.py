@@ -34,7 +34,7 @@ def test_sigterm_means_not_ready_then_finished_then_zero(stage: Stage) -> None:
 def test_the_longest_end_fits_into_thirty_seconds() -> None:
     """ECS and compose kill whoever is not gone by then, and the buffer of the prediction log with it."""
     rules = ServingSettings.model_fields["serving_drain_seconds"].metadata
-    (drain,) = (rule.le for rule in rules if isinstance(rule, Le))
+    (drain,) = (float(rule.le) for rule in rules if isinstance(rule, Le))  # type: ignore[arg-type]  # it is 10
     ends = [shadow.STOP_SECONDS, poller.STOP_SECONDS, poller.STOP_SECONDS, prediction_log.STOP_SECONDS]
     assert drain + FINISH_SECONDS + sum(ends) < 30
 

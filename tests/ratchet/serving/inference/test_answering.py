@@ -12,6 +12,7 @@ from ratchet.serving.api.responses import predictions_in_order
 from ratchet.serving.api.schemas import Review
 from ratchet.serving.inference.predict import predict
 from ratchet.serving.inference.routing import pair_models
+from ratchet.serving.models.challenger import LoadedChallenger
 
 REVIEWS = [Review(title="Kettle", text=f"It broke after {number} days.") for number in range(100)]
 
@@ -36,9 +37,11 @@ def test_an_explanation_is_of_the_arm_that_answered() -> None:
     """The same words weigh differently in the other version."""
     same = [Review(text="It broke after a week.", unit=f"customer-{number}") for number in range(50)]
     found = predictions_in_order(same, predict(same, pair_models(CHAMPION, CHALLENGER, 0.5), key=""), 3)
-    scores = {each.arm: each.explanation.score for each in found}
+    explained = [(each.arm, each.explanation) for each in found if each.explanation is not None]
+    assert len(explained) == len(found)
+    scores = {arm: explanation.score for arm, explanation in explained}
     assert scores["champion"] != scores["challenger"]
-    assert all(each.explanation.score == scores[each.arm] for each in found)
+    assert all(explanation.score == scores[arm] for arm, explanation in explained)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_an_explanation_is_of_the_arm_that_answered() -> None:
         (replace(CHALLENGER, info=CHALLENGER.info.model_copy(update={"version": 1})), 1.0),
     ],
 )
-def test_what_was_not_drawn_is_not_marked(challenger: object, share: float) -> None:
+def test_what_was_not_drawn_is_not_marked(challenger: LoadedChallenger | None, share: float) -> None:
     """No challenger, no share, or one that has just become champion: the champion answers, in no experiment."""
     (reading,) = predict(REVIEWS, pair_models(CHAMPION, challenger, share), key="")
     assert (reading.arm, reading.version, reading.experiment) == ("champion", 1, "")

@@ -35,7 +35,7 @@ def sharing(stage: Stage, share: float, **more: Any) -> ServingSettings:
     return stage.settings.model_copy(update={"serving_challenger_share": share, **more})
 
 
-def experiment_of(client: httpx.Client) -> dict[str, Any]:
+def experiment_of(client: httpx.Client) -> Any:
     return client.get("/v1/model").raise_for_status().json()["experiment"]
 
 
@@ -43,7 +43,7 @@ def until_challenger(client: httpx.Client, version: int) -> None:
     wait_until(lambda: (experiment_of(client)["challenger"] or {}).get("version") == version)
 
 
-def ask(client: httpx.Client, reviews: list[dict[str, str]]) -> list[dict[str, Any]]:
+def ask(client: httpx.Client, reviews: list[dict[str, str]]) -> Any:
     return client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
 
 
@@ -296,8 +296,8 @@ def test_a_folder_has_challengers_too(stage: Stage, registered: Mlflow) -> None:
         registered.bench.ratchet("train", "--window", "0-0", "--candidate", "linear-svc", "--force")
         version = registered.bench.registry.register(registered.trained(1))
         registered.nominate(1)
-        assert open_registry(local).challenger() == open_registry(stage.settings).challenger().model_copy(
-            update={"version": version}
-        )
+        served = open_registry(stage.settings).challenger()
+        assert served is not None
+        assert open_registry(local).challenger() == served.model_copy(update={"version": version})
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None

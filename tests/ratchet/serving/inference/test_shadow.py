@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from harness.model_pair import CHALLENGER, CHAMPION
 from harness.serving import Api, Mlflow, Stage, until_version, wait_until
 from ratchet.features.hashing import count
+from ratchet.prediction_log.records import LogArm
 from ratchet.serving.api.schemas import Review
 from ratchet.serving.inference import shadow
 from ratchet.serving.inference.predict import REVIEW_OVERHEAD, ArmPredictions
@@ -19,7 +20,7 @@ from ratchet.serving.models.challenger import LoadedChallenger
 TEXTS = ["It works well.", "It broke after a week."]
 
 
-def answered(arm: str = "champion") -> ArmPredictions:
+def answered(arm: LogArm = "champion") -> ArmPredictions:
     counts = count(TEXTS)
     reviews = [Review(text=text) for text in TEXTS]
     return ArmPredictions(arm, 1, "", CHAMPION.model, reviews, counts, CHAMPION.model.probabilities(counts), "", 0.0)

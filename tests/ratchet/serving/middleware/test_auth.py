@@ -90,8 +90,8 @@ def test_strangers_have_no_body_read(stage: Stage, api: Api) -> None:
 def test_keys_are_read_with_names_and_roles() -> None:
     """`HASH` alone may predict and give feedback; the other form says its name and what it may do."""
     plain, named = api_keys.parse(f"{digest('a')}, ops:admin+predict:{digest('b')}")
-    assert (plain.name, plain.roles) == ("", {"predict", "feedback"})
-    assert (named.name, named.roles) == ("ops", {"admin", "predict"})
+    assert (plain.name, plain.roles) == ("", frozenset({"predict", "feedback"}))
+    assert (named.name, named.roles) == ("ops", frozenset({"admin", "predict"}))
     assert api_keys.find([plain, named], "b") is named
     assert api_keys.find([plain, named], digest("b")) is None
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ from ratchet.serving.settings import ServingSettings
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
 
 
-def model_of(client: httpx.Client) -> dict[str, object]:
+def model_of(client: httpx.Client) -> Any:
     return client.get("/v1/model").raise_for_status().json()
 
 
@@ -203,7 +204,7 @@ def test_tags_are_read_as_they_are_written() -> None:
     """Serving and registry share the names of MLflow's tags, in a module that imports no MLflow."""
     from ratchet.promotion import registry
 
-    assert (DIGEST, FILE) == (registry.DIGEST, registry.FILE)
+    assert (vars(registry)["DIGEST"], vars(registry)["FILE"]) == (DIGEST, FILE)
 
 
 def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: Mlflow, tmp_path: Path) -> None:
@@ -219,7 +220,8 @@ def test_a_folder_without_any_server_serves(stage: Stage, api: Api, registered: 
         with api(local) as client:
             until_version(client, 1)
         judged = latest(Ledger(local.ledger_url, local.registered_model))
+        assert judged is not None
         with pytest.raises(ArtifactError, match="is not the model that was judged"):
             open_registry(local).download(judged.model_copy(update={"model_digest": "0" * 64}), tmp_path)
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None

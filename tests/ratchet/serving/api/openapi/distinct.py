@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import schemathesis
 
 
 @schemathesis.hook
-def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
+def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
     """Whether to ask this; what is no list is refused for other reasons."""
     asked = (case.body.get("reviews") or case.body.get("feedback")) if isinstance(case.body, dict) else None
     if not isinstance(asked, list):
