@@ -1,4 +1,4 @@
-"""A champion and a challenger that know every column, made up in memory."""
+"""A champion and a challenger with random weights for every column, in memory."""
 
 from __future__ import annotations
 

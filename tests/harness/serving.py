@@ -1,4 +1,4 @@
-"""A real stage for the API: an MLflow server, versions in it, a ledger to promote them, and the app on a free port."""
+"""A real environment for the API: an MLflow server with versions, a ledger to promote them, the app on a free port."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Mlflow:
 
     @contextmanager
     def without_tag(self, version: int, tag: str) -> Iterator[None]:
-        """A version lacks a tag for as long as the block runs, as one does that was registered by hand."""
+        """A version lacks a tag while the block runs, as one that was registered by hand does."""
         tags = self._request("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
         value = next(each["value"] for each in tags if each["key"] == tag)
         self._request("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
@@ -78,7 +78,7 @@ class Mlflow:
 
     @contextmanager
     def damaged(self, version: int) -> Iterator[None]:
-        """One byte of the weights in MLflow is another one for as long as the block runs."""
+        """One byte of the weights in MLflow is changed while the block runs."""
         whole = self.trained(version).output(WEIGHTS).sha256
         path = next(path for path in self.artifacts.rglob(WEIGHTS) if sha256_of(path) == whole)
         before = path.read_bytes()
@@ -91,7 +91,7 @@ class Mlflow:
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Its address at once, and what waits until it answers: it takes seconds to start, in which others can work."""
+    """Yields its address at once, and a function that waits for it: its start takes seconds."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -125,13 +125,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Return as soon as a condition holds; fail after some seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
+        assert time.monotonic() < deadline, f"the condition was not met within {seconds} s"
         time.sleep(0.02)
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One API's world: its settings, with a cache and a ledger of their own."""
+class Deployment:
+    """One deployment of the API: its settings, with a cache and a ledger of its own."""
 
     settings: ServingSettings
     mlflow: Mlflow
@@ -154,7 +154,7 @@ class Stage:
         return ledger.record(decision, champion)
 
     def without_services(self) -> ServingSettings:
-        """The same cache, while Postgres and MLflow are away."""
+        """Settings with the same cache, while Postgres and MLflow are down."""
         gone = {
             "ledger": SecretStr(f"postgresql+psycopg://me:hunter2@{AWAY}/ratchet"),
             "tracking": SecretStr(f"http://me:hunter2@{AWAY}"),
@@ -164,7 +164,7 @@ class Stage:
 
 @contextmanager
 def running(settings: ServingSettings) -> Iterator[httpx.Client]:
-    """The real app on a free port, as a client with a key sees it."""
+    """Run the real app on a free port; yields a client with a key."""
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -180,14 +180,14 @@ def running(settings: ServingSettings) -> Iterator[httpx.Client]:
 
 
 def environment(settings: ServingSettings) -> dict[str, str]:
-    """The variables with which a process on this machine finds these settings, and the code."""
+    """The environment variables of a process with these settings and this code."""
 
     def text(name: str) -> str:
         found = getattr(settings, name)
         return found.get_secret_value() if isinstance(found, SecretStr) else str(found)
 
-    given = {f"RATCHET_{name.upper()}": text(name) for name in settings.model_fields_set}
-    return given | {"PYTHONPATH": str(PROJECT / "include")}
+    variables = {f"RATCHET_{name.upper()}": text(name) for name in settings.model_fields_set}
+    return variables | {"PYTHONPATH": str(PROJECT / "include")}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""From reviews to answers: each arm reads its own, marked with its experiment, and nothing gets out of order."""
+"""From reviews to predictions: each arm predicts its own, marked with the experiment, and the order is kept."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ratchet.serving.models.challenger import LoadedChallenger
 REVIEWS = [Review(title="Kettle", text=f"It broke after {number} days.") for number in range(100)]
 
 
-def test_both_arms_read_their_own_reviews() -> None:
-    """Every review is read once, by the arm it drew, and the answers stand in the order of the reviews."""
+def test_both_arms_predict_their_own_reviews() -> None:
+    """Every review is predicted once, by its arm, and the predictions are in the order of the reviews."""
     readings = predict(REVIEWS, pair_models(CHAMPION, CHALLENGER, 0.4), key="")
     drawn = [Experiment(1, 2, 0.4).arm(review.prediction_id) for review in REVIEWS]
     assert {(each.arm, each.version, each.experiment) for each in readings} == {
@@ -33,8 +33,8 @@ def test_both_arms_read_their_own_reviews() -> None:
         assert each.label == int(each.probability >= 0.5)
 
 
-def test_an_explanation_is_of_the_arm_that_answered() -> None:
-    """The same words weigh differently in the other version."""
+def test_an_explanation_is_of_the_arm_that_predicted() -> None:
+    """The same words have other contributions in the other version."""
     same = [Review(text="It broke after a week.", unit=f"customer-{number}") for number in range(50)]
     found = predictions_in_order(same, predict(same, pair_models(CHAMPION, CHALLENGER, 0.5), key=""), 3)
     explained = [(each.arm, each.explanation) for each in found if each.explanation is not None]
@@ -52,12 +52,12 @@ def test_an_explanation_is_of_the_arm_that_answered() -> None:
         (replace(CHALLENGER, info=CHALLENGER.info.model_copy(update={"version": 1})), 1.0),
     ],
 )
-def test_what_was_not_drawn_is_not_marked(challenger: LoadedChallenger | None, share: float) -> None:
-    """No challenger, no share, or one that has just become champion: the champion answers, in no experiment."""
+def test_reviews_that_were_not_drawn_are_not_marked(challenger: LoadedChallenger | None, share: float) -> None:
+    """Without challenger or share, or if it has just become champion, the champion predicts, in no experiment."""
     (reading,) = predict(REVIEWS, pair_models(CHAMPION, challenger, share), key="")
     assert (reading.arm, reading.version, reading.experiment) == ("champion", 1, "")
 
 
-def test_a_challenger_without_a_share_is_there_for_the_shadow() -> None:
-    """It answers nothing, and it is at hand to read along."""
+def test_a_challenger_without_a_share_is_available_for_shadow_mode() -> None:
+    """It answers no reviews, but the pair has it."""
     assert pair_models(CHAMPION, CHALLENGER, 0.0).challenger is CHALLENGER

@@ -1,4 +1,4 @@
-"""What is looked at beside the requests is looked at for as long as the API runs, whatever a look ends in."""
+"""Polling goes on for as long as the API runs, whatever a poll raises."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from harness.serving import wait_until
 from ratchet.serving.models.poller import polling
 
 
-def test_a_look_that_fails_is_followed_by_the_next() -> None:
-    """The fault is in the log, by kind and stack; its message, which may hold anything, is not."""
+def test_a_failed_poll_is_followed_by_the_next() -> None:
+    """The log has kind and stack of the error, but not its message, which may quote anything."""
     polls = 0
 
     def poll() -> None:
