@@ -27,14 +27,13 @@ from ratchet.jobs.storage import sha256_of
 from ratchet.jobs.train import TrainDetails
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.model.registry_tags import CHALLENGER, CHAMPION, DIGEST, FILE, PREFIX, PREVIOUS, WINDOW
 from ratchet.settings import Settings
 
 log = structlog.get_logger()
 
-DIGEST, FILE, PREFIX = "ratchet.model_digest", "ratchet.sha256.", "ratchet.prefix"
 OLD_PREFIX = "ratchet.room"
 """What code before 0.1 called the tag."""
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 CONCURRENT_TRAININGS = 10
 """How many trainings may log the same datasets at once."""
 
@@ -121,7 +120,7 @@ class Registry:
             tags={
                     DIGEST: digest,
                     PREFIX: trained.prefix,
-                    "window": trained.parameters["window"],
+                    WINDOW: trained.parameters["window"],
                     **{f"{FILE}{name}": output.sha256 for name, output in trained.outputs.items()},
                 },
         )  # fmt: skip
