@@ -2,7 +2,7 @@
 
 With a rate, requests are due at random moments (a Poisson process), whether or not earlier ones were answered, and
 their latency counts from when they were due; so a server that stalls cannot hide it. Without one, each connection
-asks again as soon as it is answered.
+sends the next request as soon as it is answered.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
-PATIENCE = 10.0
-"""Seconds after the end for what is still unanswered; then it counts as failed, status 0."""
+Array = np.ndarray[Any, Any]
+
+GRACE_SECONDS = 10.0
+"""Seconds after the end for unanswered requests; then they count as failed, with status 0."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where to ask what, and how fast. `phases` are seconds and requests a second; 0 means as fast as it answers."""
+    """Server, requests and rates. `phases` are pairs of seconds and requests a second; rate 0 is a closed loop."""
 
     port: int
     head: str  # request line and headers, without Content-Length
@@ -33,7 +36,7 @@ class Plan:
     connections: int
     seed: int = 0
 
-    def moments(self) -> np.ndarray:
+    def moments(self) -> Array:
         """When requests are due, in seconds since the beginning."""
         random, begin, found = np.random.default_rng(self.seed), 0.0, []
         for seconds, rate in self.phases:
@@ -52,14 +55,15 @@ class Connection(asyncio.Protocol):
     """One request at a time; `idle` is called when another may be sent."""
 
     def __init__(self, load: Load) -> None:
-        self.load, self.seen, self.transport = load, bytearray(), None
+        self.load, self.seen = load, bytearray()
+        self.transport: asyncio.Transport
         self.current: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.load.idle(self)
 
-    def ask(self, number: int) -> None:
+    def send(self, number: int) -> None:
         self.current = number
         self.transport.write(self.load.request(number))
 
@@ -74,6 +78,7 @@ class Connection(asyncio.Protocol):
             return
         self.seen.clear()
         number, self.current = self.current, None
+        assert number is not None, "a response without a request"
         self.load.answered(number, int(head[9:12]))
         self.load.idle(self)
 
@@ -84,7 +89,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """What was asked when, and what came back: rows of due, latency (both in seconds) and status."""
+    """A run of a plan. Its result has a row of due time, latency (both in seconds) and status for each request."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.bodies = plan, plan.requests()
@@ -101,7 +106,7 @@ class Load:
         self.loop.add_signal_handler(signal.SIGTERM, self.stop)
 
     def stop(self) -> None:
-        """Ask no more; what was asked is still waited for."""
+        """Send no more requests; those sent are still waited for."""
         self.stopped = True
 
     def request(self, number: int) -> bytes:
@@ -110,12 +115,12 @@ class Load:
     def idle(self, connection: Connection) -> None:
         if self.open:
             if self.waiting:
-                connection.ask(self.waiting.popleft())
+                connection.send(self.waiting.popleft())
             else:
                 self.free.append(connection)
         elif self.begin and self.loop.time() < self.end:
             self.due.append(self.loop.time() - self.begin)
-            connection.ask(len(self.due) - 1)
+            connection.send(len(self.due) - 1)
         else:
             self.free.append(connection)
 
@@ -136,7 +141,7 @@ class Load:
     async def connect(self) -> None:
         await self.loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port)
 
-    async def run(self) -> np.ndarray:
+    async def run(self) -> Array:
         for _ in range(self.plan.connections):
             await self.connect()
         self.begin = self.loop.time()
@@ -156,15 +161,15 @@ class Load:
             elif number % 64 == 0:
                 await asyncio.sleep(0)  # while late, answers are still read
             if self.free:
-                self.free.popleft().ask(number)
+                self.free.popleft().send(number)
             else:
                 self.waiting.append(number)
-        deadline = self.loop.time() + PATIENCE
+        deadline = self.loop.time() + GRACE_SECONDS
         while self.left and self.loop.time() < deadline:
             await asyncio.sleep(0.05)
         unanswered = np.isnan(self.rows[:, 2])
         self.rows[unanswered] = np.column_stack(
-            [np.array(self.due)[unanswered], np.full(unanswered.sum(), PATIENCE), np.zeros(unanswered.sum())]
+            [np.array(self.due)[unanswered], np.full(unanswered.sum(), GRACE_SECONDS), np.zeros(unanswered.sum())]
         )
         return self.rows
 

@@ -1,4 +1,4 @@
-"""What the prediction log costs: answers a second without it, buffered and in fsync mode, on each kind of sink.
+"""The cost of the prediction log: requests a second without it, buffered and in fsync mode, on each kind of sink.
 
     PYTHONPATH=tests python -m bench.prediction_log
 
@@ -33,11 +33,11 @@ NONE = """
 import ratchet.serving.app
 from contextlib import nullcontext
 
-class Nothing(nullcontext):
-    def record(self, predictions):
+class NoLog(nullcontext):
+    async def record_async(self, predictions):
         pass
 
-ratchet.serving.app.prediction_log = lambda settings: Nothing()
+ratchet.serving.app.create_prediction_log = lambda settings: NoLog()
 """
 SERVE = """
 from ratchet import logs
@@ -50,7 +50,7 @@ serve(ServingSettings(), "127.0.0.1", 0)
 
 @contextmanager
 def api(store: Path, log: str, mode: str) -> Iterator[int]:
-    """The port of an API on a warm model."""
+    """Run the API; yields its port when it is ready."""
     own = {
         "RATCHET_STORE": str(store),
         "RATCHET_SERVING_KEYS": sha256(KEY.encode()).hexdigest(),
@@ -64,6 +64,7 @@ def api(store: Path, log: str, mode: str) -> Iterator[int]:
     script = (NONE if mode == "none" else "") + SERVE
     process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | own, stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout is not None
         port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
         threading.Thread(target=process.stdout.read, daemon=True).start()
         while _get(port, "/ready") != http.client.OK:
@@ -84,24 +85,24 @@ def _get(port: int, path: str) -> int:
 
 
 def measure(port: int, reviews: int, callers: int, seconds: float) -> tuple[float, float]:
-    """Requests a second, and the median of their milliseconds."""
+    """Requests a second, and their median latency in milliseconds."""
     body = json.dumps({"reviews": [{"title": "Great value", "text": TEXT}] * reviews}).encode()
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     taken: list[float] = []
     begun = time.perf_counter()
 
-    def ask() -> None:
+    def load() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         while not taken or time.perf_counter() < begun + seconds:
             sent = time.perf_counter()
-            connection.request("POST", "/predict", body, headers)
+            connection.request("POST", "/v1/predict", body, headers)
             answer = connection.getresponse()
             answer.read()
             assert answer.status == http.client.OK
             taken.append(time.perf_counter() - sent)
         connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(callers)]
+    threads = [threading.Thread(target=load) for _ in range(callers)]
     for thread in threads:
         thread.start()
     for thread in threads:

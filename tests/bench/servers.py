@@ -1,4 +1,4 @@
-"""What `make bench-serving` asks: the API with real versions in a real MLflow, and MLflow's own server."""
+"""The servers of `make bench-serving`: the API with real versions in a real MLflow, and MLflow's own server."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from pydantic import SecretStr
 
 from harness.jobs import Bench
 from harness.processes import end
-from harness.serving import KEY, TRAININGS, Mlflow, Stage, environment, mlflow_server, wait_until
-from local.environment import replaced_environment
+from harness.serving import KEY, TRAININGS, Deployment, Mlflow, environment, mlflow_server, wait_until
 from local.processes import postgres
 from local.processes.children import free_port
 from ratchet.promotion.registry import Registry
@@ -37,10 +36,12 @@ def process(command: Sequence[str], env: Mapping[str, str], log: Path) -> Iterat
 
 
 @contextmanager
-def api(stage: Stage, folder: Path) -> Iterator[int]:
-    """`ratchet serve`, ready; its port."""
+def api(deployment: Deployment, folder: Path) -> Iterator[int]:
+    """Run `ratchet serve`; yields its port when it is ready."""
     log = folder / "api.log"
-    with process([sys.executable, "-m", "ratchet", "serve", "--port", "0"], environment(stage.settings), log) as server:
+    with process(
+        [sys.executable, "-m", "ratchet", "serve", "--port", "0"], environment(deployment.settings), log
+    ) as server:
         wait_until(lambda: server.poll() is not None or '"listening"' in log.read_text(), seconds=60)
         port = next(event["port"] for event in map(json.loads, log.open()) if event["event"] == "listening")
         wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/ready").status_code == httpx.codes.OK, seconds=60)
@@ -48,15 +49,22 @@ def api(stage: Stage, folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def mlflow_models_serve(stage: Stage, folder: Path) -> Iterator[int]:
-    """MLflow's own server with version 1, in this environment; its port."""
+def mlflow_models_serve(deployment: Deployment, folder: Path) -> Iterator[int]:
+    """Run MLflow's own server with version 1 in this environment; yields its port."""
     port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
-        *("--model-uri", f"models:/{stage.settings.registered_model}/1", "--host", "127.0.0.1", "--port", str(port)),
+        *(
+            "--model-uri",
+            f"models:/{deployment.settings.registered_model}/1",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ),
     ]
-    here = {"MLFLOW_TRACKING_URI": stage.mlflow.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    here |= {"PYTHONPATH": environment(stage.settings)["PYTHONPATH"]}
+    here = {"MLFLOW_TRACKING_URI": deployment.mlflow.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    here |= {"PYTHONPATH": environment(deployment.settings)["PYTHONPATH"]}
     here |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}  # it calls `uvicorn`
     with process(command, here, folder / "mlflow-serve.log"):
 
@@ -71,7 +79,7 @@ def mlflow_models_serve(stage: Stage, folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def prepared(source: str, folder: Path) -> Iterator[Stage]:
+def prepared(source: str, folder: Path) -> Iterator[Deployment]:
     """Three versions of the model, trained by the real jobs on all reviews or on half, in a real MLflow."""
     bench = Bench(folder / "store")
     with postgres.running(folder / "postgres") as databases, mlflow_server(folder) as (uri, wait_for_mlflow):
@@ -83,7 +91,7 @@ def prepared(source: str, folder: Path) -> Iterator[Stage]:
             trained, registry = Mlflow(uri, folder / "artifacts", bench), Registry(Settings())
             for version in TRAININGS:
                 registry.register(trained.trained(version))
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None
         settings = ServingSettings(
             store=str(folder / "serving"),
             ledger=SecretStr(databases["ratchet"]),
@@ -95,6 +103,6 @@ def prepared(source: str, folder: Path) -> Iterator[Stage]:
             serving_rate=1e6,
             serving_burst=1_000_000,
         )
-        stage = Stage(settings, trained)
-        stage.promote(1)
-        yield stage
+        deployment = Deployment(settings, trained)
+        deployment.promote(1)
+        yield deployment

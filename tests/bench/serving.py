@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,11 +25,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from bench import load, section
-from bench.load import Plan
+from bench.load import Array, Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
-from harness.serving import KEY, TRAININGS, Stage, wait_until
-from local.demo import absolute_source
+from harness.serving import KEY, TRAININGS, Deployment, wait_until
 from ratchet.jobs import keys
 
 SWAPS, PACE, LONGEST = 200, 0.75, 240  # seconds from one to the next at least, and of load beside them at most
@@ -40,13 +40,13 @@ HEAD = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a load run saw: for each request when it was due, its latency (both in seconds) and its status."""
+class Responses:
+    """The results of a load run: for each request when it was due, its latency (both in seconds) and its status."""
 
-    rows: np.ndarray
+    rows: Array
 
     @property
-    def latency(self) -> np.ndarray:
+    def latency(self) -> Array:
         return self.rows[:, 1]
 
     @property
@@ -59,13 +59,13 @@ class Answers:
         return sum(count for status, count in self.statuses.items() if status != httpx.codes.OK)
 
     def quantile(self, share: float) -> float:
-        """Of the latency of what was answered with 200, in milliseconds."""
+        """A quantile of the latency of requests with status 200, in milliseconds."""
         good = self.latency[self.rows[:, 2] == httpx.codes.OK]
         return float(np.quantile(good, share)) * 1000 if len(good) else float("inf")
 
-    def between(self, begin: float, end: float) -> Answers:
+    def between(self, begin: float, end: float) -> Responses:
         due = self.rows[:, 0]
-        return Answers(self.rows[(due >= begin) & (due < end)])
+        return Responses(self.rows[(due >= begin) & (due < end)])
 
     def throughput(self, seconds: float) -> float:
         return float((self.rows[:, 2] == httpx.codes.OK).sum()) / seconds
@@ -73,7 +73,7 @@ class Answers:
 
 @dataclass
 class Load:
-    """The generator, aimed at one server."""
+    """The load generator for one server."""
 
     folder: Path
     port: int
@@ -84,13 +84,14 @@ class Load:
     @contextmanager
     def running(
         self, phases: Sequence[tuple[float, float]], connections: int, *, stop: bool = False
-    ) -> Iterator[list[Answers]]:
-        """Load beside the block, and on or not; afterwards its answers are in the list."""
+    ) -> Iterator[list[Responses]]:
+        """Run the load while the block runs, and on unless `stop`; afterwards its responses are in the list."""
         self.count += 1
-        plan, out = (self.folder / f"{self.path.strip('/')}-{self.count}.{end}" for end in ("json", "npy"))
+        name = f"{self.path.strip('/').replace('/', '-')}-{self.count}"
+        plan, out = (self.folder / f"{name}.{end}" for end in ("json", "npy"))
         head = HEAD.format(path=self.path, key=KEY)
         load.save(Plan(self.port, head, self.bodies, phases, connections, seed=self.count), plan)
-        found: list[Answers] = []
+        found: list[Responses] = []
         process = subprocess.Popen([sys.executable, "-m", "bench.load", str(plan), str(out)])
         try:
             yield found
@@ -98,23 +99,23 @@ class Load:
                 process.terminate()
             if process.wait(600):
                 raise RuntimeError(f"the load generator ended with {process.returncode}")
-            found.append(Answers(np.load(out)))
+            found.append(Responses(np.load(out)))
         finally:
             process.kill()
             process.wait()
 
-    def run(self, *phases: tuple[float, float], connections: int = CONNECTIONS) -> Answers:
+    def run(self, *phases: tuple[float, float], connections: int = CONNECTIONS) -> Responses:
         with self.running(phases, connections) as found:
             pass
         return found[0]
 
     def saturate(self, seconds: float) -> float:
-        """Requests a second that it answers when asked as fast as it answers; the best of some numbers of callers."""
+        """Throughput in requests a second with closed-loop callers; the best of some numbers of callers."""
         return max(self.run((seconds, 0), connections=each).throughput(seconds) for each in CLOSED)
 
 
-def knee(asked: Load, saturation: float) -> tuple[float, Answers]:
-    """The highest rate at which nothing is refused and p99 is below 50 ms, to a twentieth; and what it was like."""
+def knee(asked: Load, saturation: float) -> tuple[float, Responses]:
+    """The highest rate at which nothing is refused and p99 is below KNEE_P99, to a twentieth; and its responses."""
     low, high, best = 0.2 * saturation, 1.3 * saturation, None
     while high - low > high / 20:
         rate = (low + high) / 2
@@ -122,21 +123,21 @@ def knee(asked: Load, saturation: float) -> tuple[float, Answers]:
             seen = asked.run((4, rate))
             if good := seen.failed == 0 and seen.quantile(0.99) < KNEE_P99 * 1000:
                 break
-        told(f"  {rate:.0f} a second: {seen.statuses}, p99 {seen.quantile(0.99):.1f} ms")
+        report_progress(f"  {rate:.0f} a second: {seen.statuses}, p99 {seen.quantile(0.99):.1f} ms")
         low, high, best = (rate, high, seen) if good else (low, rate, best)
     if best is None:
         raise RuntimeError("even the lowest rate was too much; is the machine busy?")
     return low, best
 
 
-def swapped(asked: Load, stage: Stage, rate: float) -> tuple[Answers, float]:
-    """Load while champions change, one in PACE seconds if each is there by then; and how long that took."""
+def swapped(asked: Load, deployment: Deployment, rate: float) -> tuple[Responses, float]:
+    """Load while champions change, at most one in PACE seconds; and how long that took, in seconds."""
     with asked.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client(timeout=60) as client:
         url, begun = f"http://127.0.0.1:{asked.port}/ready", time.monotonic()
         for swap in range(1, SWAPS + 1):
             version = swap % len(TRAININGS) + 1  # of three, and the cache keeps two: each comes from MLflow anew
-            stage.promote(version)
-            wait_until(lambda wanted=version: client.get(url).json().get("model_version") == wanted)
+            deployment.promote(version)
+            wait_until(partial(_serves, client, url, version))
             time.sleep(max(0.0, begun + PACE * swap - time.monotonic()))
         took = time.monotonic() - begun
     if took > LONGEST:
@@ -144,8 +145,12 @@ def swapped(asked: Load, stage: Stage, rate: float) -> tuple[Answers, float]:
     return found[0].between(0, took), took
 
 
-def recovery(seen: Answers, over: float, end: float, calm: float) -> float:
-    """Seconds after the overload from which on each second is all 200, with a p99 of at most twice the calm one."""
+def _serves(client: httpx.Client, url: str, version: int) -> bool:
+    return bool(client.get(url).json().get("model_version") == version)
+
+
+def recovery(seen: Responses, over: float, end: float, calm: float) -> float:
+    """Seconds after the overload until every second has only 200 and a p99 of at most twice the calm one."""
     bad = [
         second + 1
         for second in np.arange(over, end)
@@ -156,53 +161,55 @@ def recovery(seen: Answers, over: float, end: float, calm: float) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that the section tells; rates a second."""
+    """All figures of the section; rates are in requests a second."""
 
     rows: int
     saturation: float
     knee: float
-    at_knee: Answers
-    calm: Answers
-    overload: Answers
+    at_knee: Responses
+    calm: Responses
+    overload: Responses
     recovery: float
-    still: Answers
-    changing: Answers
+    still: Responses
+    changing: Responses
     took: float
     theirs: float
-    theirs_one: Answers
-    ours_one: Answers
+    theirs_one: Responses
+    ours_one: Responses
 
 
 def measure(source: str, folder: Path) -> Measured:
-    """One run of everything, one after the other."""
-    with prepared(source, folder) as stage:
-        store = stage.mlflow.bench.store
+    """Run all measurements, one after the other."""
+    with prepared(source, folder) as deployment:
+        store = deployment.mlflow.bench.store
         reviews = pq.read_table(store / keys.reviews(keys.TEST), columns=["title", "text"]).to_pylist()[:500]
-        with api(stage, folder) as port:
-            ours = Load(folder, port, "/predict", [json.dumps({"reviews": [each]}) for each in reviews])
+        with api(deployment, folder) as port:
+            ours = Load(folder, port, "/v1/predict", [json.dumps({"reviews": [each]}) for each in reviews])
             ours.run((3, 100))  # warm
             saturation = ours.saturate(4)
-            told(f"saturated: {saturation:.0f} a second")
+            report_progress(f"saturated: {saturation:.0f} a second")
             rate, at_knee = knee(ours, saturation)
             calm = ours.run((20, 0.7 * rate))
-            told(f"at 70 % of the knee: {calm.statuses}, p99 {calm.quantile(0.99):.1f} ms")
+            report_progress(f"at 70 % of the knee: {calm.statuses}, p99 {calm.quantile(0.99):.1f} ms")
             over = ours.run((10, 2 * rate), (15, 0.5 * rate))
             overload, after = over.between(0, 10), over.between(10, 25)
-            told(f"overload: {overload.statuses}, p99 {overload.quantile(0.99):.1f} ms; then {after.statuses}")
+            report_progress(
+                f"overload: {overload.statuses}, p99 {overload.quantile(0.99):.1f} ms; then {after.statuses}"
+            )
             before = ours.run((20, 0.5 * rate))
-            changing, took = swapped(ours, stage, 0.5 * rate)
-            still = Answers(np.concatenate([before.rows, ours.run((20, 0.5 * rate)).rows]))
-            told(f"swaps: {changing.statuses} in {took:.0f} s, p99 {changing.quantile(0.99):.1f} ms")
+            changing, took = swapped(ours, deployment, 0.5 * rate)
+            still = Responses(np.concatenate([before.rows, ours.run((20, 0.5 * rate)).rows]))
+            report_progress(f"swaps: {changing.statuses} in {took:.0f} s, p99 {changing.quantile(0.99):.1f} ms")
             one = ours.run((3, 0), connections=1)
-        with mlflow_models_serve(stage, folder) as port:
+        with mlflow_models_serve(deployment, folder) as port:
             frames = [{"columns": list(each), "data": [list(each.values())]} for each in reviews]
             theirs = Load(folder, port, "/invocations", [json.dumps({"dataframe_split": each}) for each in frames])
             theirs.run((3, 0), connections=1)  # warm
             reached = theirs.saturate(4)
-            told(f"mlflow models serve: {reached:.0f} a second")
+            report_progress(f"mlflow models serve: {reached:.0f} a second")
             their_one = theirs.run((3, 0), connections=1)
         calm_p99 = before.quantile(0.99)
-        split = stage.mlflow.bench.manifest(keys.split(keys.SEED)).rows
+        split = deployment.mlflow.bench.manifest(keys.split(keys.SEED)).rows
         rows = sum(count for name, count in split.items() if name != keys.TEST)
     back = recovery(over, 10, 25, calm_p99)
     return Measured(
@@ -210,11 +217,11 @@ def measure(source: str, folder: Path) -> Measured:
     )
 
 
-def told(words: str) -> None:
+def report_progress(words: str) -> None:
     print(words, flush=True)
 
 
-def row(name: str, rate: float | str, seen: Answers) -> str:
+def row(name: str, rate: float | str, seen: Responses) -> str:
     """A row of the table."""
     good, statuses = seen.statuses.get(httpx.codes.OK, 0), seen.statuses
     others = ", ".join(f"{count:,} × {status or 'none'}" for status, count in statuses.items() if status != 200) or "–"

@@ -1,4 +1,4 @@
-"""The load generator loses nothing and hides nothing; the benchmark's judgements are what they say."""
+"""The load generator counts every request and hides no stall; the benchmark computes recovery correctly."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.load import Load, Plan
-from bench.serving import Answers, recovery
+from bench.load import Array, Load, Plan
+from bench.serving import Responses, recovery
 
 ANSWER = b"HTTP/1.1 %d Fine\r\nContent-Length: 2\r\n\r\n{}"
 
 
-async def loaded(plan: Plan, statuses: list[int], stall: float = 0.0) -> tuple[np.ndarray, list[bytes]]:
-    """What the generator saw of a server that gives these statuses in turn (0: it hangs up), the first one late."""
+async def loaded(plan: Plan, statuses: list[int], stall: float = 0.0) -> tuple[Array, list[bytes]]:
+    """The result for a server that returns these statuses in turn (0: it closes the connection), the first one late."""
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,7 +41,7 @@ def plan(rate: float, connections: int) -> Plan:
 
 
 def test_every_request_that_was_due_has_a_row() -> None:
-    """Answered, refused or hung up on, in the order in which they were due."""
+    """Answered, refused or failed, in the order in which they were due."""
     rows, seen = asyncio.run(loaded(plan(200, 3), [200, 200, 503, 0]))
     assert len(rows) == len(plan(200, 3).moments()) == len(seen)
     assert (np.diff(rows[:, 0]) > 0).all()
@@ -50,26 +50,26 @@ def test_every_request_that_was_due_has_a_row() -> None:
     assert {status: pytest.approx(share, abs=1) for status in (0, 503)}.items() <= Counter(rows[:, 2].tolist()).items()
 
 
-def test_a_stall_counts_for_all_that_were_due_in_it() -> None:
-    """One connection, whose first answer takes longer than the whole load: whoever was due later waited, too."""
+def test_a_stall_counts_for_all_requests_due_in_it() -> None:
+    """The first response takes longer than the whole load: all later requests have waited, too."""
     rows, _ = asyncio.run(loaded(plan(100, 1), [200], stall=0.6))
     waited = rows[:, 0] + rows[:, 1]
     assert (waited >= 0.6).all()
 
 
-def test_as_fast_as_it_answers() -> None:
-    """Without a rate, each connection asks again when it is answered."""
+def test_a_closed_loop_sends_as_fast_as_it_is_answered() -> None:
+    """Without a rate, each connection sends the next request when it is answered."""
     rows, seen = asyncio.run(loaded(plan(0, 2), [200]))
     assert len(rows) == len(seen) > 2
     assert set(rows[:, 2]) == {200}
 
 
-def test_recovery_is_the_last_second_that_was_not_calm() -> None:
-    """Refused in the first second after the overload, slow in the third: back after three."""
+def test_recovery_ends_with_the_last_second_that_was_not_calm() -> None:
+    """Refused in the first second after the overload, slow in the third: recovery takes three seconds."""
     due = np.arange(0, 20, 0.01)
     latency, status = np.full(len(due), 0.004), np.full(len(due), 200.0)
     status[(due >= 10) & (due < 10.5)] = 503
     latency[(due >= 12) & (due < 13)] = 0.05
-    seen = Answers(np.column_stack([due, latency, status]))
+    seen = Responses(np.column_stack([due, latency, status]))
     assert recovery(seen, 10, 20, calm=4) == 3
     assert recovery(seen, 14, 20, calm=4) == 0

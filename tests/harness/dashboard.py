@@ -20,16 +20,15 @@ from ratchet.jobs.manifests import Manifest
 from ratchet.jobs.storage import FolderStorage
 from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord
 from ratchet.ledger.store import Champion, Ledger
-from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Arm, Prediction
-from ratchet.prediction_log.sinks.database import Tables
+from ratchet.prediction_log.records import FeedbackRecord, LogArm, PredictionRecord
+from ratchet.prediction_log.sinks.database import DatabaseSink
 from ratchet.promotion.gate import decide
 
 PAGES = ("retraining", "models", "decisions", "review", "live", "feedback", "costs")
 UNREACHABLE = "127.0.0.1:9"  # nothing listens on the discard port
 KEY = "a-key-for-tests"
 Label = Literal[0, 1]
-LogRow = tuple[str, datetime, int, Arm, float]
+LogRow = tuple[str, datetime, int, LogArm, float]
 """(prediction_id, at, model_version, arm, probability)"""
 
 
@@ -132,9 +131,9 @@ def fill_log(
     experiment: str = "",
 ) -> None:
     """Fill a prediction log as the API does; `labels` are the true labels by prediction_id."""
-    sink = Tables(SecretStr(url))
+    sink = DatabaseSink(SecretStr(url))
     given = [
-        Prediction(
+        PredictionRecord(
             prediction_id=name, at=at, model_version=version, arm=arm, label=1 if probability >= 0.5 else 0,
             probability=probability, experiment=experiment if arm != "shadow" else "", title_length=0, text_length=1,
             terms=1, key="", seconds=0.001,
@@ -142,7 +141,9 @@ def fill_log(
         for name, at, version, arm, probability in rows
     ]  # fmt: skip
     now = datetime.now(UTC)
-    sink.write("test", given, [Feedback(prediction_id=name, label=label, at=now) for name, label in labels.items()])
+    sink.write(
+        "test", given, [FeedbackRecord(prediction_id=name, label=label, at=now) for name, label in labels.items()]
+    )
     sink.close()
 
 

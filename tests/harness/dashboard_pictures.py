@@ -21,10 +21,10 @@ from typing import cast
 
 import httpx
 from PIL import Image
+from ratchet.prediction_log.predictions import Arm
 
 from harness.browser import Tab, browser
 from harness.dashboard import PAGES, Label, LogRow, fill_log
-from ratchet.prediction_log.predictions import Arm
 
 WIDTH, TALLEST = 1200, 2400
 READY = (

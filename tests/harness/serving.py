@@ -1,4 +1,4 @@
-"""A real stage for the API: an MLflow server, versions in it, a ledger to promote them, and the app on a free port."""
+"""A real environment for the API: an MLflow server with versions, a ledger to promote them, the app on a free port."""
 
 from __future__ import annotations
 
@@ -59,27 +59,28 @@ class Mlflow:
 
     def nominate(self, version: int) -> None:
         """Move MLflow's alias `challenger`, as `ratchet evaluate` does."""
-        self._ask("POST", "registered-models/alias", alias="challenger", version=str(version))
+        self._request("POST", "registered-models/alias", alias="challenger", version=str(version))
 
     @contextmanager
     def without_tag(self, version: int, tag: str) -> Iterator[None]:
-        """A version lacks a tag for as long as the block runs, as one does that was registered by hand."""
-        tags = self._ask("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
+        """A version lacks a tag while the block runs, as one that was registered by hand does."""
+        tags = self._request("GET", "model-versions/get", version=str(version))["model_version"]["tags"]
         value = next(each["value"] for each in tags if each["key"] == tag)
-        self._ask("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
+        self._request("DELETE", "model-versions/delete-tag", version=str(version), key=tag)
         try:
             yield
         finally:
-            self._ask("POST", "model-versions/set-tag", version=str(version), key=tag, value=value)
+            self._request("POST", "model-versions/set-tag", version=str(version), key=tag, value=value)
 
-    def _ask(self, method: str, path: str, **given: str) -> dict[str, Any]:
-        given = {"name": "review-sentiment", **given}
-        way = {"params": given} if method == "GET" else {"json": given}
-        return httpx.request(method, f"{self.uri}/api/2.0/mlflow/{path}", **way).raise_for_status().json()
+    def _request(self, method: str, path: str, **fields: str) -> Any:
+        fields = {"name": "review-sentiment", **fields}
+        url, is_get = f"{self.uri}/api/2.0/mlflow/{path}", method == "GET"
+        response = httpx.request(method, url, params=fields if is_get else None, json=None if is_get else fields)
+        return response.raise_for_status().json()
 
     @contextmanager
     def damaged(self, version: int) -> Iterator[None]:
-        """One byte of the weights in MLflow is another one for as long as the block runs."""
+        """One byte of the weights in MLflow is changed while the block runs."""
         whole = self.trained(version).output(WEIGHTS).sha256
         path = next(path for path in self.artifacts.rglob(WEIGHTS) if sha256_of(path) == whole)
         before = path.read_bytes()
@@ -92,7 +93,7 @@ class Mlflow:
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Its address at once, and what waits until it answers: it takes seconds to start, in which others can work."""
+    """Yields its address at once, and a function that waits for it: its start takes seconds."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -126,13 +127,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Return as soon as a condition holds; fail after some seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"it did not come true within {seconds} s"
+        assert time.monotonic() < deadline, f"the condition was not met within {seconds} s"
         time.sleep(0.02)
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One API's world: its settings, with a cache and a ledger of their own."""
+class Deployment:
+    """One deployment of the API: its settings, with a cache and a ledger of its own."""
 
     settings: ServingSettings
     mlflow: Mlflow
@@ -154,7 +155,7 @@ class Stage:
         return ledger.record(decision, champion)
 
     def without_services(self) -> ServingSettings:
-        """The same cache, while Postgres and MLflow are away."""
+        """Settings with the same cache, while Postgres and MLflow are down."""
         gone = {
             "ledger": SecretStr(f"postgresql+psycopg://me:hunter2@{AWAY}/ratchet"),
             "tracking": SecretStr(f"http://me:hunter2@{AWAY}"),
@@ -164,7 +165,7 @@ class Stage:
 
 @contextmanager
 def running(settings: ServingSettings) -> Iterator[httpx.Client]:
-    """The real app on a free port, as a client with a key sees it."""
+    """Run the real app on a free port; yields a client with a key."""
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -180,14 +181,14 @@ def running(settings: ServingSettings) -> Iterator[httpx.Client]:
 
 
 def environment(settings: ServingSettings) -> dict[str, str]:
-    """The variables with which a process on this machine finds these settings, and the code."""
+    """The environment variables of a process with these settings and this code."""
 
     def text(name: str) -> str:
         found = getattr(settings, name)
         return found.get_secret_value() if isinstance(found, SecretStr) else str(found)
 
-    given = {f"RATCHET_{name.upper()}": text(name) for name in settings.model_fields_set}
-    return given | {"PYTHONPATH": str(PROJECT / "include")}
+    variables = {f"RATCHET_{name.upper()}": text(name) for name in settings.model_fields_set}
+    return variables | {"PYTHONPATH": str(PROJECT / "include")}
 
 
 @contextmanager
@@ -201,6 +202,7 @@ def process_of(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str
         text=True,
     )
     try:
+        assert process.stdout is not None
         port = next(event["port"] for event in map(json.loads, process.stdout) if event["event"] == "listening")
         headers = {"Authorization": f"Bearer {KEY}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
@@ -210,12 +212,12 @@ def process_of(settings: ServingSettings) -> Iterator[tuple[subprocess.Popen[str
         process.communicate()
 
 
-def problem(answer: httpx.Response) -> dict[str, object]:
-    """The body of a refusal, once it is sure that it has the one shape."""
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
+def problem(response: httpx.Response) -> dict[str, Any]:
+    """The body of a refusal, after asserting that it is a problem."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
     assert set(body) == {"title", "status", "detail", "errors"}
-    assert body["status"] == answer.status_code
+    assert body["status"] == response.status_code
     return body
 
 

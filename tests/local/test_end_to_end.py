@@ -190,8 +190,11 @@ def test_a_week_without_a_new_batch_is_skipped_with_the_reason(three_weeks: Syst
 
 
 def test_a_batch_that_arrives_alone_joins_the_window(three_weeks: System, tmp_path: Path) -> None:
-    """Week 6's batch arrives in the store; week 5 has none, and the window has a gap there."""
-    files = synthetic.write(synthetic.Parameters.parse("rows=3500&weeks=7"), "batch_06", tmp_path)
+    """Week 6's batch arrives in the store; week 5 has none, and the window has a gap there.
+
+    Its seed differs, so that it repeats no review of a synthetic source.
+    """
+    files = synthetic.write(synthetic.Parameters.parse("rows=3500&weeks=7&seed=1"), "batch_06", tmp_path)
     storage = open_storage(Settings().store)
     storage.upload(files["train"], f"{keys.incoming('batch_06')}.csv")
     three_weeks.run_weeks("2026-02-16", 1)

@@ -135,12 +135,14 @@ def test_the_api_serves_the_champion(deployment: Deployment) -> None:
     env = deployment.compose.env
     url, key = f"http://127.0.0.1:{env['SERVING_PORT']}", {"Authorization": f"Bearer {env['SERVING_KEY']}"}
     until(lambda: httpx.get(f"{url}/ready").status_code == 200)
-    response = httpx.post(f"{url}/predict", headers=key, json={"reviews": [{"text": "It broke after a week, awful."}]})
+    response = httpx.post(
+        f"{url}/v1/predict", headers=key, json={"reviews": [{"text": "It broke after a week, awful."}]}
+    )
     assert response.status_code == 200, response.text
     prediction = response.json()["predictions"][0]
     assert prediction["label"] == 0
     feedback = {"prediction_id": prediction["prediction_id"], "label": 0}
-    result = httpx.post(f"{url}/feedback", headers=key, json={"feedback": [feedback]})
+    result = httpx.post(f"{url}/v1/feedback", headers=key, json={"feedback": [feedback]})
     assert result.json()["feedback"] == [{"prediction_id": prediction["prediction_id"], "outcome": "added"}]
 
 

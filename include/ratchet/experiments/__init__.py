@@ -1,1 +1,1 @@
-"""Champion against challenger on live traffic: assignment and statistics."""
+"""Experiments with champion and challenger on live traffic: assignment and statistics."""

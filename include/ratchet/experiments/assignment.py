@@ -1,4 +1,4 @@
-"""Which reviews a challenger answers: a draw that needs no memory, and a name under which its rows are found again."""
+"""Assigns reviews to the arms of an experiment by a stateless draw, and names the experiment in the prediction log."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from hashlib import sha256
 from typing import Literal
 
 Arm = Literal["champion", "challenger"]
-BITS = 48  # of the digest; a double holds them exactly
+BITS = 48  # of the digest; a double represents them exactly
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A challenger that answers a share of what the champion would otherwise answer.
+    """A champion, a challenger, and the share of the reviews that the challenger answers.
 
-    As text, `1/3/0.1`, it marks every row that was drawn. Rows without it were not, whoever answered them: nothing was
-    to be drawn while no challenger was loaded, so to count them would spoil the ratio of the arms.
+    Its text, as in `1/3/0.1`, marks each row of the log that was drawn. Rows without it were made while no challenger
+    was loaded; counting them would falsify the ratio of the arms.
     """
 
     champion: int
@@ -32,14 +32,14 @@ class Experiment:
         return cls(int(champion), int(challenger), float(share))
 
     def arm(self, unit: str) -> Arm:
-        """Who reads what belongs to a unit: always the same. A larger share takes units over and gives none back."""
+        """The arm of a unit, which never changes. A larger share moves units to the challenger and none back."""
         return "challenger" if self.draw(unit) < self.share else "champion"
 
     def draw(self, unit: str) -> float:
-        """Where a unit falls, from 0 to below 1, uniform over units.
+        """The draw of a unit, from 0 to below 1, uniform over units.
 
-        Another pair of versions shuffles anew: nobody is for ever among those who try things first, and what one
-        experiment did to its units is spread over both arms of the next.
+        Each pair of versions draws independently, so that no unit is always among the first for new models, and the
+        effects of one experiment on its units are spread over both arms of the next.
         """
         digest = sha256(f"{self.champion}/{self.challenger}/{unit}".encode()).digest()
         return int.from_bytes(digest[: BITS // 8]) / (1 << BITS)

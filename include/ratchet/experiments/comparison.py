@@ -1,11 +1,12 @@
-"""Which of two arms is right more often? Pure functions from counts to a verdict with reasons; no clock, no storage.
+"""Compares the accuracy of two arms: pure functions from counts to a verdict with reasons, without clock or storage.
 
-People look at a running experiment whenever they like and stop when they like what they see. A test of fixed size is
-wrong far more often than it says under such use; these are not, however often and whenever anybody looks: see betting.
+People evaluate a running experiment at any time and stop when they like the result. Used that way, a test of fixed size
+has far more false positives than its significance; the tests here do not, however often they are evaluated. See
+sequential_test.py.
 
-What is assumed: each row's arm was drawn by itself with the configured share, and whether its label becomes known does
-not depend on the arm. Accuracy may drift, for both alike. Rows of one `unit` have one arm between them, so they are one
-draw: where many rows share one, count one of each unit.
+Assumptions: each row's arm was drawn independently with the configured share, and whether its label becomes known does
+not depend on the arm. Accuracy may drift, for both arms alike. Rows of one `unit` share one draw: where many rows share
+a unit, count one row of each unit.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from ratchet.errors import ConfigurationError
-from ratchet.experiments.sequential_test import Bets
+from ratchet.experiments.sequential_test import BettingTest
 from ratchet.ledger.decision import Check
 
-BELIEF = 100.0
-"""How many rows the sample-ratio check's prior is worth: deviations of some hundredths are what bugs cause."""
+PRIOR_ROWS = 100.0
+"""Weight of the prior in the sample-ratio check, in rows. Bugs cause deviations of some hundredths."""
 
 Conclusion = Literal["challenger is better", "champion is better", "alike", "not known yet", "not comparable"]
 
@@ -30,63 +31,66 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    significance: float = Field(0.05, description="Chance of ever seeing a difference where there is none.")
+    significance: float = Field(0.05, description="Probability of ever reporting a difference if there is none.")
     ratio_significance: float = Field(
-        0.001, description="The same, of ever refusing a sound experiment; of exposures and labels each."
+        0.001, description="Probability of ever refusing a sound experiment, for exposures and for labels."
     )
-    margin: float = Field(0.01, description="A difference in accuracy that nobody would change the champion for.")
+    margin: float = Field(0.01, description="The smallest difference in accuracy that matters.")
 
 
-class Seen(BaseModel):
-    """What is known about one arm."""
+class ArmCounts(BaseModel):
+    """Numbers of reviews of one arm."""
 
     model_config = ConfigDict(frozen=True)
 
-    answered: NonNegativeInt = Field(description="Reviews that this arm answered.")
-    labelled: NonNegativeInt = Field(description="Those of them whose true label became known.")
-    right: NonNegativeInt = Field(description="Those of them that were answered right.")
+    answered: NonNegativeInt = Field(description="Reviews that the arm answered.")
+    labelled: NonNegativeInt = Field(description="Answered reviews whose true label is known.")
+    right: NonNegativeInt = Field(description="Labelled reviews that were answered correctly.")
 
     @model_validator(mode="after")
-    def _nested(self) -> Seen:
+    def _nested(self) -> ArmCounts:
         if not self.right <= self.labelled <= self.answered:
             raise ValueError("right, labelled and answered must not descend")
         return self
 
 
-class Shadowed(BaseModel):
-    """Reviews with a true label that the champion answered and the challenger read in shadow mode."""
+class PairedCounts(BaseModel):
+    """Numbers of labelled reviews that the champion answered and the challenger scored in shadow mode."""
 
     model_config = ConfigDict(frozen=True)
 
     both: NonNegativeInt = Field(description="Both right.")
-    champion: NonNegativeInt = Field(description="The champion alone right.")
-    challenger: NonNegativeInt = Field(description="The challenger alone right.")
+    champion: NonNegativeInt = Field(description="Only the champion right.")
+    challenger: NonNegativeInt = Field(description="Only the challenger right.")
     neither: NonNegativeInt = 0
 
     @property
     def rows(self) -> int:
+        """All labelled reviews."""
         return self.both + self.champion + self.challenger + self.neither
 
 
 class Verdict(BaseModel):
-    """What the counts say by now, with every check and the figures they rest on."""
+    """The result of a comparison, with its checks and figures."""
 
     model_config = ConfigDict(frozen=True)
 
     conclusion: Conclusion
     checks: list[Check]
     difference: float | None = Field(description="Accuracy of the challenger minus the champion's; None without rows.")
-    interval: tuple[float, float] = Field(description="Of the difference, at level 1 - significance, at every look.")
-    p_value: float = Field(description="Of no difference; valid at every look.")
+    interval: tuple[float, float] = Field(
+        description="Confidence interval of the difference at level 1 - significance; anytime-valid."
+    )
+    p_value: float = Field(description="p-value of no difference; anytime-valid.")
 
     @property
     def reasons(self) -> list[str]:
-        """Why: what spoils the comparison, or else what it shows."""
-        spoilt = [check.message for check in self.checks if not check.decisive and not check.passed]
-        return spoilt or [check.message for check in self.checks if check.decisive]
+        """What invalidates the comparison, or else what it shows."""
+        invalid = [check.message for check in self.checks if not check.decisive and not check.passed]
+        return invalid or [check.message for check in self.checks if check.decisive]
 
 
-def compare(champion: Seen, challenger: Seen, share: float, policy: Policy) -> Verdict:
+def compare(champion: ArmCounts, challenger: ArmCounts, share: float, policy: Policy) -> Verdict:
     """The verdict on an A/B experiment in which the challenger got `share` of the reviews.
 
     Raises ConfigurationError for a share that leaves one arm without any.
@@ -102,53 +106,55 @@ def compare(champion: Seen, challenger: Seen, share: float, policy: Policy) -> V
         champion.right,
         champion.labelled - champion.right,
     ]
-    shown = bool(champion.labelled and challenger.labelled)
-    difference = challenger.right / challenger.labelled - champion.right / champion.labelled if shown else None
-    return _verdict(ratios, Bets.of_arms(share), counts, difference, policy)
+    known = champion.labelled and challenger.labelled
+    difference = challenger.right / challenger.labelled - champion.right / champion.labelled if known else None
+    return _verdict(ratios, BettingTest.for_arms(share), counts, difference, policy)
 
 
-def compare_shadow(seen: Shadowed, policy: Policy) -> Verdict:
-    """The verdict on shadow mode, where both arms read the same reviews. Nothing was drawn, so no ratio is checked."""
-    difference = (seen.challenger - seen.champion) / seen.rows if seen.rows else None
-    counts = [seen.challenger, seen.champion, seen.both + seen.neither]
-    return _verdict([], Bets.of_pairs(), counts, difference, policy)
+def compare_shadow(counts: PairedCounts, policy: Policy) -> Verdict:
+    """The verdict on shadow mode, where both arms predict the same reviews, so that no ratio is checked."""
+    difference = (counts.challenger - counts.champion) / counts.rows if counts.rows else None
+    cells = [counts.challenger, counts.champion, counts.both + counts.neither]
+    return _verdict([], BettingTest.for_pairs(), cells, difference, policy)
 
 
 def sample_ratio(name: str, champion: int, challenger: int, share: float, policy: Policy) -> Check:
-    """Whether the arms have as many rows as the share says; if not, something favours one, and no comparison holds.
+    """Sample-ratio check: whether the numbers of rows agree with the share. If not, no comparison is valid.
 
     The sequential test of Lindon and Malek, "Anytime-valid inference for multinomial count data" (NeurIPS 2022), for
     two cells: the likelihood under a Beta prior around the share against the likelihood of the share, at level
-    `ratio_significance` at every look. Raises ConfigurationError for a share that leaves one arm without any row.
+    `ratio_significance` at any number of rows. Raises ConfigurationError for a share that leaves one arm without rows.
     """
     _check_share(share)
-    ahead, behind = BELIEF * share, BELIEF * (1 - share)
-    evidence = _log_beta(ahead + challenger, behind + champion) - _log_beta(ahead, behind)
+    alpha, beta = PRIOR_ROWS * share, PRIOR_ROWS * (1 - share)
+    evidence = _log_beta(alpha + challenger, beta + champion) - _log_beta(alpha, beta)
     evidence -= challenger * log(share) + champion * log1p(-share)
     p_value = _p_value(evidence)
     passed = p_value > policy.ratio_significance
     rows = champion + challenger
     found = f"{challenger / rows:.4f} of {rows}" if rows else "none"
-    word = "agree with" if passed else "do not agree with"
-    says = f"{name}: the challenger's, {found}, {word} its share {share:g}, p = {p_value:.2g} at every look"
-    return Check(name=f"sample ratio of {name}", passed=passed, message=says)
+    relation = "agrees with" if passed else "does not agree with"
+    message = f"{name}: the challenger's part, {found}, {relation} its share {share:g}, anytime-valid p = {p_value:.2g}"
+    return Check(name=f"sample ratio of {name}", passed=passed, message=message)
 
 
-def _verdict(ratios: list[Check], bets: Bets, counts: list[int], difference: float | None, policy: Policy) -> Verdict:
-    interval = bets.interval(counts, policy.significance)
-    p_value = _p_value(float(bets.log_capital(counts)))
+def _verdict(
+    ratios: list[Check], test: BettingTest, cells: list[int], difference: float | None, policy: Policy
+) -> Verdict:
+    interval = test.interval(cells, policy.significance)
+    p_value = _p_value(float(test.log_capital(cells)))
     low, high = interval
     shown = "unknown" if difference is None else f"{difference:+.4f}"
-    figures = f"{shown} [{low:+.4f}, {high:+.4f}] in accuracy, p = {p_value:.2g} at every look"
+    figures = f"{shown} [{low:+.4f}, {high:+.4f}] in accuracy, anytime-valid p = {p_value:.2g}"
     if low > 0:
-        conclusion, says = "challenger is better", f"the challenger is better beyond chance: {figures}"
+        conclusion, message = "challenger is better", f"the challenger is better beyond chance: {figures}"
     elif high < 0:
-        conclusion, says = "champion is better", f"the champion is better beyond chance: {figures}"
+        conclusion, message = "champion is better", f"the champion is better beyond chance: {figures}"
     elif -policy.margin < low and high < policy.margin:
-        conclusion, says = "alike", f"no difference of {policy.margin:g} or more: {figures}"
+        conclusion, message = "alike", f"no difference of {policy.margin:g} or more: {figures}"
     else:
-        conclusion, says = "not known yet", f"a difference is neither shown nor ruled out: {figures}"
-    found = Check(name="difference", passed=conclusion != "not known yet", message=says, decisive=True)
+        conclusion, message = "not known yet", f"a difference is neither shown nor ruled out: {figures}"
+    found = Check(name="difference", passed=conclusion != "not known yet", message=message, decisive=True)
     return Verdict(
         conclusion=conclusion if all(check.passed for check in ratios) else "not comparable",
         checks=[*ratios, found],

@@ -8,9 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ratchet.errors import IntegrityError, MissingInput
+from ratchet.errors import ConfigurationError, IntegrityError, MissingInput
 from ratchet.jobs import keys
 from ratchet.jobs.storage import Storage
+
+OLD_FIELD = "room"
+"""What code before 0.1 called the field `prefix`."""
 
 
 class Output(BaseModel):
@@ -61,12 +64,21 @@ class Manifest(BaseModel):
 
 
 def find(storage: Storage, prefix: str) -> Manifest | None:
-    """The manifest of a prefix, or None where its job has not finished. Raises IntegrityError if it was altered."""
+    """The manifest of a prefix, or None where its job has not finished.
+
+    Raises IntegrityError if it was altered, ConfigurationError if code from before the field `prefix` wrote it.
+    """
     try:
-        return Manifest.model_validate_json(storage.read(keys.manifest(prefix)))
+        content = storage.read(keys.manifest(prefix))
     except MissingInput:
         return None
+    try:
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
+        if OLD_FIELD in _fields(content):
+            raise ConfigurationError(
+                f"{keys.manifest(prefix)} in {storage.uri} was written by earlier code. Run `ratchet migrate` once."
+            ) from error
         raise IntegrityError(
             f"{keys.manifest(prefix)} in {storage.uri} is no manifest. Delete it and run its job again."
         ) from error
@@ -90,3 +102,29 @@ def stands(storage: Storage, prefix: str, parameters: dict[str, Any]) -> Manifes
         if current is None or current.digest != digest:
             return None
     return manifest
+
+
+def migrate(storage: Storage) -> int:
+    """Rename the field that earlier code called `room`, in every manifest of a store. Returns how many were changed.
+
+    Each manifest is replaced atomically; run again after a kill, it changes those that are left.
+    """
+    changed = 0
+    for key in storage.list(""):
+        if not key.endswith(f"/{keys.MANIFEST}"):
+            continue
+        fields = _fields(storage.read(key))
+        if OLD_FIELD in fields:
+            renamed = {"prefix" if name == OLD_FIELD else name: value for name, value in fields.items()}
+            storage.write(key, json.dumps(renamed, indent=2, ensure_ascii=False).encode())
+            changed += 1
+    return changed
+
+
+def _fields(content: bytes) -> dict[str, Any]:
+    """The fields of a manifest; none if it is no JSON object."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,1 +1,1 @@
-"""What was answered, and what was true: the prediction log, the feedback, and what follows. Imports no data library."""
+"""The prediction log: predictions, feedback and where they are stored. Imports no data library."""

@@ -1,7 +1,7 @@
-"""Rows on this machine's disk that the sink does not have yet: a bounded number of append-only files.
+"""The spool: append-only files of limited total size on this machine's disk, with rows that the sink does not have.
 
-A writer holds a lock on the file that it appends to, and whoever replays one on that; the kernel takes a dead process's
-locks away. So several processes may share the folder, and what a killed one left is replayed by any other.
+A writer locks the file that it appends to, and a reader the file that it replays; the kernel releases the locks of a
+dead process. So several processes may share the folder, and the files of a killed process are replayed by any other.
 """
 
 from __future__ import annotations
@@ -19,98 +19,104 @@ import structlog
 
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs.storage import flush_folder
-from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.records import FeedbackRecord, LogRecord, PredictionRecord
 
 log = structlog.get_logger()
 
 SEGMENT_BYTES = 4 << 20
-ASIDE = ".unreadable"
-KINDS = {"prediction": Prediction, "feedback": Feedback}
+UNREADABLE = ".unreadable"
+KINDS: dict[str, type[PredictionRecord] | type[FeedbackRecord]] = {
+    "prediction": PredictionRecord,
+    "feedback": FeedbackRecord,
+}
 
 
 class SpoolFull(ServiceUnavailable):
-    """The spool takes no more rows: it is as large as it may be, or its disk is full."""
+    """The spool accepts no more rows: it has reached its size limit, or its disk is full."""
 
 
 class Segment:
-    """A file that nobody writes to any more, and that this process alone may replay."""
+    """A complete file of the spool that this process has locked for replay."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.size = path, path.stem, path.stat().st_size
         self._unreadable = 0
 
-    def rows(self) -> tuple[list[Prediction], list[Feedback]]:
-        """What is in it. A last line without an end was torn by a kill, before anybody was told that it was kept."""
+    def rows(self) -> tuple[list[PredictionRecord], list[FeedbackRecord]]:
+        """The rows of the file. An incomplete last line is ignored: a kill cut it off before its write returned."""
         whole, _, _ = self.path.read_bytes().rpartition(b"\n")
-        found = [_row(line) for line in whole.splitlines()]
+        found = [_parse(line) for line in whole.splitlines()]
         self._unreadable = found.count(None)
-        predictions = [row for row in found if isinstance(row, Prediction)]
-        return predictions, [row for row in found if isinstance(row, Feedback)]
+        predictions = [row for row in found if isinstance(row, PredictionRecord)]
+        return predictions, [row for row in found if isinstance(row, FeedbackRecord)]
 
-    def forget(self) -> None:
-        """Called when the sink has its rows. What another version of the code wrote is put aside, for a person."""
+    def remove(self) -> None:
+        """Delete the file once the sink has its rows. A file with unreadable rows is renamed instead, for a person.
+
+        Rows are unreadable if another version of the code wrote them.
+        """
         if self._unreadable:
-            log.error("rows in the spool cannot be read", rows=self._unreadable, kept=f"{self.path}{ASIDE}")
-            self.path.rename(f"{self.path}{ASIDE}")
+            kept = f"{self.path}{UNREADABLE}"
+            log.error("the spool has rows that cannot be read", rows=self._unreadable, kept=kept)
+            self.path.rename(kept)
         else:
             self.path.unlink()
 
 
 class Spool:
-    """The spool of one process, in a folder that others may share. Only `segments` may be used by a second thread."""
+    """The spool of one process, in a folder that others may share. Only `segments` may be called by a second thread."""
 
-    def __init__(self, root: Path, most_bytes: int) -> None:
-        self.root, self.most_bytes = root.expanduser(), most_bytes
+    def __init__(self, root: Path, max_bytes: int) -> None:
+        self.root, self.max_bytes = root.expanduser(), max_bytes
         self._file: int | None = None
         self._size, self._used = 0, self.bytes()
 
     def bytes(self) -> int:
-        """How large it is, with what other processes have in it."""
-        return sum(_bytes_of(path) for path in self._paths())
+        """Size of the folder's files in bytes, those of other processes included."""
+        return sum(_size_of(path) for path in self._paths())
 
-    def append(self, rows: Iterable[Prediction | Feedback]) -> None:
-        """Keep rows, durably when it returns. Raises SpoolFull, and then it keeps none of them."""
-        content = b"".join(map(_line, rows))
-        if self._used + len(content) > self.most_bytes:
-            self._used = self.bytes()  # some of it may have been replayed
-        if self._used + len(content) > self.most_bytes:
-            raise SpoolFull(f"The spool {self.root} has reached {self.most_bytes} bytes. Bring the sink back.")
+    def append(self, rows: Iterable[LogRecord]) -> None:
+        """Append rows; they are on disk when it returns. Raises SpoolFull, and then none of them is stored."""
+        content = b"".join(map(_format, rows))
+        if self._used + len(content) > self.max_bytes:
+            self._used = self.bytes()  # some files may have been replayed
+        if self._used + len(content) > self.max_bytes:
+            raise SpoolFull(f"The spool {self.root} has reached {self.max_bytes} bytes. Repair the sink.")
         try:
             file = self._open()
             try:
                 _write(file, content)
                 os.fsync(file)
             except OSError:
-                self._undo(file)
+                self._truncate(file)
                 raise
         except OSError as error:
-            raise SpoolFull(f"The spool {self.root} cannot be written to: {error}. Make room on its disk.") from error
+            raise SpoolFull(f"The spool {self.root} cannot be written to: {error}. Free space on its disk.") from error
         self._size += len(content)
         self._used += len(content)
         if self._size >= SEGMENT_BYTES:
             self.seal()
 
     def seal(self) -> None:
-        """End the file that is appended to, so that it can be replayed."""
+        """Close the current file, so that it can be replayed."""
         if self._file is not None:
             os.close(self._file)
         self._file, self._size = None, 0
 
     def segments(self) -> Iterator[Segment]:
-        """What can be replayed, oldest first; each is this process's own until the next is asked for."""
+        """The files that can be replayed, oldest first; each is locked until the iteration goes on."""
         for path in sorted(self._paths()):
-            with _taken(path) as mine:
-                if mine:
+            with _locked(path) as locked:
+                if locked:
                     yield Segment(path)
 
     def _paths(self) -> list[Path]:
         return list(self.root.glob("*.jsonl"))
 
     def _open(self) -> int:
-        """The file to append to. A new one is held before it counts: another process may take it for a dead one's."""
+        """The file to append to. Another process may delete a new file before it is locked; then one more is made."""
         if self._file is not None and not os.fstat(self._file).st_nlink:
-            self.seal()  # somebody cleared the folder, so nobody would find what is appended
+            self.seal()  # the file was deleted, so rows appended to it would be lost
         while self._file is None:
             self.root.mkdir(parents=True, exist_ok=True)
             self._used = self.bytes()
@@ -124,8 +130,8 @@ class Spool:
             flush_folder(self.root)
         return self._file
 
-    def _undo(self, file: int) -> None:
-        """Take back what was half written; if that fails as well, nothing is appended to it any more."""
+    def _truncate(self, file: int) -> None:
+        """Remove a partial write; if that fails as well, the file is closed."""
         try:
             os.ftruncate(file, self._size)
         except OSError:
@@ -133,13 +139,13 @@ class Spool:
 
 
 def new_name() -> str:
-    """Of a segment, and of the file made of it: unlike any other, and sorted by time."""
+    """A unique name for a segment and the file made of it; names sort by time."""
     return f"{time.time_ns()}-{uuid4().hex}"
 
 
 @contextmanager
-def _taken(path: Path) -> Iterator[bool]:
-    """Whether the file is there and this process's own for as long as the block runs."""
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock a file for the block. False if it does not exist or another process has locked it."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:  # replayed by another process
@@ -156,7 +162,7 @@ def _taken(path: Path) -> Iterator[bool]:
         os.close(file)
 
 
-def _bytes_of(path: Path) -> int:
+def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -169,14 +175,14 @@ def _write(file: int, content: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-def _line(row: Prediction | Feedback) -> bytes:
-    kind = "prediction" if isinstance(row, Prediction) else "feedback"
-    return f"{json.dumps({kind: row.fields()})}\n".encode()
+def _format(row: LogRecord) -> bytes:
+    kind = "prediction" if isinstance(row, PredictionRecord) else "feedback"
+    return f"{json.dumps({kind: row.to_fields()})}\n".encode()
 
 
-def _row(line: bytes) -> Prediction | Feedback | None:
+def _parse(line: bytes) -> LogRecord | None:
     try:
         ((kind, fields),) = json.loads(line).items()
-        return KINDS[kind].of(fields)
+        return KINDS[kind].from_fields(fields)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

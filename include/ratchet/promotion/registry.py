@@ -27,12 +27,13 @@ from ratchet.jobs.storage import sha256_of
 from ratchet.jobs.train import TrainDetails
 from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import CARD, WEIGHTS
+from ratchet.model.registry_tags import CHALLENGER, CHAMPION, DIGEST, FILE, PREFIX, PREVIOUS, WINDOW
 from ratchet.settings import Settings
 
 log = structlog.get_logger()
 
-DIGEST, FILE, PREFIX = "ratchet.model_digest", "ratchet.sha256.", "ratchet.prefix"
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+OLD_PREFIX = "ratchet.room"
+"""What code before 0.1 called the tag."""
 CONCURRENT_TRAININGS = 10
 """How many trainings may log the same datasets at once."""
 
@@ -119,7 +120,7 @@ class Registry:
             tags={
                     DIGEST: digest,
                     PREFIX: trained.prefix,
-                    "window": trained.parameters["window"],
+                    WINDOW: trained.parameters["window"],
                     **{f"{FILE}{name}": output.sha256 for name, output in trained.outputs.items()},
                 },
         )  # fmt: skip
@@ -196,6 +197,19 @@ class Registry:
         for folder, path in (artifacts or {}).items():
             log_files = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
             log_files(run, str(path), folder)
+
+    @_translated_errors()
+    def migrate(self) -> int:
+        """Rename the tag that earlier code called `ratchet.room`, on runs and versions. Returns how many had it."""
+        runs = [run for run in self._runs("") if OLD_PREFIX in run.data.tags]
+        for run in runs:
+            self.client.set_tag(run.info.run_id, PREFIX, run.data.tags[OLD_PREFIX])
+            self.client.delete_tag(run.info.run_id, OLD_PREFIX)
+        versions = [version for version in self._versions() if OLD_PREFIX in version.tags]
+        for version in versions:
+            self.client.set_model_version_tag(self.name, version.version, PREFIX, version.tags[OLD_PREFIX])
+            self.client.delete_model_version_tag(self.name, version.version, OLD_PREFIX)
+        return len(runs) + len(versions)
 
     def _log_inputs(self, run: str, datasets: list[DatasetInput]) -> None:
         """Log the batches that a run was trained on, which concurrent trainings have in common.

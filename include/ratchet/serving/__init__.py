@@ -1,1 +1,1 @@
-"""The champion answers over HTTP: `create_app(settings)`, and what it stands on. Imports nothing that trains."""
+"""The HTTP API that serves the champion. `create_app(settings)` makes it. Imports nothing that trains."""

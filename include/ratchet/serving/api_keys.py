@@ -1,4 +1,4 @@
-"""API keys as the service knows them: a name, roles, and the SHA-256 of a key, but never a key."""
+"""API keys in the settings: a name, roles, and the SHA-256 of the key, but never the key itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hashlib import sha256
 from ratchet.errors import ConfigurationError
 
 ROLES = frozenset({"predict", "feedback", "admin"})
-HOW = (
+INSTRUCTIONS = (
     'Make one: KEY=$(openssl rand -hex 32); its hash: printf %s "$KEY" | sha256sum. Write the hash alone, '
     "or name:predict+feedback+admin:hash."
 )
@@ -19,7 +19,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class ApiKey:
-    """Who asks, and what they may do. A key without a name may predict and give feedback."""
+    """One caller and its roles. A key without a name may predict and give feedback."""
 
     digest: bytes
     name: str = ""
@@ -29,34 +29,39 @@ class ApiKey:
 def parse(setting: str) -> list[ApiKey]:
     """All keys of the setting, separated by commas: `HASH` or `name:role+role:HASH`.
 
-    Raises ConfigurationError without any, or for one of another form; it quotes none, for it may be a key.
+    Raises ConfigurationError if there is none or one has another form. The message quotes none: it may be a key.
     """
     keys = [_key(each.strip()) for each in setting.split(",") if each.strip()]
     names = [key.name for key in keys if key.name]
     if not keys:
-        raise ConfigurationError(f"RATCHET_SERVING_KEYS names no API key, so nobody could ask anything. {HOW}")
+        raise ConfigurationError(
+            f"RATCHET_SERVING_KEYS names no API key, so every request would be refused. {INSTRUCTIONS}"
+        )
     if len({key.digest for key in keys}) < len(keys) or len(set(names)) < len(names):
-        raise ConfigurationError("RATCHET_SERVING_KEYS has a key or a name twice. Who asks must be one of them.")
+        raise ConfigurationError("RATCHET_SERVING_KEYS has a key or a name twice. Each must be unique.")
     return keys
 
 
 def _key(text: str) -> ApiKey:
     name, roles, digest = text.split(":") if text.count(":") == 2 else ("", "", text)
     if not re.fullmatch("[0-9a-fA-F]{64}", digest):
-        raise ConfigurationError(f"RATCHET_SERVING_KEYS holds something that is no SHA-256 in hex. {HOW}")
+        raise ConfigurationError(f"RATCHET_SERVING_KEYS has an entry with no SHA-256 in hex. {INSTRUCTIONS}")
     if text == digest:
         return ApiKey(bytes.fromhex(digest))
     if not re.fullmatch("[A-Za-z0-9._-]{1,64}", name):
         raise ConfigurationError("In RATCHET_SERVING_KEYS, a name is 1 to 64 of A-Z, a-z, 0-9, dot, dash, underscore.")
-    given = frozenset(roles.split("+"))
-    if not given <= ROLES:
+    granted = frozenset(roles.split("+"))
+    if not granted <= ROLES:
         raise ConfigurationError(f"In RATCHET_SERVING_KEYS, {name} has roles other than {', '.join(sorted(ROLES))}.")
-    return ApiKey(bytes.fromhex(digest), name, given)
+    return ApiKey(bytes.fromhex(digest), name, granted)
 
 
-def find(keys: Sequence[ApiKey], given: str) -> ApiKey | None:
-    """Whose key this is. It is compared by its hash, which is enough for random ones; and with all of them, each in
-    constant time, so that the time it takes tells nothing."""
-    digest = sha256(given.encode()).digest()
+def find(keys: Sequence[ApiKey], secret: str) -> ApiKey | None:
+    """The API key with this secret, or None.
+
+    Keys are compared by SHA-256, which is enough for random ones. The secret is compared with all of them, each in
+    constant time, so that the duration depends neither on a match nor on its position.
+    """
+    digest = sha256(secret.encode()).digest()
     matches = [hmac.compare_digest(digest, key.digest) for key in keys]
     return keys[matches.index(True)] if any(matches) else None

@@ -1,4 +1,4 @@
-"""The app: what is asked, what a request passes on its way in, and how errors look. Its lifespan owns the rest."""
+"""Creates the app: routes, middleware, error handlers, and a lifespan that owns the resources."""
 
 from __future__ import annotations
 
@@ -10,74 +10,81 @@ from fastapi.middleware import Middleware
 
 from ratchet.serving.api import errors, routes
 from ratchet.serving.api.resources import Resources
-from ratchet.serving.inference.answering import Reading
-from ratchet.serving.inference.log_rows import prediction_log, recorded
+from ratchet.serving.inference.log_rows import create_prediction_log, prediction_records
+from ratchet.serving.inference.predict import ArmPredictions
 from ratchet.serving.inference.shadow import Shadow
-from ratchet.serving.inference.write_batcher import GroupCommit
-from ratchet.serving.metrics import Measured, Metrics
-from ratchet.serving.middleware.auth import KeyGuard
+from ratchet.serving.metrics import Metrics
+from ratchet.serving.middleware.auth import ApiKeyAuth
 from ratchet.serving.middleware.body_limit import BodyLimit
 from ratchet.serving.middleware.fault_barrier import FaultBarrier
-from ratchet.serving.middleware.load_shedding import Door, Queue
+from ratchet.serving.middleware.load_shedding import AdmissionQueue, ConcurrencyLimit
 from ratchet.serving.middleware.rate_limit import RateLimit
+from ratchet.serving.middleware.request_metrics import RequestMetrics
 from ratchet.serving.middleware.security_headers import SecurityHeaders
-from ratchet.serving.models.challenger import Challengers
-from ratchet.serving.models.champion import Loader
 from ratchet.serving.settings import ServingSettings
 
 
 def create_app(settings: ServingSettings) -> FastAPI:
-    """The API of the champion. Raises ConfigurationError where the settings name no API key, or no log."""
-    held = _resources(settings)
+    """The API. Raises ConfigurationError if the settings name no API key or no usable prediction log."""
+    resources = _resources(settings)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with held.log, held.loader.following(), held.challengers.following(), held.shadow.running():
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with (
+            resources.log,
+            resources.champion.polling(),
+            resources.challenger.polling(),
+            resources.shadow.running(),
+        ):
             yield
 
     app = FastAPI(
         title="Ratchet",
-        summary="Is a review positive or negative? The champion answers.",
+        summary="Classifies reviews as positive or negative with the champion model.",
         version=settings.code_version,
         lifespan=lifespan,
-        middleware=_way_in(settings, held.metrics),
-        docs_url=None,  # a browser's page has no key to ask with, and loads its scripts from elsewhere
+        middleware=_middleware(settings, resources.metrics),
+        docs_url=None,  # the page has no API key to send, and loads scripts from another host
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.resources = held
-    errors.add_to(app)
-    app.include_router(routes.open_to_all)
-    app.include_router(routes.often_asked)
-    app.include_router(routes.with_key)
+    app.state.resources = resources
+    errors.add_exception_handlers(app)
+    app.include_router(routes.health_routes)
+    app.include_router(routes.predict_routes)
+    app.include_router(routes.key_routes)
     return app
 
 
 def _resources(settings: ServingSettings) -> Resources:
-    """All parts, not started yet, and what they tell each other."""
-    metrics, log, loader = Metrics(), prediction_log(settings), Loader(settings)
-    metrics.follow(loader)
-    metrics.follow_log(log)
+    """All resources, not started yet, and connected to each other."""
+    metrics, log = Metrics(), create_prediction_log(settings)
 
-    def shadowed(reading: Reading) -> None:
-        metrics.predicted(reading.version, reading.arm, reading.probabilities.tolist())
-        log.record(recorded(reading, with_text=settings.serving_log_text))
+    def on_shadow_predictions(predictions: ArmPredictions) -> None:
+        metrics.observe_predictions(predictions.version, predictions.arm, predictions.probabilities.tolist())
+        log.record(prediction_records(predictions, with_text=settings.serving_log_text))
 
-    shadow = Shadow(settings.serving_shadow, [shadowed])
-    return Resources(settings, loader, Challengers(settings), shadow, log, GroupCommit(log), metrics)
+    shadow = Shadow(settings.serving_shadow, [on_shadow_predictions])
+    resources = Resources.create(settings, shadow, log, metrics)
+    metrics.export_champion(resources.champion)
+    metrics.export_log(log)
+    return resources
 
 
-def _way_in(settings: ServingSettings, metrics: Metrics) -> list[Middleware]:
-    """What every request passes, from the outside in. What costs least to refuse is refused first."""
+def _middleware(settings: ServingSettings, metrics: Metrics) -> list[Middleware]:
+    """The middleware of every request, from the outside in. The cheapest refusals come first."""
     return [
         Middleware(SecurityHeaders),
-        Middleware(Measured, metrics=metrics),
+        Middleware(RequestMetrics, metrics=metrics),
         Middleware(FaultBarrier),
-        Middleware(KeyGuard, keys=settings.api_keys),
+        Middleware(ApiKeyAuth, keys=settings.api_keys),
         Middleware(RateLimit, rate=settings.serving_rate, burst=settings.serving_burst),
-        Middleware(Door, most=settings.serving_requests, metrics=metrics),
+        Middleware(ConcurrencyLimit, limit=settings.serving_requests, metrics=metrics),
         Middleware(BodyLimit, seconds=settings.serving_body_seconds),
         Middleware(
-            Queue, concurrency=settings.serving_concurrency, seconds=settings.serving_queue_seconds, metrics=metrics
+            AdmissionQueue,
+            concurrency=settings.serving_concurrency,
+            seconds=settings.serving_queue_seconds,
+            metrics=metrics,
         ),
     ]

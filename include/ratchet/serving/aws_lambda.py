@@ -1,6 +1,6 @@
-"""The same app as an AWS Lambda function, for low traffic: `python -m awslambdaric ratchet.serving.aws_lambda.handler`.
+"""The app as an AWS Lambda function, for low traffic: `python -m awslambdaric ratchet.serving.aws_lambda.handler`.
 
-It answers events of a function URL, of an HTTP API (payload 2.0, stage $default) and of a REST API.
+It accepts events of a function URL, of an HTTP API (payload 2.0, stage $default) and of a REST API.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ratchet.serving.settings import ServingSettings
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """What Lambda calls, one event at a time. The first one of a process starts the app, and finds the champion first.
+    """The function that Lambda calls, one event at a time. The first event starts the app and loads the champion.
 
-    Raises ConfigurationError where the settings are wrong; Lambda's log then says what to do.
+    Raises ConfigurationError if the settings are wrong; its message is in Lambda's log.
     """
-    return _started()(event, context)
+    return _adapter()(event, context)
 
 
 @cache
-def _started() -> Mangum:
-    """The app, up for as long as the process lives: Mangum itself would start and stop it with every event.
+def _adapter() -> Mangum:
+    """The started app, which runs until the process ends. Mangum itself would start and stop it with every event.
 
-    Lambda freezes a process between events, and with it the thread that follows the ledger. So a new champion is looked
-    for when somebody asks again, and the answer to that may still be the old one's.
+    Lambda freezes the process between events, and with it the thread that polls the ledger. So a new champion is
+    looked up when the next event arrives, and that event may still be answered by the champion before.
     """
     configure()
     app = create_app(ServingSettings())
-    app.state.resources.loader.refresh()
+    app.state.resources.champion.refresh()
     adapter = Mangum(app, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
-    app.state.up = app.router.lifespan_context(app)  # held, because it ends when nobody does
-    asyncio.get_event_loop().run_until_complete(app.state.up.__aenter__())
+    app.state.lifespan = app.router.lifespan_context(app)  # referenced, because it ends when it is collected
+    asyncio.get_event_loop().run_until_complete(app.state.lifespan.__aenter__())
     return adapter

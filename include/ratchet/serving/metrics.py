@@ -1,8 +1,7 @@
-"""What the service tells Prometheus: what is asked and answered, how fast, and by which champion."""
+"""The metrics of the service in Prometheus' format: requests, latencies, predictions, the champion and the log."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -10,38 +9,63 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.prediction_log.log import PredictionLog
-from ratchet.serving.models.champion import Loader
+from ratchet.serving.models.follower import ModelFollower
+from ratchet.serving.models.promotion import Promotion
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
-GONE = 499  # nginx's word for a caller that hung up before an answer began
 
 
 class Metrics:
-    """One app's figures, in a registry of its own."""
+    """The metrics of one app, in a registry of its own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # they double the page to say since when each figure has been there
-        own = {"namespace": "ratchet", "registry": CollectorRegistry()}
-        self.registry = own["registry"]
-        self._requests = Counter("requests", "Answered, by route and status.", ["route", "status"], **own)
-        self._seconds = Histogram(
-            "request_seconds", "From the last header read to the last byte given.", ["route"], buckets=SECONDS, **own
+        # a second series with the creation time of each would double the page
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has no types here
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "requests",
+            "Requests answered, by route and status.",
+            ["route", "status"],
+            namespace="ratchet",
+            registry=self.registry,
         )
-        self._predictions = Counter("predictions", "Reviews read.", ["label", "arm", "model_version"], **own)
-        self._probability = Histogram("probability", "Of label 1, of the reviews answered.", buckets=TENTHS, **own)
-        self._shed = Counter("shed", "Refused under overload.", ["reason"], **own)
+        self._seconds = Histogram(
+            "request_seconds",
+            "Seconds from the last header received to the last byte sent.",
+            ["route"],
+            buckets=SECONDS,
+            namespace="ratchet",
+            registry=self.registry,
+        )
+        self._predictions = Counter(
+            "predictions",
+            "Reviews classified.",
+            ["label", "arm", "model_version"],
+            namespace="ratchet",
+            registry=self.registry,
+        )
+        self._probability = Histogram(
+            "probability",
+            "Probability of label 1, of the reviews answered.",
+            buckets=TENTHS,
+            namespace="ratchet",
+            registry=self.registry,
+        )
+        self._shed = Counter(
+            "shed", "Requests refused under overload.", ["reason"], namespace="ratchet", registry=self.registry
+        )
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
         self._requests.labels(route, status).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def predicted(self, model_version: int, arm: str, probabilities: Sequence[float]) -> None:
-        """Reviews read by one arm; what the shadow reads is no answer and stays out of the distribution."""
+    def observe_predictions(self, model_version: int, arm: str, probabilities: Sequence[float]) -> None:
+        """Count the predictions of one arm. Those of shadow mode are not in the distribution of probabilities."""
         positive = sum(probability >= 0.5 for probability in probabilities)
         for label, count in ((0, len(probabilities) - positive), (1, positive)):
             self._predictions.labels(label, arm, model_version).inc(count)
@@ -49,46 +73,47 @@ class Metrics:
             for probability in probabilities:
                 self._probability.observe(probability)
 
-    def shed(self, reason: str) -> None:
+    def count_shed(self, reason: str) -> None:
+        """Count one request that was refused under overload."""
         self._shed.labels(reason).inc()
 
-    def follow(self, loader: Loader) -> None:
-        """Tell of the loader's champion as well."""
-        self.registry.register(_Champion(loader))
+    def export_champion(self, follower: ModelFollower[Promotion]) -> None:
+        """Export the state of the champion as well."""
+        self.registry.register(_ChampionCollector(follower))
 
-    def follow_log(self, log: PredictionLog) -> None:
-        """Tell what became of the rows of the prediction log as well."""
-        self.registry.register(_Log(log))
+    def export_log(self, log: PredictionLog) -> None:
+        """Export the counts of the prediction log as well."""
+        self.registry.register(_LogCollector(log))
 
-    def page(self) -> bytes:
-        """All of it in Prometheus' text format."""
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class _Champion(Collector):
-    """Read when Prometheus asks, so that nothing has to be kept up to date."""
+class _ChampionCollector(Collector):
+    """Reads the follower at each scrape, so that no gauge has to be updated."""
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
+    def __init__(self, follower: ModelFollower[Promotion]) -> None:
+        self.follower = follower
 
     def describe(self) -> list[GaugeMetricFamily]:
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        current, now = self.loader.served, datetime.now(UTC)
-        alarm = float(bool(self.loader.problem))
-        yield _gauge("champion_problem", "1: the ledger's champion is not served or not known; see /model.", alarm)
-        if self.loader.checked_at:
-            waited = (now - self.loader.checked_at).total_seconds()
-            yield _gauge("ledger_seconds", "Since the ledger was last asked; grows if the loader hangs.", waited)
+        current, now = self.follower.current, datetime.now(UTC)
+        problem = float(bool(self.follower.problem))
+        yield _gauge("champion_problem", "1: the ledger's champion is not served or not known; see /v1/model.", problem)
+        if self.follower.checked_at:
+            age = (now - self.follower.checked_at).total_seconds()
+            yield _gauge("ledger_seconds", "Seconds since the last poll of the ledger; grows if polling hangs.", age)
         if current:
-            promoted = datetime.fromisoformat(current.promotion.promoted_at)
-            yield _gauge("champion_version", "The model version that answers.", current.promotion.version)
-            yield _gauge("champion_age_seconds", "Since it was promoted.", (now - promoted).total_seconds())
+            promoted = datetime.fromisoformat(current.info.promoted_at)
+            yield _gauge("champion_version", "The model version that serves.", current.version)
+            yield _gauge("champion_age_seconds", "Seconds since its promotion.", (now - promoted).total_seconds())
 
 
-class _Log(Collector):
-    """The log counts for itself."""
+class _LogCollector(Collector):
+    """Reads the log's own counts at each scrape."""
 
     def __init__(self, log: PredictionLog) -> None:
         self.log = log
@@ -98,46 +123,20 @@ class _Log(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         state = self.log.state()
-        became = {
+        counts = {
             "written": state.written,
             "repeated": state.repeated,
             "contradicting": state.contradicting,
             "spooled": state.spooled,
             "lost": state.lost,
         }
-        rows = CounterMetricFamily("ratchet_log_rows", "Of the prediction log, by outcome.", labels=["outcome"])
-        for outcome, count in became.items():
+        rows = CounterMetricFamily("ratchet_log_rows", "Rows of the prediction log, by outcome.", labels=["outcome"])
+        for outcome, count in counts.items():
             rows.add_metric([outcome], count)
         yield rows
-        yield _gauge("log_spool_bytes", "Rows that wait for the sink.", state.spool_bytes)
-        yield _gauge("log_sink_up", "1: the sink took what it was last given.", float(state.sink_up))
+        yield _gauge("log_spool_bytes", "Bytes in the spool that wait for the sink.", state.spool_bytes)
+        yield _gauge("log_sink_up", "1: the last write to the sink succeeded.", float(state.sink_up))
 
 
-def _gauge(name: str, says: str, figure: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"ratchet_{name}", says, value=figure)
-
-
-class Measured:
-    """Counts every answer, refusals too. Paths that the app does not know are one, or callers could make series."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app, self.metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), GONE
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        finally:
-            known = any(route.path == scope["path"] for route in scope["app"].routes)
-            route = scope["path"] if known else "other"
-            self.metrics.answered(route, status, time.perf_counter() - began)
+def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"ratchet_{name}", documentation, value=value)

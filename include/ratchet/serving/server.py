@@ -1,4 +1,4 @@
-"""The app as a process: one worker, structured logs, and an end that drops no request."""
+"""Runs the app as a process: one worker, structured logs, and a shutdown that drops no request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ratchet.serving.settings import ServingSettings
 log = structlog.get_logger()
 
 FINISH_SECONDS = 7
-"""For requests in flight: within the 30 s that ECS gives with the longest drain, and the ends of shadow, both followers
-and prediction log, which come one after the other."""
+"""For requests in flight. With the longest drain and the time to stop shadow mode, both followers and the prediction
+log, one after the other, it is within the 30 s that ECS grants."""
 
 
 def serve(settings: ServingSettings, host: str, port: int) -> None:
-    """Answer until SIGTERM or Ctrl-C, then finish what was begun."""
+    """Serve until SIGTERM or Ctrl-C, then finish the requests in flight."""
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -37,25 +37,29 @@ def serve(settings: ServingSettings, host: str, port: int) -> None:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, but a first signal only says `not ready`; the door closes when load balancers have noticed."""
+    """Uvicorn's server, except that the first signal only makes the app not ready.
+
+    It stops accepting requests `drain_seconds` later, when load balancers have noticed.
+    """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
         super().__init__(config)
-        self.app, self.drain_seconds, self.closes_at = app, drain_seconds, float("inf")
+        self.app, self.drain_seconds, self.stops_at = app, drain_seconds, float("inf")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the door, and say which one: port 0 asks for any that is free."""
+        """Listen, and log the address: port 0 means any free port."""
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         log.info("listening", host=host, port=port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called on SIGTERM and SIGINT. The signal is not raised again at the end, so the process exits with 0."""
+        """Called on SIGTERM and SIGINT. The signal is not raised again at the end, so that the process exits with 0."""
+        del frame
         log.info("stopping", signal=sig)
-        held = self.app.state.resources
-        first, held.stopping = not held.stopping, True
-        self.closes_at = time.monotonic() + (self.drain_seconds if first else 0)
+        resources = self.app.state.resources
+        first, resources.stopping = not resources.stopping, True
+        self.stops_at = time.monotonic() + (self.drain_seconds if first else 0)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second: whether to stop taking requests."""
-        return await super().on_tick(counter) or time.monotonic() >= self.closes_at
+        """Called ten times a second; returns whether to stop accepting requests."""
+        return await super().on_tick(counter) or time.monotonic() >= self.stops_at

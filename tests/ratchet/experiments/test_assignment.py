@@ -1,4 +1,4 @@
-"""The draw: even, sticky, and shuffled anew by every experiment."""
+"""The draw: uniform, constant for a unit, and independent in every experiment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ shares = st.floats(0, 1)
 
 
 @given(st.text(), versions, versions, shares, shares)
-def test_a_larger_share_takes_units_over_and_gives_none_back(
+def test_a_larger_share_moves_units_to_the_challenger_and_none_back(
     unit: str, champion: int, challenger: int, one: float, other: float
 ) -> None:
-    """A unit has one arm; who reads with the challenger at some share does so at every larger one."""
+    """A unit has one arm; a unit of the challenger at one share is the challenger's at every larger share."""
     small, large = (Experiment(champion, challenger, share) for share in sorted((one, other)))
     assert 0 <= small.draw(unit) < 1
     assert small.arm(unit) == small.arm(unit)
@@ -26,13 +26,13 @@ def test_a_larger_share_takes_units_over_and_gives_none_back(
 
 
 @given(st.text())
-def test_no_share_and_the_whole_leave_nobody_out(unit: str) -> None:
-    """At 0 the champion answers everything, at 1 the challenger."""
+def test_shares_of_zero_and_one_give_all_units_to_one_arm(unit: str) -> None:
+    """At 0 the champion answers all reviews, at 1 the challenger."""
     assert [Experiment(1, 2, share).arm(unit) for share in (0.0, 1.0)] == ["champion", "challenger"]
 
 
-def test_draws_are_even_and_shuffled_by_every_experiment() -> None:
-    """A tenth of the units in each tenth; and of those that one experiment drew first, a tenth again in the next."""
+def test_draws_are_uniform_and_independent_between_experiments() -> None:
+    """Each tenth has a tenth of the units; of the first one, a tenth is first in the next experiment, too."""
     customers = [f"customer-{number}" for number in range(20_000)]
     first = [Experiment(1, 2, 0.5).draw(unit) for unit in customers]
     second = [Experiment(2, 3, 0.5).draw(unit) for unit in customers]
@@ -44,8 +44,8 @@ def test_draws_are_even_and_shuffled_by_every_experiment() -> None:
 
 
 @given(versions, versions, shares)
-def test_an_experiment_is_found_again_by_its_name(champion: int, challenger: int, share: float) -> None:
-    """What a row is marked with says which versions and share it was, to the last digit."""
+def test_an_experiment_is_parsed_from_its_text(champion: int, challenger: int, share: float) -> None:
+    """The mark of a row gives versions and share, to the last digit."""
     found = Experiment(champion, challenger, share)
     assert Experiment.parse(str(found)) == found
     assert str(Experiment(1, 3, 0.1)) == "1/3/0.1"

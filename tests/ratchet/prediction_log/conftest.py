@@ -1,4 +1,4 @@
-"""A Postgres for all tests of the prediction log, and a log's place of each kind for each of them."""
+"""A Postgres for all tests of the prediction log, and an empty database of each kind for each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_url(server: Postgres) -> SecretStr:
-    """The URL of an empty schema, as every test wants it."""
+    """The URL of a database with an empty schema."""
     engine = sa.create_engine(server.url.get_secret_value(), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
@@ -34,4 +34,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> SecretStr:
     """The URL of an empty database of each kind."""
     if request.param == "sqlite":
         return SecretStr(f"sqlite:///{tmp_path}/ledger.db")
-    return request.getfixturevalue("postgres_url")
+    found: SecretStr = request.getfixturevalue("postgres_url")
+    return found

@@ -1,4 +1,4 @@
-"""The spool: what was appended outlasts the process, is bounded, and is replayed by one process at a time."""
+"""The spool: appended rows outlast the process, its size is bounded, and one process at a time replays a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.prediction_log import prediction, told
+from harness.prediction_log import label_of, prediction
 from ratchet.prediction_log import spool as spool_module
 from ratchet.prediction_log.spool import Segment, Spool, SpoolFull
 
 MIB = 1 << 20
 
-HOLDS = """
+LOCKS = """
 import signal, sys
 from pathlib import Path
 from harness.prediction_log import prediction
@@ -57,29 +57,29 @@ def ids(segment: Segment) -> list[str]:
 
 
 def replay(spool: Spool) -> list[str]:
-    """The ids of all that can be replayed, which is forgotten then."""
+    """The ids of all rows that can be replayed; their files are removed."""
     found = []
     for segment in spool.segments():
         found += ids(segment)
-        segment.forget()
+        segment.remove()
     return found
 
 
-def test_rows_come_back_in_their_order(tmp_path: Path) -> None:
-    """Predictions and labels alike, with text and without, once they are sealed."""
+def test_rows_are_replayed_in_their_order(tmp_path: Path) -> None:
+    """Predictions and labels, with text and without, once their file is sealed."""
     spool = Spool(tmp_path / "spool", MIB)
     rows = [prediction("b", title="Größe\n", text="\u2028 没有"), prediction("a")]
     spool.append(rows)
-    spool.append([told("a", 1)])
+    spool.append([label_of("a", 1)])
     assert list(spool.segments()) == []
     spool.seal()
-    assert [segment.rows() for segment in spool.segments()] == [(rows, [told("a", 1)])]
+    assert [segment.rows() for segment in spool.segments()] == [(rows, [label_of("a", 1)])]
     assert replay(spool) == ["b", "a"]
     assert spool.bytes() == 0
 
 
-def test_it_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
-    """Nothing of what does not fit is kept; after a replay there is prefix again."""
+def test_the_size_is_limited(tmp_path: Path) -> None:
+    """Rows that do not fit are refused as a whole; after a replay there is space again."""
     spool = Spool(tmp_path, 1_000)
     for name in ("a", "b", "c"):
         spool.append([prediction(name)])
@@ -91,8 +91,8 @@ def test_it_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
     spool.append([prediction("d"), prediction("e")])
 
 
-def test_its_files_stay_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new one begins where one is long enough, so that a replay never holds much in memory."""
+def test_files_are_split_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new file begins at SEGMENT_BYTES, which bounds the memory of a replay."""
     monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 1_000)
     spool = Spool(tmp_path, MIB)
     rows = [prediction() for _ in range(20)]
@@ -105,11 +105,12 @@ def test_its_files_stay_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert replay(spool) == [row.prediction_id for row in rows]
 
 
-def test_what_a_killed_process_left_is_replayed_by_another(tmp_path: Path) -> None:
-    """Not before: as long as it lives, its file is its own."""
+def test_files_of_a_killed_process_are_replayed_by_another(tmp_path: Path) -> None:
+    """They are locked while the process is alive."""
     spool = Spool(tmp_path, MIB)
-    process = started(HOLDS, tmp_path)
+    process = started(LOCKS, tmp_path)
     try:
+        assert process.stdout is not None
         assert process.stdout.readline() == "kept\n"
         assert replay(spool) == []
         assert spool.bytes() > 0
@@ -120,8 +121,8 @@ def test_what_a_killed_process_left_is_replayed_by_another(tmp_path: Path) -> No
     assert replay(spool) == []
 
 
-def test_a_torn_end_is_dropped(tmp_path: Path) -> None:
-    """Wherever in the last row a kill fell, the rows before it come back, and nobody stumbles."""
+def test_an_incomplete_last_row_is_ignored(tmp_path: Path) -> None:
+    """Wherever a kill cut the last row off, the rows before it are replayed."""
     spool = Spool(tmp_path, MIB)
     spool.append([prediction("whole"), prediction("torn")])
     spool.seal()
@@ -133,8 +134,8 @@ def test_a_torn_end_is_dropped(tmp_path: Path) -> None:
         assert [ids(segment) for segment in spool.segments()] == [["whole"]]
 
 
-def test_what_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
-    """A whole row in another version's form is kept for a person, and replayed no more; its neighbours are replayed."""
+def test_unreadable_rows_are_kept_in_a_renamed_file(tmp_path: Path) -> None:
+    """A row of another version's form is kept for a person and not replayed again; the other rows are replayed."""
     spool = Spool(tmp_path, MIB)
     spool.append([prediction("a")])
     spool.seal()
@@ -145,17 +146,17 @@ def test_what_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
     assert replay(spool) == []
 
 
-def test_a_full_disk_takes_nothing_by_halves(tmp_path: Path) -> None:
-    """Where the kernel writes no further, the row is refused as a whole; with prefix again, the next one follows."""
+def test_a_full_disk_stores_no_partial_row(tmp_path: Path) -> None:
+    """If the kernel writes a part of a row, the row is refused as a whole; with space again, the next one is stored."""
     process = started(LIMITED, tmp_path)
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "cannot be written to" in said
+    assert "cannot be written to" in output
     assert replay(Spool(tmp_path, MIB)) == ["first", "second"]
 
 
-def test_a_folder_that_was_cleared_is_made_again(tmp_path: Path) -> None:
-    """Whoever clears a cache under a running process takes what was there, but not what comes."""
+def test_a_deleted_folder_is_created_again(tmp_path: Path) -> None:
+    """Deleting the folder of a running process costs the rows in it, but not later ones."""
     spool = Spool(tmp_path / "spool", MIB)
     spool.append([prediction("cleared")])
     shutil.rmtree(tmp_path / "spool")
@@ -164,8 +165,8 @@ def test_a_folder_that_was_cleared_is_made_again(tmp_path: Path) -> None:
     assert replay(spool) == ["after"]
 
 
-def test_a_place_that_is_no_folder_takes_nothing(tmp_path: Path) -> None:
-    """Said in the one error that the log reckons with."""
+def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    """It raises SpoolFull, which the log handles."""
     (tmp_path / "file").write_text("in the way")
     spool = Spool(tmp_path / "file", MIB)
     with pytest.raises(SpoolFull, match="cannot be written to"):

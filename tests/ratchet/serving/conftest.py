@@ -1,4 +1,4 @@
-"""What the tests of the API stand on: trained versions in a real MLflow, and for each test a ledger and a cache."""
+"""Fixtures of the API's tests: trained versions in a real MLflow, and for each test a ledger and a cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from harness.jobs import Bench
-from harness.serving import KEY, TRAININGS, Api, Mlflow, Stage, mlflow_server, running, until_version
+from harness.serving import KEY, TRAININGS, Api, Deployment, Mlflow, mlflow_server, running, until_version
 from ratchet.promotion.registry import Registry
 from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
@@ -20,7 +20,7 @@ from ratchet.settings import Settings
 
 @pytest.fixture(scope="session")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
-    """Trained by the real jobs; registered, but not promoted: every test has a ledger of its own for that."""
+    """Versions trained by the real jobs and registered, but not promoted: every test has a ledger of its own."""
     folder = tmp_path_factory.mktemp("serving")
     bench = Bench(folder / "store")
     with pytest.MonkeyPatch.context() as patch, mlflow_server(folder) as (uri, wait_for_mlflow):
@@ -33,12 +33,12 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
         found = Mlflow(uri, folder / "artifacts", bench)
         assert [registry.register(found.trained(version)) for version in TRAININGS] == list(TRAININGS)
         patch.delenv("RATCHET_TRACKING")
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None
         yield found
 
 
 @pytest.fixture
-def stage(registered: Mlflow, tmp_path: Path) -> Stage:
+def deployment(registered: Mlflow, tmp_path: Path) -> Deployment:
     settings = ServingSettings(
         store=str(tmp_path / "store"),
         ledger=SecretStr(f"sqlite:///{tmp_path}/ledger.db"),
@@ -51,19 +51,19 @@ def stage(registered: Mlflow, tmp_path: Path) -> Stage:
         serving_log_spool=tmp_path / "spool",
         serving_log_flush_seconds=0.05,
     )
-    return Stage(settings, registered)
+    return Deployment(settings, registered)
 
 
 @pytest.fixture
 def api() -> Api:
-    """Starts the real app on a free port; gives a client with a key."""
+    """Starts the real app on a free port; yields a client with a key."""
     return running
 
 
 @pytest.fixture
-def client(stage: Stage, api: Api) -> Iterator[httpx.Client]:
+def client(deployment: Deployment, api: Api) -> Iterator[httpx.Client]:
     """A client of an API that serves version 1."""
-    stage.promote(1)
-    with api(stage.settings) as client:
+    deployment.promote(1)
+    with api(deployment.settings) as client:
         until_version(client, 1)
         yield client

@@ -1,4 +1,4 @@
-"""Kill -9 of a real API under load, in fsync mode: whatever was answered is in the log when the next process is up."""
+"""Kill -9 of a real API under load, in fsync mode: every prediction that was answered is in the log afterwards."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from pydantic import SecretStr
 
 from harness.prediction_log import Postgres, in_files, in_tables, postgres_server
-from harness.serving import KEY, Stage, process_of, until_version, wait_until
+from harness.serving import KEY, Deployment, process_of, until_version, wait_until
 from ratchet.serving.settings import ServingSettings
 
 CALLERS = 4
-MOST_ANSWERS = 200  # requests that are answered before the kill, at most
+MAX_REQUESTS = 200  # answered before the kill
 FEW, ALL = {"tables": 3, "files": 2}, {"tables": 30, "files": 20}
 
 
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 class Load:
-    """Callers that ask without a pause, each for predictions of its own, and know what they were answered."""
+    """Callers that send requests without pause and record which predictions were answered."""
 
     def __init__(self, address: str, point: int) -> None:
         self.address, self.point = address, point
@@ -39,14 +39,14 @@ class Load:
         self._counting = threading.Lock()
 
     def run(self, caller: int) -> None:
-        """Ask until nobody is there any more."""
+        """Send requests until the connection fails."""
         dice = random.Random(f"{self.point}-{caller}")
         with httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {KEY}"}) as client:
             for request in range(100_000):
                 names = [f"{self.point}-{caller}-{request}-{number}" for number in range(dice.choice([1, 2, 50]))]
                 reviews = [{"text": "It broke after a week.", "prediction_id": name} for name in names]
                 try:
-                    answer = client.post("/predict", json={"reviews": reviews})
+                    answer = client.post("/v1/predict", json={"reviews": reviews})
                 except httpx.TransportError:
                     return
                 with self._counting:
@@ -60,9 +60,9 @@ class Load:
 def killed_under_load(
     process: subprocess.Popen[str], client: httpx.Client, point: int, meanwhile: Callable[[], object]
 ) -> Load:
-    """Kill a process at a moment that `point` decides; returns what it had answered by then."""
+    """Kill a process at a moment derived from `point`; returns the load with the predictions answered by then."""
     dice, load = random.Random(point), Load(str(client.base_url), point)
-    many = dice.randrange(MOST_ANSWERS)
+    many = dice.randrange(MAX_REQUESTS)
     with ThreadPoolExecutor(CALLERS) as callers:
         asking = [callers.submit(load.run, caller) for caller in range(CALLERS)]
         try:
@@ -78,11 +78,11 @@ def killed_under_load(
 
 
 @pytest.mark.parametrize("points", [FEW, pytest.param(ALL, marks=pytest.mark.minutes)], ids=["few", "all"])
-def test_answers_in_tables_outlast_a_kill(stage: Stage, server: Postgres, points: dict[str, int]) -> None:
-    """Each second kill falls while Postgres is away, so that some of the answers are in the spool."""
-    here = stage.settings.model_copy(update={"serving_log": server.url})
+def test_answers_in_tables_outlast_a_kill(deployment: Deployment, server: Postgres, points: dict[str, int]) -> None:
+    """Every second kill happens while Postgres is down, so that some rows are in the spool."""
+    here = deployment.settings.model_copy(update={"serving_log": server.url})
     spool, answered, spooled = here.serving_log_spool, set[str](), 0
-    stage.promote(1)
+    deployment.promote(1)
     for point in range(points["tables"]):
         with process_of(here) as (process, client), ExitStack() as stack:
             until_version(client, 1)
@@ -98,12 +98,14 @@ def test_answers_in_tables_outlast_a_kill(stage: Stage, server: Postgres, points
 
 
 @pytest.mark.parametrize("points", [FEW, pytest.param(ALL, marks=pytest.mark.minutes)], ids=["few", "all"])
-def test_answers_in_files_outlast_a_kill(stage: Stage, tmp_path: Path, points: dict[str, int]) -> None:
-    """Every answer is in a file, and no row is in two, however often making one was interrupted."""
+def test_answers_in_files_outlast_a_kill(deployment: Deployment, tmp_path: Path, points: dict[str, int]) -> None:
+    """Every answered prediction is in exactly one file, however often writing files was interrupted."""
     folder = tmp_path / "log"
-    here = stage.settings.model_copy(update={"serving_log": SecretStr(str(folder)), "serving_log_flush_seconds": 0.02})
+    here = deployment.settings.model_copy(
+        update={"serving_log": SecretStr(str(folder)), "serving_log_flush_seconds": 0.02}
+    )
     answered = set[str]()
-    stage.promote(1)
+    deployment.promote(1)
     for point in range(points["files"]):
         with process_of(here) as (process, client):
             until_version(client, 1)
@@ -117,7 +119,7 @@ def test_answers_in_files_outlast_a_kill(stage: Stage, tmp_path: Path, points: d
 
 
 def _finish(settings: ServingSettings) -> None:
-    """Let one more process replay what is left."""
+    """Have one more process replay the rest of the spool."""
     with process_of(settings) as (_, client):
         until_version(client, 1)
         wait_until(lambda: not list(settings.serving_log_spool.glob("*.jsonl")))

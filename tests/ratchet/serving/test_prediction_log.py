@@ -1,4 +1,4 @@
-"""What the API keeps of its answers, and how true labels come to them."""
+"""The rows that the API logs of its predictions, and the feedback for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from harness.prediction_log import Postgres, in_files, in_tables, labels_in_tables, postgres_server
-from harness.serving import Api, Mlflow, Stage, process_of, until_version, wait_until
+from harness.serving import Api, Deployment, Mlflow, process_of, until_version, wait_until
 from ratchet.errors import ConfigurationError
 from ratchet.model import artifact
 from ratchet.serving.app import create_app
@@ -29,26 +30,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield server
 
 
-def ask(client: httpx.Client, *reviews: dict[str, str]) -> list[dict[str, object]]:
-    """The answers to some reviews."""
-    return client.post("/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
+def predict(client: httpx.Client, *reviews: dict[str, str]) -> Any:
+    """The predictions for some reviews."""
+    return client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
 
 
-def tell(client: httpx.Client, **labels: int) -> httpx.Response:
-    """The answer to some true labels, by prediction_id."""
+def send_labels(client: httpx.Client, **labels: int) -> httpx.Response:
+    """The response to some true labels, by prediction_id."""
     feedback = [{"prediction_id": name, "label": label} for name, label in labels.items()]
-    return client.post("/feedback", json={"feedback": feedback})
+    return client.post("/v1/feedback", json={"feedback": feedback})
 
 
 def outcomes(answer: httpx.Response) -> list[str]:
     return [each["outcome"] for each in answer.raise_for_status().json()["feedback"]]
 
 
-def test_every_answer_has_its_row(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
-    """What was answered, by which version, when, for how long a text of how many known terms; but not the text."""
+def test_every_prediction_has_its_row(client: httpx.Client, deployment: Deployment, registered: Mlflow) -> None:
+    """A row has prediction, version, time, lengths and the number of known terms, but not the text."""
     other = {"text": "Zyxgh zyxgh good zyxgh."}
-    answers = ask(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
-    rows = in_tables(stage.settings.ledger_url)
+    answers = predict(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
+    rows = in_tables(deployment.settings.ledger_url)
     assert [(row.prediction_id, row.label, round(row.probability, 12)) for row in rows] == [
         (each["prediction_id"], each["label"], round(each["probability"], 12)) for each in answers
     ]
@@ -64,19 +65,19 @@ def test_every_answer_has_its_row(client: httpx.Client, stage: Stage, registered
     assert rows[1].terms < len(set(counts.columns.tolist()))
 
 
-def test_every_row_names_its_arm_and_its_experiment(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """Drawn reviews have a row of their arm, those of the champion one of the shadow, too; before, none was drawn."""
-    stage.promote(1)
+def test_every_row_names_its_arm_and_its_experiment(deployment: Deployment, api: Api, registered: Mlflow) -> None:
+    """Drawn reviews have a row of their arm, the champion's also one of shadow mode; earlier rows have no mark."""
+    deployment.promote(1)
     registered.nominate(1)
     given = {"serving_challenger_share": 0.5, "serving_shadow": True}
     reviews = [REVIEW | {"prediction_id": f"order-{number}"} for number in range(100)]
-    with api(stage.settings.model_copy(update=given)) as client:
+    with api(deployment.settings.model_copy(update=given)) as client:
         until_version(client, 1)
-        ask(client, REVIEW | {"prediction_id": "before"})
+        predict(client, REVIEW | {"prediction_id": "before"})
         registered.nominate(3)
-        wait_until(lambda: client.get("/model").json()["experiment"]["challenger"] is not None)
-        answers = ask(client, *reviews)
-    rows = {(row.prediction_id, row.arm): row for row in in_tables(stage.settings.ledger_url)}
+        wait_until(lambda: client.get("/v1/model").json()["experiment"]["challenger"] is not None)
+        answers = predict(client, *reviews)
+    rows = {(row.prediction_id, row.arm): row for row in in_tables(deployment.settings.ledger_url)}
     assert rows.pop(("before", "champion")).experiment == ""
     drawn = [("champion", 1), ("challenger", 3), ("shadow", 3)]
     assert {(arm, row.model_version) for (_, arm), row in rows.items()} == set(drawn)
@@ -88,48 +89,48 @@ def test_every_row_names_its_arm_and_its_experiment(stage: Stage, api: Api, regi
     assert rows == {}
 
 
-def test_text_is_kept_only_when_allowed(stage: Stage, api: Api) -> None:
-    """With the setting it is, but for a character that Postgres does not take."""
-    stage.promote(1)
-    with api(stage.settings.model_copy(update={"serving_log_text": True})) as client:
+def test_text_is_stored_only_when_allowed(deployment: Deployment, api: Api) -> None:
+    """With the setting, text is stored except for NUL, which Postgres does not accept."""
+    deployment.promote(1)
+    with api(deployment.settings.model_copy(update={"serving_log_text": True})) as client:
         until_version(client, 1)
-        ask(client, {"title": "Größe", "text": "nul \0 and\n没有", "prediction_id": "a"})
-    (row,) = in_tables(stage.settings.ledger_url)
+        predict(client, {"title": "Größe", "text": "nul \0 and\n没有", "prediction_id": "a"})
+    (row,) = in_tables(deployment.settings.ledger_url)
     assert (row.title, row.text, row.text_length) == ("Größe", "nul \ufffd and\n没有", 12)
 
 
-def test_a_request_may_be_sent_again(client: httpx.Client, stage: Stage) -> None:
-    """The same answer, one row. Another review under an old id is answered, and the first one's row stays."""
+def test_a_request_may_be_sent_again(client: httpx.Client, deployment: Deployment) -> None:
+    """The response is the same, with one row. Another review under an old id is predicted; the first row stays."""
     first = {**REVIEW, "prediction_id": "order-1"}
-    assert ask(client, first) == ask(client, first)
-    ask(client, {"text": "Something else entirely, and terrible.", "prediction_id": "order-1"})
-    (row,) = in_tables(stage.settings.ledger_url)
+    assert predict(client, first) == predict(client, first)
+    predict(client, {"text": "Something else entirely, and terrible.", "prediction_id": "order-1"})
+    (row,) = in_tables(deployment.settings.ledger_url)
     assert row.text_length == len(REVIEW["text"])
 
 
-def test_labels_find_their_predictions(client: httpx.Client, stage: Stage) -> None:
-    """Told again they are known; a prediction that nobody knows may come yet, and its label is kept for it."""
-    ask(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
-    assert outcomes(tell(client, a=1, b=0)) == ["added", "added"]
-    assert outcomes(tell(client, b=0, c=1, z=1)) == ["known", "added", "unknown prediction"]
-    assert labels_in_tables(stage.settings.ledger_url) == {"a": 1, "b": 0, "c": 1, "z": 1}
+def test_labels_are_joined_to_their_predictions(client: httpx.Client, deployment: Deployment) -> None:
+    """A repeated label is known; one of an unknown prediction is stored, because the prediction may arrive later."""
+    predict(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
+    assert outcomes(send_labels(client, a=1, b=0)) == ["added", "added"]
+    assert outcomes(send_labels(client, b=0, c=1, z=1)) == ["known", "added", "unknown prediction"]
+    assert labels_in_tables(deployment.settings.ledger_url) == {"a": 1, "b": 0, "c": 1, "z": 1}
 
 
-def test_another_label_is_a_conflict(client: httpx.Client, stage: Stage) -> None:
-    """409 names the labels that contradict; the others are kept, the first one of each stays."""
-    ask(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
-    assert outcomes(tell(client, b=1)) == ["added"]
-    answer = tell(client, a=1, b=0, c=0)
+def test_another_label_is_a_conflict(client: httpx.Client, deployment: Deployment) -> None:
+    """409 names the contradicting labels; the others are stored, and the first label of each prediction stays."""
+    predict(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
+    assert outcomes(send_labels(client, b=1)) == ["added"]
+    answer = send_labels(client, a=1, b=0, c=0)
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
     assert list(answer.json()["errors"]) == ["feedback.1.label"]
-    assert labels_in_tables(stage.settings.ledger_url) == {"a": 1, "b": 1, "c": 0}
+    assert labels_in_tables(deployment.settings.ledger_url) == {"a": 1, "b": 1, "c": 0}
 
 
-def test_a_thousand_labels_are_the_most(client: httpx.Client) -> None:
-    """1 and 1,000 are taken; none, 1,001, a prediction named twice, and what is no label are refused by place."""
+def test_a_request_has_at_most_a_thousand_labels(client: httpx.Client) -> None:
+    """1 and 1,000 are accepted; 0, 1,001, repeated predictions and invalid labels are refused with their location."""
     for many in (1, 1_000):
-        assert len(outcomes(tell(client, **{f"p-{many}-{number}": 1 for number in range(many)}))) == many
+        assert len(outcomes(send_labels(client, **{f"p-{many}-{number}": 1 for number in range(many)}))) == many
     twice = [{"prediction_id": "a", "label": label} for label in (0, 1)]
     for feedback, place in (
         ([], "feedback"),
@@ -139,52 +140,52 @@ def test_a_thousand_labels_are_the_most(client: httpx.Client) -> None:
         ([{"prediction_id": "a b", "label": 1}], "feedback.0.prediction_id"),
         ([{"prediction_id": "a"}], "feedback.0.label"),
     ):
-        answer = client.post("/feedback", json={"feedback": feedback})
+        answer = client.post("/v1/feedback", json={"feedback": feedback})
         assert answer.status_code == 422
         assert place in answer.json()["errors"]
 
 
-def test_with_the_database_away_all_is_spooled(stage: Stage, api: Api) -> None:
-    """Answers are given, labels accepted, and both are there as soon as a process finds the database again."""
-    stage.promote(1)
-    with api(stage.settings) as client:
+def test_rows_are_spooled_while_the_database_is_down(deployment: Deployment, api: Api) -> None:
+    """Predictions are answered and labels accepted; both are stored as soon as a process reaches the database."""
+    deployment.promote(1)
+    with api(deployment.settings) as client:
         until_version(client, 1)
-    with api(stage.without_services()) as client:
+    with api(deployment.without_services()) as client:
         until_version(client, 1)
-        ask(client, {**REVIEW, "prediction_id": "a"})
-        assert outcomes(tell(client, a=0)) == ["accepted"]
-    with api(stage.settings):
-        wait_until(lambda: labels_in_tables(stage.settings.ledger_url) == {"a": 0})
-    assert [row.prediction_id for row in in_tables(stage.settings.ledger_url)] == ["a"]
-    assert list(stage.settings.serving_log_spool.iterdir()) == []
+        predict(client, {**REVIEW, "prediction_id": "a"})
+        assert outcomes(send_labels(client, a=0)) == ["accepted"]
+    with api(deployment.settings):
+        wait_until(lambda: labels_in_tables(deployment.settings.ledger_url) == {"a": 0})
+    assert [row.prediction_id for row in in_tables(deployment.settings.ledger_url)] == ["a"]
+    assert list(deployment.settings.serving_log_spool.iterdir()) == []
 
 
-def test_labels_that_nothing_takes_are_not_claimed_to_be_kept(stage: Stage, api: Api) -> None:
-    """Sink away and spool full: answers go on, but who tells a label is asked to tell it again."""
-    stage.promote(1)
-    with api(stage.settings) as client:
+def test_labels_that_cannot_be_stored_are_refused(deployment: Deployment, api: Api) -> None:
+    """With the sink down and the spool full, predictions are answered, but feedback gets 503 and must be sent again."""
+    deployment.promote(1)
+    with api(deployment.settings) as client:
         until_version(client, 1)
-    with api(stage.without_services().model_copy(update={"serving_log_spool_bytes": 0})) as client:
+    with api(deployment.without_services().model_copy(update={"serving_log_spool_bytes": 0})) as client:
         until_version(client, 1)
-        assert len(ask(client, REVIEW)) == 1
-        answer = tell(client, a=1)
+        assert len(predict(client, REVIEW)) == 1
+        answer = send_labels(client, a=1)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert "hunter2" not in answer.text
 
 
-def test_postgres_may_stop_and_start_under_load(stage: Stage, server: Postgres) -> None:
-    """Two processes answer; Postgres goes and comes back twice: only 200s, and in the end a row for each answer."""
-    stage.promote(1)
+def test_postgres_may_stop_and_start_under_load(deployment: Deployment, server: Postgres) -> None:
+    """Two processes serve while Postgres restarts twice: all responses are 200, and each prediction has a row."""
+    deployment.promote(1)
     stop = threading.Event()
 
     def answered(client: httpx.Client, caller: str) -> list[str]:
         given: list[str] = []
         while not stop.is_set():
             reviews = [{**REVIEW, "prediction_id": f"{caller}-{len(given) + each}"} for each in range(3)]
-            given += [str(each["prediction_id"]) for each in ask(client, *reviews)]
+            given += [str(each["prediction_id"]) for each in predict(client, *reviews)]
         return given
 
-    here = stage.settings.model_copy(update={"serving_log": server.url})
+    here = deployment.settings.model_copy(update={"serving_log": server.url})
     with ExitStack() as stack, ThreadPoolExecutor(4) as callers:
         clients = [stack.enter_context(process_of(_with_cache(here, f"cache-{number}")))[1] for number in range(2)]
         for client in clients:
@@ -209,26 +210,26 @@ def _with_cache(settings: ServingSettings, name: str) -> ServingSettings:
     return settings.model_copy(update={"serving_cache": settings.serving_cache.with_name(name)})
 
 
-def test_rows_may_be_kept_as_files(stage: Stage, api: Api, tmp_path: Path) -> None:
-    """In a folder, by date; labels are accepted, and compared by whoever reads them."""
-    stage.promote(1)
-    with api(stage.settings.model_copy(update={"serving_log": SecretStr(str(tmp_path / "log"))})) as client:
+def test_rows_may_be_stored_as_files(deployment: Deployment, api: Api, tmp_path: Path) -> None:
+    """In a folder, by date; labels are accepted, and compared when they are read."""
+    deployment.promote(1)
+    with api(deployment.settings.model_copy(update={"serving_log": SecretStr(str(tmp_path / "log"))})) as client:
         until_version(client, 1)
-        ask(client, {**REVIEW, "prediction_id": "a"}, {**REVIEW, "prediction_id": "b"})
-        assert outcomes(tell(client, a=1)) == ["accepted"]
+        predict(client, {**REVIEW, "prediction_id": "a"}, {**REVIEW, "prediction_id": "b"})
+        assert outcomes(send_labels(client, a=1)) == ["accepted"]
     assert [row.prediction_id for row in in_files(tmp_path / "log")] == ["a", "b"]
     assert len(list(tmp_path.glob("log/feedback/date=*/*.jsonl"))) == 1
 
 
-def test_a_spool_in_the_cache_is_refused(stage: Stage) -> None:
-    """The cache forgets what is no model, and rows with it."""
-    inside = stage.settings.serving_cache / "spool"
+def test_a_spool_in_the_cache_is_refused(deployment: Deployment) -> None:
+    """The cache deletes every folder that is no model, and would delete spooled rows."""
+    inside = deployment.settings.serving_cache / "spool"
     with pytest.raises(ConfigurationError, match="RATCHET_SERVING_LOG_SPOOL"):
-        create_app(stage.settings.model_copy(update={"serving_log_spool": inside}))
+        create_app(deployment.settings.model_copy(update={"serving_log_spool": inside}))
 
 
-def test_models_are_asked_for_what_they_know(registered: Mlflow) -> None:
-    """Also for a review without a word, between others."""
+def test_known_terms_are_counted_for_each_review(registered: Mlflow) -> None:
+    """A review without words between others has none."""
     model = artifact.load(registered.bench.store / registered.trained(3).prefix)
     known = model.known(artifact.counted(["", "", ""], ["good", "!", "good good"])).tolist()
     assert known[1] == 0

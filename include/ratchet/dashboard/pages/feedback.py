@@ -12,7 +12,7 @@ from ratchet.dashboard import components
 from ratchet.dashboard.colours import BLUE
 from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.settings import DashboardSettings
-from ratchet.experiments.comparison import Seen, Verdict
+from ratchet.experiments.comparison import ArmCounts, Verdict
 
 WEEKS = 12
 
@@ -31,7 +31,7 @@ def show(settings: DashboardSettings) -> None:
     if counts.empty:
         components.empty_state(
             "There is no prediction in the log yet. Send the API a review, on the page Try a review, and its true "
-            "label with `POST /feedback`."
+            "label with `POST /v1/feedback`."
         )
         return
     answered = feedback.without_shadow(counts)
@@ -39,7 +39,7 @@ def show(settings: DashboardSettings) -> None:
     accuracy = feedback.accuracy(answered, ["began", "model_version", "arm"])
     if accuracy.empty:
         components.empty_state(
-            "There is no true label yet. Send one with `POST /feedback`: the `prediction_id` and the label."
+            "There is no true label yet. Send one with `POST /v1/feedback`: the `prediction_id` and the label."
         )
         return
     _accuracy(accuracy)
@@ -110,7 +110,7 @@ def _arms(settings: DashboardSettings, since: datetime) -> None:
         )
 
 
-def _right(seen: Seen) -> str:
+def _right(seen: ArmCounts) -> str:
     """The accuracy on the reviews with a true label."""
     return f"{seen.right / seen.labelled:.2%}" if seen.labelled else "–"
 

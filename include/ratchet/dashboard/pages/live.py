@@ -70,14 +70,14 @@ def _traffic(counted: Traffic) -> None:
     table = traffic.routes(counted)
     reviews = prometheus.total(counted.values, "ratchet_predictions_total")
     positive = prometheus.total(counted.values, "ratchet_predictions_total", label="1")
-    predict = table[table["route"] == "/predict"]
+    predict = table[table["route"] == "/v1/predict"]
     p99 = "–" if predict.empty or predict["p99"].isna().all() else f"{predict['p99'].iloc[0]:,.1f} ms"
     rate = counted.rate(reviews)
     components.metric_row(
         {
             "Reviews classified": components.format_count(reviews) if rate is None else f"{rate:,.1f} /s",
             "Failed (5xx)": "–" if predict.empty else f"{predict['failed'].iloc[0]:.2%}",
-            "p99 of /predict": p99,
+            "p99 of /v1/predict": p99,
             "Predicted positive": f"{positive / reviews:.1%}" if reviews else "–",
         }
     )

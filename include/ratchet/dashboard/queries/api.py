@@ -20,7 +20,7 @@ def served_model(settings: DashboardSettings) -> dict[str, Any]:
 
     Raises ServiceUnavailable or ConfigurationError, with a remedy.
     """
-    return _json_body(_request(settings, "GET", "/model"), "promotion", "problem", "loaded_at")
+    return _json_body(_request(settings, "GET", "/v1/model"), "promotion", "problem", "loaded_at")
 
 
 def scrape_metrics(settings: DashboardSettings) -> MetricsSnapshot:
@@ -36,9 +36,9 @@ def predict_review(settings: DashboardSettings, title: str, text: str) -> dict[s
     """
     request, required = {"reviews": [{"title": title, "text": text}]}, ("model_version", "predictions")
     try:
-        body = _json_body(_request(settings, "POST", "/predict", json=request | {"explain": TERMS}), *required)
+        body = _json_body(_request(settings, "POST", "/v1/predict", json=request | {"explain": TERMS}), *required)
     except RequestRejected:  # the API is older than explanations, or the review is wrong: a second request tells which
-        body = _json_body(_request(settings, "POST", "/predict", json=request), *required)
+        body = _json_body(_request(settings, "POST", "/v1/predict", json=request), *required)
     return {"model_version": body["model_version"], **body["predictions"][0]}
 
 

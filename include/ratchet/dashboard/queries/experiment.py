@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ratchet.dashboard.queries.log import has_log, read_only_connection
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.experiments.assignment import Experiment
-from ratchet.experiments.comparison import Policy, Seen, Shadowed, Verdict, compare, compare_shadow
+from ratchet.experiments.comparison import ArmCounts, PairedCounts, Policy, Verdict, compare, compare_shadow
 from ratchet.prediction_log.sinks.database import feedback, predictions
 
 
@@ -20,8 +20,8 @@ class ExperimentCounts:
     """An experiment in which the challenger answers a share of the reviews, and the counts of both arms."""
 
     experiment: Experiment
-    champion: Seen
-    challenger: Seen
+    champion: ArmCounts
+    challenger: ArmCounts
 
     @property
     def verdict(self) -> Verdict:
@@ -38,7 +38,7 @@ class ShadowComparison:
 
     champion: int
     challenger: int
-    seen: Shadowed
+    seen: PairedCounts
 
     @property
     def verdict(self) -> Verdict:
@@ -70,12 +70,12 @@ def latest_experiment(settings: DashboardSettings, since: datetime) -> Experimen
         return None
     newest = max(rows, key=lambda row: row.last).experiment
     arms = {row.arm: _seen(row) for row in rows if row.experiment == newest}
-    none = Seen(answered=0, labelled=0, right=0)
+    none = ArmCounts(answered=0, labelled=0, right=0)
     return ExperimentCounts(Experiment.parse(newest), arms.get("champion", none), arms.get("challenger", none))
 
 
-def _seen(row: sa.Row[Any]) -> Seen:
-    return Seen(answered=row.answered, labelled=row.labelled, right=row.right)
+def _seen(row: sa.Row[Any]) -> ArmCounts:
+    return ArmCounts(answered=row.answered, labelled=row.labelled, right=row.right)
 
 
 def latest_shadow_comparison(settings: DashboardSettings, since: datetime) -> ShadowComparison | None:
@@ -113,7 +113,7 @@ def latest_shadow_comparison(settings: DashboardSettings, since: datetime) -> Sh
     for row in _fetch(settings, statement):
         counts = row._asdict()
         versions = counts.pop("champion_version"), counts.pop("challenger_version")
-        return ShadowComparison(*versions, Shadowed(**counts))
+        return ShadowComparison(*versions, PairedCounts(**counts))
     return None
 
 

@@ -1,37 +1,41 @@
-"""Where rows of the prediction log end up, whatever keeps them."""
+"""The interface of a sink: the storage in which rows of the prediction log end up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from ratchet.prediction_log.feedback import Feedback, Outcome
-from ratchet.prediction_log.predictions import Prediction
+from ratchet.prediction_log.records import FeedbackOutcome, FeedbackRecord, PredictionRecord
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a sink made of rows: those new to it, those it had, and those that another of their identity forestalled."""
+class WriteResult:
+    """What a sink did with the rows of one write, in numbers of rows."""
 
     new: int
+    """Prediction rows that were stored."""
     repeated: int
+    """Prediction rows that were stored before, with the same content."""
     contradicting: int
-    outcomes: list[Outcome]
-    """Of the feedback, in its order."""
+    """Prediction rows dropped because another row of their identity was already stored."""
+    outcomes: list[FeedbackOutcome]
+    """What was done with each feedback row, in the order of the rows."""
 
 
 class Sink(Protocol):
-    """Where rows end up. `check` and `write` raise ServiceUnavailable if it does not answer or does not take them."""
+    """Storage for rows. `check` and `write` raise ServiceUnavailable if it does not respond or accepts no rows."""
 
     immediate: bool
-    """Whether it takes a few rows at a time, so that a request may wait for it."""
+    """Whether the sink accepts a few rows at a time, so that a request may wait for the write."""
 
     def check(self) -> None:
-        """Return if it answers."""
+        """Return if the sink responds."""
         ...
 
-    def write(self, name: str, predictions: list[Prediction], feedback: list[Feedback]) -> Written:
-        """Keep rows, durably when it returns. The same rows again, under the same name, change nothing."""
+    def write(self, name: str, /, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
+        """Store rows, durably when it returns. Writing the same rows again under the same name changes nothing."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release connections."""
+        ...

@@ -1,25 +1,24 @@
-"""The prediction log as files in a store, JSON lines, partitioned by the date (UTC) of their rows.
+"""A sink of JSON-lines files in a folder or a bucket, partitioned by the date (UTC) of their rows.
 
-A file is never written to again. Rows are as they came: of two with one identity, the one with the earlier time counts.
+A file is written once. Rows are not compared: of two rows with one identity, readers use the one with the earlier time.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ratchet.errors import ServiceUnavailable
 from ratchet.jobs import keys
 from ratchet.jobs.storage import Storage
-from ratchet.prediction_log.feedback import Feedback
-from ratchet.prediction_log.predictions import Prediction
-from ratchet.prediction_log.sinks.base import Written
+from ratchet.prediction_log.records import FeedbackRecord, LogRecord, PredictionRecord
+from ratchet.prediction_log.sinks.base import WriteResult
 
 
-class Files:
-    """A sink in a folder or a bucket. It is no place for a few rows at a time: each write makes a file."""
+class FileSink:
+    """A sink in a folder or a bucket. Each write makes a file, so a few rows at a time do not go here directly."""
 
     immediate = False
 
@@ -27,29 +26,36 @@ class Files:
         self.storage = storage
 
     def check(self) -> None:
-        with self._answering():
+        """Return if the storage responds. Raises ServiceUnavailable."""
+        with self._storage_errors():
             self.storage.exists(keys.logged("predictions", "any", "probe"))
 
-    def write(self, name: str, predictions: list[Prediction], feedback: list[Feedback]) -> Written:
-        with self._answering():
-            for kind, rows in (("predictions", predictions), ("feedback", feedback)):
-                for date, lines in _by_date(rows).items():
+    def write(self, name: str, predictions: list[PredictionRecord], feedback: list[FeedbackRecord]) -> WriteResult:
+        """Write one file for each date of the rows. Raises ServiceUnavailable."""
+        records: dict[str, Sequence[LogRecord]] = {"predictions": predictions, "feedback": feedback}
+        with self._storage_errors():
+            for kind, rows in records.items():
+                for date, lines in _lines_by_date(rows).items():
                     self.storage.write(keys.logged(kind, date, name), "".join(lines).encode())
-        return Written(len(predictions), 0, 0, ["accepted"] * len(feedback))
+        return WriteResult(len(predictions), 0, 0, ["accepted"] * len(feedback))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: the sink has no connection."""
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _storage_errors(self) -> Iterator[None]:
+        """Raise errors of the storage as ServiceUnavailable."""
         try:
             yield
         except OSError as error:
-            raise ServiceUnavailable(f"The prediction log in {self.storage.uri} takes no file: {error}.") from error
+            raise ServiceUnavailable(
+                f"The prediction log in {self.storage.uri} accepts no file: {error}. Check that it exists and is "
+                "writable."
+            ) from error
 
 
-def _by_date(rows: list[Prediction] | list[Feedback]) -> dict[str, list[str]]:
+def _lines_by_date(rows: Sequence[LogRecord]) -> dict[str, list[str]]:
     found = defaultdict(list)
     for row in rows:
-        found[row.at.date().isoformat()].append(f"{json.dumps(row.fields())}\n")
+        found[row.at.date().isoformat()].append(f"{json.dumps(row.to_fields())}\n")
     return found

@@ -1,1 +1,1 @@
-"""Routes, schemas and errors of the HTTP API."""
+"""Routes, schemas, responses and errors of the HTTP API."""

@@ -1,9 +1,9 @@
-"""A route for the one question that is asked all the time: from bytes to a checked model in one step."""
+"""A route class for the busiest route: it validates the body's bytes directly against the endpoint's model."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, get_type_hints
 
 from fastapi import Request, Response
@@ -14,31 +14,36 @@ from pydantic import ValidationError
 JSON = re.compile(r"application/(.+\+)?json\s*(;|$)", re.IGNORECASE)
 
 
-class LeanRoute(APIRoute):
-    """FastAPI describes such a route like any other, but lets it read its requests itself.
+class FastRoute(APIRoute):
+    """A route that FastAPI documents like any other, but that reads its requests itself.
 
-    The endpoint takes the `asked` model and the `request`, and no dependencies: to solve them anew for each request,
-    after the body went through a dict, takes a fifth of the time that an answer takes.
+    The endpoint takes the `body`, a pydantic model, and the `request`, and no dependencies: resolving dependencies for
+    each request, after the body was parsed to a dict, takes a fifth of the time of a prediction.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
-        """What Starlette calls. Raises RequestValidationError for a body that is not as described."""
-        endpoint, model = self.endpoint, get_type_hints(self.endpoint)["asked"]
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler that Starlette calls. It raises RequestValidationError for a body that does not validate."""
+        endpoint, model = self.endpoint, get_type_hints(self.endpoint)["body"]
 
         async def handle(request: Request) -> Response:
             if not JSON.match(request.headers.get("content-type", "")):
-                flaw = {"type": "json_invalid", "loc": ("body",), "msg": "Send JSON, as Content-Type: application/json"}
-                raise RequestValidationError([flaw])
+                error = {
+                    "type": "json_invalid",
+                    "loc": ("body",),
+                    "msg": "Send JSON, as Content-Type: application/json",
+                }
+                raise RequestValidationError([error])
             try:
-                asked = model.model_validate_json(await request.body())
+                body = model.model_validate_json(await request.body())
             except ValidationError as error:
-                raise RequestValidationError(_flaws(error)) from None
-            return await endpoint(asked, request)
+                raise RequestValidationError(_errors_in_body(error)) from None
+            response: Response = await endpoint(body, request)
+            return response
 
         return handle
 
 
-def _flaws(error: ValidationError) -> list[dict[str, Any]]:
-    """As FastAPI has them."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [flaw | {"loc": ("body", *flaw["loc"])} for flaw in found]
+def _errors_in_body(error: ValidationError) -> list[dict[str, Any]]:
+    """The errors in FastAPI's form, with locations that begin with `body`."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return [{**each, "loc": ("body", *each["loc"])} for each in errors]

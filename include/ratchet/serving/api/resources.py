@@ -7,38 +7,48 @@ from dataclasses import dataclass, field
 from anyio import CapacityLimiter
 
 from ratchet.prediction_log.log import PredictionLog
-from ratchet.serving.inference.routing import Pair, paired
+from ratchet.serving.inference.routing import ModelPair, pair_models
 from ratchet.serving.inference.shadow import Shadow
-from ratchet.serving.inference.write_batcher import GroupCommit
 from ratchet.serving.metrics import Metrics
-from ratchet.serving.models.challenger import Challengers
-from ratchet.serving.models.champion import Loader, NothingServed, Served
+from ratchet.serving.models.challenger import ChallengerSource
+from ratchet.serving.models.champion import ChampionSource, LoadedChampion, NoModelLoaded
+from ratchet.serving.models.follower import ModelFollower
+from ratchet.serving.models.mlflow_source import ChallengerInfo
+from ratchet.serving.models.promotion import Promotion
 from ratchet.serving.settings import ServingSettings
 
-THREADS = 2
-"""For requests that are too long for the loop. More would take turns on Python's one lock, and the loop with them."""
+PREDICT_THREADS = 2
+"""Threads for large requests. More of them would compete for the interpreter's lock with each other and the loop."""
 
 
 @dataclass
 class Resources:
-    """One app's own; nothing of it is global."""
+    """The resources of one app; nothing is global."""
 
     settings: ServingSettings
-    loader: Loader
-    challengers: Challengers
+    champion_source: ChampionSource
+    champion: ModelFollower[Promotion]
+    challenger: ModelFollower[ChallengerInfo]
     shadow: Shadow
     log: PredictionLog
-    commit: GroupCommit
     metrics: Metrics
-    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(PREDICT_THREADS))
     stopping: bool = False
 
-    def served(self) -> Served:
-        """The champion, taken once a request: a swap meanwhile does not touch it. Raises NothingServed."""
-        if (served := self.loader.served) is None:
-            raise NothingServed("No verified model is loaded yet. GET /model says why, to those who have a key.")
-        return served
+    @classmethod
+    def create(cls, settings: ServingSettings, shadow: Shadow, log: PredictionLog, metrics: Metrics) -> Resources:
+        """All resources, not started yet."""
+        source, seconds = ChampionSource(settings), settings.serving_poll_seconds
+        champion = ModelFollower(source, seconds)
+        challenger = ModelFollower(ChallengerSource(settings), seconds, enabled=settings.challenger_enabled)
+        return cls(settings, source, champion, challenger, shadow, log, metrics)
 
-    def pair(self) -> Pair:
-        """Champion and challenger, taken once a request. Raises NothingServed."""
-        return paired(self.served(), self.challengers.current, self.settings.serving_challenger_share)
+    def loaded_champion(self) -> LoadedChampion:
+        """The champion that is loaded now. Raises NoModelLoaded if there is none."""
+        if (loaded := self.champion.current) is None:
+            raise NoModelLoaded("No verified model is loaded yet. GET /v1/model with an API key returns the reason.")
+        return loaded
+
+    def model_pair(self) -> ModelPair:
+        """Champion and challenger for one request. Raises NoModelLoaded if there is no champion."""
+        return pair_models(self.loaded_champion(), self.challenger.current, self.settings.serving_challenger_share)

@@ -1,135 +1,125 @@
-"""What can be asked."""
+"""The routes of the API."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.security import HTTPBearer
 
-from ratchet.prediction_log.feedback import Feedback
+from ratchet.prediction_log.records import FeedbackRecord
 from ratchet.serving import metrics
-from ratchet.serving.api.errors import Contradiction, documented
-from ratchet.serving.api.fast_route import LeanRoute
+from ratchet.serving.api import responses
+from ratchet.serving.api.errors import FeedbackConflict, documented_problems
+from ratchet.serving.api.fast_route import FastRoute
 from ratchet.serving.api.resources import Resources
-from ratchet.serving.api.schemas import Alive, Kept, Outcomes, Predictions, Ready, Reviews, Rivalry, ServedModel, Truths
-from ratchet.serving.inference.predict import is_little, work
-from ratchet.serving.inference.shadow import Shadow
-from ratchet.serving.models.challenger import Challengers
-from ratchet.serving.models.champion import NothingServed
+from ratchet.serving.api.schemas import (
+    FeedbackRequest,
+    FeedbackResponse,
+    FeedbackResult,
+    Liveness,
+    ModelInfo,
+    PredictRequest,
+    PredictResponse,
+    Readiness,
+)
+from ratchet.serving.inference.predict import is_small
+from ratchet.serving.models.champion import NoModelLoaded
 
-open_to_all = APIRouter(tags=["health"])
+health_routes = APIRouter(tags=["health"])
 _WITH_KEY: dict[str, Any] = {
     "tags": ["model"],
-    "dependencies": [Security(HTTPBearer(auto_error=False, description="An API key."))],  # to tell; the guard refuses
-    "responses": documented(
+    # for the OpenAPI page only; the middleware refuses requests without a key
+    "dependencies": [Security(HTTPBearer(auto_error=False, description="An API key."))],
+    "responses": documented_problems(
         _401="no valid API key",
         _403="the key lacks the role",
-        _429="the key asks too often; Retry-After says when to come back",
-        _503="no verified model is loaded, or too much is asked at once; Retry-After says when to come back",
+        _429="the key has exceeded its rate limit; Retry-After gives the seconds to wait",
+        _503="no verified model is loaded, or the service is overloaded; Retry-After gives the seconds to wait",
     ),
 }
-with_key, often_asked = APIRouter(**_WITH_KEY), APIRouter(**_WITH_KEY, route_class=LeanRoute)
-OF_A_BODY = documented(
+key_routes, predict_routes = APIRouter(**_WITH_KEY), APIRouter(**_WITH_KEY, route_class=FastRoute)
+BODY_PROBLEMS = documented_problems(
     _400="the body cannot be read",
     _408="the body did not arrive in time",
     _413="the body is too long",
     _415="the body is compressed",
-    _422="the request is not as described here",
+    _422="the request does not match its description",
 )
 
 
-async def resources(request: Request) -> Resources:
-    return request.app.state.resources
+async def _resources(request: Request) -> Resources:
+    return cast(Resources, request.app.state.resources)
 
 
-Held = Annotated[Resources, Depends(resources)]
+AppResources = Annotated[Resources, Depends(_resources)]
 
 
-@open_to_all.get("/health")
-async def health() -> Alive:
-    """The process lives."""
-    return Alive()
+@health_routes.get("/health")
+async def health() -> Liveness:
+    """The process is running."""
+    return Liveness()
 
 
-@open_to_all.get("/ready", responses=documented(_503="no verified model is loaded, or the service is stopping"))
-async def ready(held: Held) -> Ready:
+@health_routes.get(
+    "/ready", responses=documented_problems(_503="no verified model is loaded, or the service is stopping")
+)
+async def ready(resources: AppResources) -> Readiness:
     """A verified model is loaded, and the service is not about to stop."""
-    if held.stopping:
-        raise NothingServed("The service is stopping. Ask another one.")
-    return Ready(model_version=held.served().promotion.version)
+    if resources.stopping:
+        raise NoModelLoaded("The service is stopping. Send requests to another instance.")
+    return Readiness(model_version=resources.loaded_champion().version)
 
 
-@often_asked.post("/predict", response_model=Predictions, responses=OF_A_BODY)
-async def predict(asked: Reviews, request: Request) -> Response:
-    """Read 1 to 1,000 reviews. For a prediction_id that was used before, the log keeps the first answer."""
-    held, key = request.app.state.resources, request.state.key  # as the guard found
-    pair = held.pair()
-    its_work = partial(work, asked, pair, key.name, with_text=held.settings.serving_log_text)
-    done = its_work() if is_little(asked) else await to_thread.run_sync(its_work, limiter=held.threads)
-    await held.commit.record(done.rows)
-    held.shadow.offer(done.readings, pair.challenger)
-    for reading in done.readings:
-        held.metrics.predicted(reading.version, reading.arm, reading.probabilities.tolist())
-    return Response(done.said, media_type="application/json")
+@predict_routes.post("/v1/predict", response_model=PredictResponse, responses=BODY_PROBLEMS)
+async def predict(body: PredictRequest, request: Request) -> Response:
+    """Classify 1 to 1,000 reviews. If a prediction_id was used before, the log keeps its first prediction."""
+    resources: Resources = request.app.state.resources
+    pair, key = resources.model_pair(), request.state.key  # the middleware has set the key
+    work = partial(responses.process_predict, body, pair, key.name, with_text=resources.settings.serving_log_text)
+    if is_small(body.reviews) and not body.explain:
+        result = work()
+    else:
+        result = await to_thread.run_sync(work, limiter=resources.threads)
+    await resources.log.record_async(result.records)
+    resources.shadow.submit(result.predictions, pair.challenger)
+    for each in result.predictions:
+        resources.metrics.observe_predictions(each.version, each.arm, each.probabilities.tolist())
+    return Response(result.content, media_type="application/json")
 
 
-@with_key.post(
-    "/feedback",
-    responses=OF_A_BODY
-    | documented(
-        _409="another label was told before; the other labels of the request are kept",
-        _503="nothing takes the labels at the moment, or too much is asked at once; tell them again",
+@key_routes.post(
+    "/v1/feedback",
+    responses=BODY_PROBLEMS
+    | documented_problems(
+        _409="another label is stored for some predictions; the other labels of the request were stored",
+        _503="the labels could not be stored, or the service is overloaded; send them again",
     ),
 )
-def feedback(told: Truths, held: Held) -> Outcomes:
-    """Tell the true labels of 1 to 1,000 predictions. The first label of each stays; the same again changes nothing."""
+def feedback(body: FeedbackRequest, resources: AppResources) -> FeedbackResponse:
+    """Send the true labels of 1 to 1,000 predictions. The first label of each is final; repeats change nothing."""
     now = datetime.now(UTC)
-    rows = [Feedback(truth.prediction_id, truth.label, now) for truth in told.feedback]
-    outcomes = held.log.add_feedback(rows)
+    rows = [FeedbackRecord(item.prediction_id, cast(Literal[0, 1], item.label), now) for item in body.feedback]
+    outcomes = resources.log.add_feedback(rows)
     if "contradicts" in outcomes:
-        raise Contradiction([place for place, outcome in enumerate(outcomes) if outcome == "contradicts"])
-    kept = zip(rows, outcomes, strict=True)
-    return Outcomes(feedback=[Kept(prediction_id=row.prediction_id, outcome=outcome) for row, outcome in kept])
+        raise FeedbackConflict([position for position, each in enumerate(outcomes) if each == "contradicts"])
+    results = [
+        FeedbackResult(prediction_id=row.prediction_id, outcome=outcome)
+        for row, outcome in zip(rows, outcomes, strict=True)
+    ]
+    return FeedbackResponse(feedback=results)
 
 
-@with_key.get("/model")
-async def model(held: Held) -> ServedModel:
-    """Who serves, since when and why; and whether that is who should."""
-    loader = held.loader
-    current = loader.served
-    if current is None:
-        raise NothingServed(loader.problem)
-    return ServedModel(
-        registered_model=current.kept.registered_model,
-        promotion=current.promotion,
-        sha256=current.kept.sha256,
-        loaded_at=current.loaded_at,
-        champion=loader.champion,
-        checked_at=loader.checked_at,
-        problem=loader.problem,
-        experiment=_rivalry(held.challengers, held.shadow) if held.challengers.wanted else None,
-    )
+@key_routes.get("/v1/model")
+async def model(resources: AppResources) -> ModelInfo:
+    """The model that serves, since when and why, and whether it is the ledger's champion."""
+    return responses.model_info(resources)
 
 
-def _rivalry(rivals: Challengers, shadow: Shadow) -> Rivalry:
-    current = rivals.current
-    return Rivalry(
-        share=rivals.settings.serving_challenger_share,
-        shadow=rivals.settings.serving_shadow,
-        challenger=current and current.nominee,
-        loaded_at=current and current.loaded_at,
-        absence=rivals.absence,
-        checked_at=rivals.checked_at,
-        problem=rivals.problem,
-        shadowed=shadow.state(),
-    )
-
-
-@with_key.get("/metrics", response_class=Response, responses={200: {"content": {metrics.MEDIA_TYPE: {}}}})
-async def measured(held: Held) -> Response:
-    """Rate, errors, durations, predictions and the champion, in Prometheus' text format; for a key with role admin."""
-    return Response(held.metrics.page(), media_type=metrics.MEDIA_TYPE)
+@key_routes.get("/metrics", response_class=Response, responses={200: {"content": {metrics.MEDIA_TYPE: {}}}})
+async def prometheus_metrics(resources: AppResources) -> Response:
+    """Requests, errors, latencies, predictions and the champion in Prometheus' text format; needs the role admin."""
+    return Response(resources.metrics.exposition(), media_type=metrics.MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""What is asked and what is answered: the contract of the API, and so of its OpenAPI page."""
+"""Requests and responses of the API: its contract, from which the OpenAPI page is made."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from uuid import uuid4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from ratchet.ledger.store import Champion
-from ratchet.prediction_log.feedback import Outcome
-from ratchet.serving.models.mlflow_source import Nominee
+from ratchet.prediction_log.records import FeedbackOutcome
+from ratchet.serving.inference.shadow import ShadowCounts
+from ratchet.serving.models.mlflow_source import ChallengerInfo
 from ratchet.serving.models.promotion import Promotion
 
 MAX_REVIEWS = 1_000
@@ -19,19 +20,19 @@ MAX_TERMS = 50
 MAX_FIELDS = 8
 
 
-def _number(given: object) -> object:
-    if isinstance(given, bool):
-        raise ValueError("a number is wanted, neither true nor false")
-    return given
+def _not_boolean(value: object) -> object:
+    if value is True or value is False:
+        raise ValueError("a number is required, neither true nor false")
+    return value
 
 
-Whole = Annotated[int, BeforeValidator(_number)]
-"""A whole number as JSON schema has it: 1.0 is one, true is none."""
+Integer = Annotated[int, BeforeValidator(_not_boolean)]
+"""An integer as JSON schema defines it: 1.0 is one, true is none."""
 PredictionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
 
 class Review(BaseModel):
-    """One review to be read."""
+    """One review to classify."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,41 +40,41 @@ class Review(BaseModel):
     text: str = Field(min_length=1, max_length=100_000, examples=["It works well and does not cost much."])
     prediction_id: PredictionId = Field(
         default_factory=lambda: str(uuid4()),
-        description="Names the prediction, so that its true label can be told later; made up if missing.",
+        description="Names the prediction, so that feedback can refer to it; generated if missing.",
         examples=["order-4711"],
     )
     unit: PredictionId | None = Field(
         None,
-        description="Reviews of one unit, such as a customer, are read by the same version while an experiment lasts. "
-        "Without one, each prediction is drawn by itself.",
+        description="All reviews of one unit, such as a customer, are answered by the same model version during an "
+        "experiment. Without a unit, each prediction is assigned by its prediction_id.",
         examples=["customer-42"],
     )
 
 
-class Body(BaseModel):
-    """What a request asks, with no more flaws than can be told: each one costs time, in which nobody is answered."""
+class RequestBody(BaseModel):
+    """A body in which the number of possible errors is limited: reporting each costs time of the event loop."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _bounded(cls, given: object) -> object:
-        lists = [each for each in given.values() if isinstance(each, list)] if isinstance(given, dict) else []
-        objects = (each for each in (given, *chain.from_iterable(lists)) if isinstance(each, dict))
+    def _limit_fields(cls, body: object) -> object:
+        lists = [each for each in body.values() if isinstance(each, list)] if isinstance(body, dict) else []
+        objects = (each for each in (body, *chain.from_iterable(lists)) if isinstance(each, dict))
         if any(len(each) > MAX_FIELDS for each in objects):
-            raise ValueError("an object has far more fields than are known")
-        return given
+            raise ValueError(f"an object has more than {MAX_FIELDS} fields")
+        return body
 
 
-class Reviews(Body):
-    """What POST /predict asks."""
+class PredictRequest(RequestBody):
+    """The body of POST /v1/predict."""
 
     reviews: list[Review] = Field(min_length=1, max_length=MAX_REVIEWS)
-    explain: Whole = Field(
+    explain: Integer = Field(
         0,
         ge=0,
         le=MAX_TERMS,
-        description="How many of the n-grams that weighed most are told with each answer.",
+        description="Number of n-grams with the largest contributions to return with each prediction.",
         examples=[5],
     )
 
@@ -86,10 +87,10 @@ class Reviews(Body):
 
 
 class Term(BaseModel):
-    """A word or word pair of the review; several that the model cannot tell apart are joined by ` / `."""
+    """A word or word pair of the review; several that share a column of the model are joined by ` / `."""
 
     term: str
-    contribution: float = Field(description="To the score; above 0 it speaks for label 1.")
+    contribution: float = Field(description="Contribution to the score; a positive one favours label 1.")
 
 
 class Explanation(BaseModel):
@@ -97,110 +98,100 @@ class Explanation(BaseModel):
 
     score: float = Field(description="Distance from the decision boundary; the probability is a sigmoid of it.")
     intercept: float
-    terms: list[Term] = Field(description="Those that weighed most, weightiest first.")
-    others: float = Field(description="What all other n-grams contributed together.")
+    terms: list[Term] = Field(description="The n-grams with the largest absolute contributions, in descending order.")
+    others: float = Field(description="Sum of the contributions of all other n-grams.")
 
 
 class Prediction(BaseModel):
-    """The answer for one review."""
+    """The prediction for one review."""
 
     prediction_id: str
     label: Literal[0, 1] = Field(description="0 negative, 1 positive.")
     probability: float = Field(ge=0, le=1, description="Calibrated probability of label 1.")
-    model_version: int = Field(description="The version that read it.")
+    model_version: int = Field(description="The version that made the prediction.")
     arm: Literal["champion", "challenger"]
-    explanation: Explanation | None = Field(None, description="If `explain` asks for it.")
+    explanation: Explanation | None = Field(None, description="Present if `explain` is above 0.")
 
 
-class Predictions(BaseModel):
-    """The answers, in the order of the reviews. Without an experiment all are the champion's."""
+class PredictResponse(BaseModel):
+    """The predictions, in the order of the reviews. Without an experiment all are the champion's."""
 
     model_version: int = Field(description="The champion's version.")
     predictions: list[Prediction]
 
 
-class Truth(BaseModel):
+class FeedbackItem(BaseModel):
     """The true label of one prediction."""
 
     model_config = ConfigDict(extra="forbid")
 
     prediction_id: PredictionId = Field(examples=["order-4711"])
-    label: Whole = Field(ge=0, le=1, description="0 negative, 1 positive.")
+    label: Integer = Field(ge=0, le=1, description="0 negative, 1 positive.")
 
 
-class Truths(Body):
-    """What POST /feedback asks."""
+class FeedbackRequest(RequestBody):
+    """The body of POST /v1/feedback."""
 
-    feedback: list[Truth] = Field(min_length=1, max_length=MAX_REVIEWS)
+    feedback: list[FeedbackItem] = Field(min_length=1, max_length=MAX_REVIEWS)
 
     @field_validator("feedback")
     @classmethod
-    def _distinct(cls, feedback: list[Truth]) -> list[Truth]:
-        if len({truth.prediction_id for truth in feedback}) < len(feedback):
+    def _distinct(cls, feedback: list[FeedbackItem]) -> list[FeedbackItem]:
+        if len({item.prediction_id for item in feedback}) < len(feedback):
             raise ValueError("two labels are for the same prediction_id")
         return feedback
 
 
-class Kept(BaseModel):
-    """What became of the label of one prediction."""
+class FeedbackResult(BaseModel):
+    """What was done with one label."""
 
     prediction_id: str
-    outcome: Outcome = Field(
-        description="`added`, or `known` if it was told before. `unknown prediction`: kept, but the log has no such "
-        "prediction, or not yet. `accepted`: kept, and compared with what is known later."
+    outcome: FeedbackOutcome = Field(
+        description="`added`: stored. `known`: the same label was stored before. `unknown prediction`: stored, but the "
+        "log has no such prediction yet. `accepted`: stored, and compared with earlier labels later."
     )
 
 
-class Outcomes(BaseModel):
-    """What became of each label, in their order."""
+class FeedbackResponse(BaseModel):
+    """What was done with each label, in the order of the request."""
 
-    feedback: list[Kept]
+    feedback: list[FeedbackResult]
 
 
-class Alive(BaseModel):
-    """The process lives."""
+class Liveness(BaseModel):
+    """The process is running."""
 
     status: Literal["alive"] = "alive"
 
 
-class Ready(BaseModel):
+class Readiness(BaseModel):
     """A verified model is loaded."""
 
     status: Literal["ready"] = "ready"
     model_version: int
 
 
-class ShadowState(BaseModel):
-    """What became of the reviews that shadow mode was offered since the process started, in numbers of reviews."""
+class ExperimentStatus(BaseModel):
+    """The experiment of the challenger beside the champion."""
 
-    model_config = ConfigDict(frozen=True)
-
-    read: int
-    agreed: int = Field(description="Those of them that got the champion's label.")
-    dropped: int = Field(description="Not read, because too many were waiting or reading them failed.")
-
-
-class Rivalry(BaseModel):
-    """What the challenger does beside the champion."""
-
-    share: float = Field(description="Which part of the reviews it answers.")
-    shadow: bool = Field(description="Whether it reads those that the champion answers.")
-    challenger: Nominee | None = Field(description="Who takes part; null, and the champion answers everything.")
+    share: float = Field(description="Share of the reviews that the challenger answers.")
+    shadow: bool = Field(description="Whether the challenger scores the reviews that the champion answers.")
+    challenger: ChallengerInfo | None = Field(description="The loaded challenger; null: the champion answers all.")
     loaded_at: datetime | None
-    absence: str = Field(description="Why nobody takes part; empty if somebody does.")
-    checked_at: datetime | None = Field(description="When MLflow and the ledger were last asked.")
-    problem: str = Field(description="What a person should look at; empty if all is well.")
-    shadowed: ShadowState
+    absence: str = Field(description="Why no challenger is loaded; empty if one is.")
+    checked_at: datetime | None = Field(description="Time of the last poll of MLflow and the ledger.")
+    problem: str = Field(description="A problem that needs a person; empty if there is none.")
+    shadowed: ShadowCounts
 
 
-class ServedModel(BaseModel):
-    """Who serves, since when and why; and whether that is who should."""
+class ModelInfo(BaseModel):
+    """The model that serves, since when and why, and whether it is the ledger's champion."""
 
     registered_model: str
     promotion: Promotion
-    sha256: dict[str, str] = Field(description="Of each file of the model, by its name.")
+    sha256: dict[str, str] = Field(description="SHA-256 of each file of the model, by its name.")
     loaded_at: datetime
-    champion: Champion | None = Field(description="Whom the ledger names; null while it was never reached.")
-    checked_at: datetime | None = Field(description="When the ledger was last asked.")
-    problem: str = Field(description="Why the ledger's champion is not served or not known; empty if all is well.")
-    experiment: Rivalry | None = Field(description="Null if none is switched on.")
+    champion: Champion | None = Field(description="The champion by the ledger; null until the ledger was read.")
+    checked_at: datetime | None = Field(description="Time of the last poll of the ledger.")
+    problem: str = Field(description="Why the ledger's champion is not served or not known; empty if it is served.")
+    experiment: ExperimentStatus | None = Field(description="Null if there is neither an experiment nor shadow mode.")

@@ -1,1 +1,1 @@
-"""From the reviews of a request to predictions and log rows."""
+"""From reviews to predictions: routing to the arms, scoring, shadow mode and rows for the prediction log."""

@@ -1,44 +1,73 @@
-"""The work on one request, in which nothing is waited for: read the reviews, write the log's rows, word the answer."""
+"""Predicts the reviews of a request: each arm scores its reviews on n-gram counts that are made once."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ratchet.prediction_log.predictions import Prediction
-from ratchet.serving.api.schemas import Predictions, Reviews
-from ratchet.serving.inference.answering import Reading, answers, read
-from ratchet.serving.inference.log_rows import recorded
-from ratchet.serving.inference.routing import Pair
+import numpy as np
 
-LITTLE = 10_000
-"""Characters, with OVERHEAD for each review: about 0.3 ms of work, for which no thread is worth waking."""
-OVERHEAD = 1_000
+from ratchet.features.ngram_counts import Counts
+from ratchet.model.artifact import Model, counted
+from ratchet.prediction_log.records import LogArm
+from ratchet.serving.inference.review import Review
+from ratchet.serving.inference.routing import ModelPair
+
+SMALL_REQUEST = 10_000
+"""In characters, with REVIEW_OVERHEAD for each review: about 0.3 ms of work, less than waking a thread costs."""
+REVIEW_OVERHEAD = 1_000
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of a request: `said` is the answer as JSON."""
+class ArmPredictions:
+    """The predictions of one model version for n reviews."""
 
-    readings: Sequence[Reading]
-    rows: Sequence[Prediction]
-    said: str
+    arm: LogArm
+    version: int
+    experiment: str
+    """The experiment for which the arm was drawn; empty if it was not drawn."""
+    model: Model
+    reviews: Sequence[Review]
+    counts: Counts
+    """N-gram counts of the reviews, n rows."""
+    probabilities: Array
+    """Probabilities of label 1, shape (n,)."""
+    key: str
+    """Name of the API key of the request."""
+    seconds: float
+    """Mean model time per review, in seconds."""
 
 
-def is_little(asked: Reviews) -> bool:
-    """Whether the event loop may do the work itself: for as long as it does, nobody else is answered."""
-    size = sum(len(review.title) + len(review.text) + OVERHEAD for review in asked.reviews)
-    return size <= LITTLE and not asked.explain
+def request_size(reviews: Sequence[Review]) -> int:
+    """Size of some reviews in characters, with REVIEW_OVERHEAD for each."""
+    return sum(len(review.title) + len(review.text) + REVIEW_OVERHEAD for review in reviews)
 
 
-def work(asked: Reviews, pair: Pair, key: str, *, with_text: bool) -> Done:
-    """All of the work on one request of the API key named `key`."""
-    readings = read(asked.reviews, pair, key)
-    answer = Predictions(
-        model_version=pair.champion.promotion.version, predictions=answers(asked.reviews, readings, asked.explain)
-    )
-    return Done(
-        readings=readings,
-        rows=[row for reading in readings for row in recorded(reading, with_text=with_text)],
-        said=answer.model_dump_json(exclude_none=True),
-    )
+def is_small(reviews: Sequence[Review]) -> bool:
+    """Whether the event loop may predict these reviews itself, although other requests wait meanwhile."""
+    return request_size(reviews) <= SMALL_REQUEST
+
+
+def predict(reviews: Sequence[Review], pair: ModelPair, key: str) -> list[ArmPredictions]:
+    """Predict all reviews of the API key named `key`; one result for each arm that has any of them."""
+    begun = time.perf_counter()
+    counts = counted([review.title for review in reviews], [review.text for review in reviews])
+    arms = pair.arms(reviews)
+    experiment, found = str(pair.experiment or ""), []
+    for arm in sorted(set(arms)):
+        rows = [row for row, each in enumerate(arms) if each == arm]
+        own = counts if len(rows) == len(reviews) else counts[rows]
+        loaded = pair.model_of(arm)
+        probabilities = loaded.model.probabilities(own)
+        own_reviews = [reviews[row] for row in rows]
+        found.append(
+            ArmPredictions(
+                arm, loaded.version, experiment, loaded.model, own_reviews, own, probabilities, key, seconds=0.0
+            )
+        )
+    seconds = (time.perf_counter() - begun) / len(reviews)
+    return [replace(each, seconds=seconds) for each in found]

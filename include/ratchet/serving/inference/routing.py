@@ -1,4 +1,4 @@
-"""Champion and challenger side by side: who reads which review of a request."""
+"""Routes the reviews of a request to champion and challenger."""
 
 from __future__ import annotations
 
@@ -6,37 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.experiments.assignment import Arm, Experiment
-from ratchet.model.artifact import Model
-from ratchet.serving.api.schemas import Review
-from ratchet.serving.models.challenger import Challenger
-from ratchet.serving.models.champion import Served
+from ratchet.serving.inference.review import Review
+from ratchet.serving.models.challenger import LoadedChallenger
+from ratchet.serving.models.champion import LoadedChampion
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Champion and challenger as one request sees them, taken once: swaps meanwhile do not touch it."""
+class ModelPair:
+    """Champion and challenger of one request, which a swap during the request does not change."""
 
-    champion: Served
-    challenger: Challenger | None
+    champion: LoadedChampion
+    challenger: LoadedChallenger | None
     experiment: Experiment | None
-    """None where the challenger answers nothing; it may read in the shadow all the same."""
+    """None if the challenger answers no reviews; it may score them in shadow mode nevertheless."""
 
-    def of(self, arm: Arm) -> tuple[int, Model]:
-        """Version and model of an arm."""
-        if arm == "challenger" and self.challenger:
-            return self.challenger.nominee.version, self.challenger.model
-        return self.champion.promotion.version, self.champion.model
+    def model_of(self, arm: Arm) -> LoadedChampion | LoadedChallenger:
+        """The model of an arm."""
+        return self.challenger if arm == "challenger" and self.challenger else self.champion
 
     def arms(self, reviews: Sequence[Review]) -> list[Arm]:
-        """The arm of each review: drawn for its unit, or else for its prediction_id."""
+        """The arm of each review, drawn for its unit, or for its prediction_id if it names no unit."""
         if self.experiment is None:
             return ["champion"] * len(reviews)
         return [self.experiment.arm(review.unit or review.prediction_id) for review in reviews]
 
 
-def paired(champion: Served, challenger: Challenger | None, share: float) -> Pair:
-    """The pair; a challenger that has just become the champion is none any more."""
-    version = champion.promotion.version
-    if challenger is None or challenger.nominee.version == version:
-        return Pair(champion, None, None)
-    return Pair(champion, challenger, Experiment(version, challenger.nominee.version, share) if share else None)
+def pair_models(champion: LoadedChampion, challenger: LoadedChallenger | None, share: float) -> ModelPair:
+    """The pair of models, without the challenger if it has just become the champion."""
+    if challenger is None or challenger.version == champion.version:
+        return ModelPair(champion, None, None)
+    experiment = Experiment(champion.version, challenger.version, share) if share else None
+    return ModelPair(champion, challenger, experiment)

@@ -1,4 +1,4 @@
-"""Shadow mode: the challenger reads what the champion answered, when there is time, and nobody waits for it."""
+"""Shadow mode: the challenger scores the champion's reviews in a thread of its own, and no request waits for it."""
 
 from __future__ import annotations
 
@@ -10,98 +10,108 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field
 
 from ratchet.logs import fault
-from ratchet.serving.api.schemas import ShadowState
-from ratchet.serving.inference.answering import Reading
-from ratchet.serving.models.challenger import Challenger
+from ratchet.serving.inference.predict import ArmPredictions, request_size
+from ratchet.serving.models.challenger import LoadedChallenger
 
 log = structlog.get_logger()
 
-MOST_WAITING = 16_000_000
-"""Characters of the reviews that may wait, with OVERHEAD for each. Their counts take three times the bytes at most."""
-OVERHEAD = 1_000
-END_SECONDS = 2.0  # for what waits still; the rest goes unread
+MAX_QUEUED = 16_000_000
+"""Size of the queued reviews in characters, with REVIEW_OVERHEAD for each. Their counts take at most three times the
+bytes."""
+STOP_SECONDS = 2.0  # for the queue at the end; reviews still queued then are not scored
+
+
+class ShadowCounts(BaseModel):
+    """Numbers of reviews in shadow mode since the process started."""
+
+    model_config = ConfigDict(frozen=True)
+
+    read: int = Field(description="Reviews that the challenger scored.")
+    agreed: int = Field(description="Scored reviews for which both versions predicted the same label.")
+    dropped: int = Field(description="Reviews not scored, because the queue was full or scoring failed.")
 
 
 class Shadow:
-    """A queue with a bound, and the thread that empties it. Each reading is told to `listeners`."""
+    """A bounded queue and the thread that scores what is in it. Listeners are called with each result."""
 
-    def __init__(self, on: bool, listeners: Sequence[Callable[[Reading], None]] = ()) -> None:
-        self.on, self.listeners = on, listeners
-        self._waiting: queue.SimpleQueue[tuple[Reading, Challenger] | None] = queue.SimpleQueue()
-        self._size = 0
-        self._counting = threading.Lock()
-        self._state = ShadowState(read=0, agreed=0, dropped=0)
+    def __init__(self, enabled: bool, listeners: Sequence[Callable[[ArmPredictions], None]] = ()) -> None:
+        self.enabled, self.listeners = enabled, listeners
+        self._queue: queue.SimpleQueue[tuple[ArmPredictions, LoadedChallenger] | None] = queue.SimpleQueue()
+        self._queued_size = 0
+        self._lock = threading.Lock()
+        self._counts = ShadowCounts(read=0, agreed=0, dropped=0)
 
-    def offer(self, readings: Sequence[Reading], challenger: Challenger | None) -> None:
-        """Have the challenger read what the champion answered, unless too much waits already. Returns at once."""
-        if not self.on or challenger is None:
+    def submit(self, predictions: Sequence[ArmPredictions], challenger: LoadedChallenger | None) -> None:
+        """Queue the champion's predictions for the challenger, or drop them if the queue is full. Returns at once."""
+        if not self.enabled or challenger is None:
             return
-        for reading in readings:
-            if reading.arm == "champion":
-                if self._fits(reading):
-                    self._waiting.put((reading, challenger))
+        for each in predictions:
+            if each.arm == "champion":
+                if self._reserve(request_size(each.reviews)):
+                    self._queue.put((each, challenger))
                 else:
-                    self._count(dropped=len(reading.reviews))
+                    self._count(dropped=len(each.reviews))
 
-    def state(self) -> ShadowState:
-        """What became of all reviews so far."""
-        return self._state
+    def counts(self) -> ShadowCounts:
+        """The counts so far."""
+        return self._counts
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Read for as long as the block runs, and at its end what is waiting still."""
-        if not self.on:
+        """Score while the block runs; at its end, score what is still queued."""
+        if not self.enabled:
             yield
             return
-        thread = threading.Thread(target=self._follow, name="shadow", daemon=True)
+        thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            self._waiting.put(None)
-            thread.join(timeout=END_SECONDS)
+            self._queue.put(None)
+            thread.join(timeout=STOP_SECONDS)
             if thread.is_alive():
-                log.warning("shadow left behind", requests=self._waiting.qsize())
+                log.warning("shadow queue not empty at the end", requests=self._queue.qsize())
 
-    def _fits(self, reading: Reading) -> bool:
-        size = _size(reading)
-        with self._counting:
-            fits = self._size + size <= MOST_WAITING
-            self._size += size if fits else 0
+    def _reserve(self, size: int) -> bool:
+        """Reserve space in the queue. Returns False if there is too little."""
+        with self._lock:
+            fits = self._queued_size + size <= MAX_QUEUED
+            self._queued_size += size if fits else 0
         return fits
 
-    def _follow(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
+    def _run(self) -> None:
+        while (queued := self._queue.get()) is not None:
+            predictions, _ = queued
             try:
-                self._read(*waiting)
-            except Exception as error:  # noqa: BLE001 - whatever it is, what waits behind it is read
-                log.error("shadow failed", **fault(error))
-                self._count(dropped=len(waiting[0].reviews), size=-_size(waiting[0]))
+                self._score(*queued)
+            except Exception as error:  # noqa: BLE001 - any error; the requests queued behind it are scored
+                self._failed(predictions, error)
 
-    def _read(self, answered: Reading, challenger: Challenger) -> None:
+    def _failed(self, predictions: ArmPredictions, error: Exception) -> None:
+        log.error("shadow failed", **fault(error))
+        self._count(dropped=len(predictions.reviews), size=-request_size(predictions.reviews))
+
+    def _score(self, predictions: ArmPredictions, challenger: LoadedChallenger) -> None:
         begun = time.perf_counter()
-        probabilities = challenger.model.probabilities(answered.counts)
-        reading = replace(
-            answered,
+        probabilities = challenger.model.probabilities(predictions.counts)
+        found = replace(
+            predictions,
             arm="shadow",
-            version=challenger.nominee.version,
+            version=challenger.version,
             model=challenger.model,
             probabilities=probabilities,
-            seconds=(time.perf_counter() - begun) / len(answered.reviews),
+            seconds=(time.perf_counter() - begun) / len(predictions.reviews),
         )
-        same = (probabilities >= 0.5) == (answered.probabilities >= 0.5)
+        same = (probabilities >= 0.5) == (predictions.probabilities >= 0.5)
         for listener in self.listeners:
-            listener(reading)
-        self._count(read=len(same), agreed=int(same.sum()), size=-_size(answered))
+            listener(found)
+        self._count(read=len(same), agreed=int(same.sum()), size=-request_size(predictions.reviews))
 
-    def _count(self, size: int = 0, **more: int) -> None:
-        with self._counting:
-            self._size += size
-            so_far = self._state.model_dump()
-            self._state = ShadowState(**{name: number + more.get(name, 0) for name, number in so_far.items()})
-
-
-def _size(reading: Reading) -> int:
-    return sum(len(review.title) + len(review.text) + OVERHEAD for review in reading.reviews)
+    def _count(self, size: int = 0, **reviews: int) -> None:
+        with self._lock:
+            self._queued_size += size
+            so_far = self._counts.model_dump()
+            self._counts = ShadowCounts(**{name: count + reviews.get(name, 0) for name, count in so_far.items()})

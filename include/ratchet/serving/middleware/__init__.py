@@ -1,1 +1,1 @@
-"""What a request passes before its route is called."""
+"""ASGI middleware of the API."""

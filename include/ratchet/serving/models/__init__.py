@@ -1,1 +1,1 @@
-"""Which model versions the service has loaded, and how it follows changes."""
+"""The models that the API serves: which versions are wanted, their files, and swapping them under load."""

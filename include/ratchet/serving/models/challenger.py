@@ -1,130 +1,85 @@
-"""Who challenges: the version that MLflow's alias names, verified and warm, and never in the champion's way."""
+"""The challenger: the version that MLflow's alias names, unless the ledger excludes it."""
 
 from __future__ import annotations
 
-import time
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from pathlib import Path
 
-import structlog
-from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
-
-from ratchet.errors import ArtifactError, RatchetError
+from ratchet.errors import ArtifactError
 from ratchet.ledger.history import DecisionHistory
 from ratchet.ledger.store import Ledger
-from ratchet.model.artifact import CARD, Model
-from ratchet.serving.models.cache import APART, Files
-from ratchet.serving.models.champion import RETRY_SECONDS, warm
-from ratchet.serving.models.mlflow_source import Nominee, versions
-from ratchet.serving.models.poller import following
+from ratchet.model.artifact import CARD, Card
+from ratchet.serving.models.cache import CHALLENGER_FOLDER, ModelCache
+from ratchet.serving.models.follower import LoadedModel, NoVersion
+from ratchet.serving.models.mlflow_source import ChallengerInfo, open_registry
 from ratchet.serving.settings import ServingSettings
 
-log = structlog.get_logger()
+LoadedChallenger = LoadedModel[ChallengerInfo]
 
 
-@dataclass(frozen=True)
-class Challenger:
-    """One challenger with all that an answer needs."""
+class ChallengerSource:
+    """MLflow's challenger. Whenever it is not certain that it is sound, there is none, and the champion serves alone.
 
-    model: Model
-    nominee: Nominee
-    loaded_at: datetime
-
-
-class Challengers:
-    """Follows MLflow's alias, in a thread of its own, so that a slow download never delays a new champion.
-
-    `current` is None whenever it is not certain that there is a sound challenger: then the champion answers everything.
+    It has a follower, a ledger connection and a cache of its own, so that a slow download never delays a new champion.
     """
+
+    name, required = "challenger", False
 
     def __init__(self, settings: ServingSettings) -> None:
         self.settings = settings
-        self.files = Files(settings.serving_cache.expanduser() / APART)
-        self.current: Challenger | None = None
-        self.absence = "MLflow was not asked yet." if self.wanted else ""
-        self.problem = ""
-        self.checked_at: datetime | None = None
+        self.cache = ModelCache(settings.serving_cache.expanduser() / CHALLENGER_FOLDER)
         self._ledger: Ledger | None = None
-        self._refused: Nominee | None = None
-        self._retry_at = 0.0
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a challenger takes part at all."""
-        return self.settings.serving_challenger_share > 0 or self.settings.serving_shadow
-
-    def following(self) -> AbstractContextManager[None]:
-        """Look for the challenger now and then for as long as the block runs, if one is wanted."""
-        if not self.wanted:
-            return nullcontext()
-        return following(self.refresh, self.settings.serving_poll_seconds, "follow-challenger")
+        self._champion: int | None = None
+        self._history = DecisionHistory([])
 
     def refresh(self) -> None:
-        """Look once. A challenger that is not sound is dropped; one that is stays if nobody can be asked."""
-        try:
-            problem = self._swap()
-        except ArtifactError as error:
-            problem, self.current, self.absence = str(error), None, "It is not sound; see the problem."
-        except (RatchetError, SQLAlchemyError, ValidationError, OSError) as error:
-            problem = str(error)
-        if problem and problem != self.problem:
-            log.error("challenger problem", problem=problem, current=self.current and self.current.nominee.version)
-        self.problem, self.checked_at = problem, datetime.now(UTC)
-
-    def _swap(self) -> str:
-        """Take up the challenger, unless it is current already. Returns what is still wrong with it, or nothing."""
+        """Read the champion and all decisions from the ledger."""
         self._ledger = self._ledger or Ledger(self.settings.ledger_url, self.settings.registered_model)
-        champion, history = self._ledger.champion().version, self._ledger.history()
-        if self.current and (absence := absent(self.current.nominee, champion, history)):
-            self.current, self.absence = None, absence  # now, because MLflow may not answer
-        nominee = versions(self.settings).nominee()
-        absence = absent(nominee, champion, history)
-        if nominee is None or absence:
-            self.current, self.absence = None, absence
-            self.files.forget_all_but(set())
-            return ""
-        if self.current and self.current.nominee == nominee:
-            return ""
-        if self._refused == nominee and time.monotonic() < self._retry_at:
-            return self.problem
-        try:
-            _check_judged(nominee, history)
-            self.absence, self.current = "", self._obtain(nominee)
-        except ArtifactError:
-            self._refused, self._retry_at = nominee, time.monotonic() + RETRY_SECONDS
-            raise
-        log.info("challenger takes part", version=nominee.version)
-        self.files.forget_all_but({nominee.sha256[CARD]})
-        return ""
+        self._champion, self._history = self._ledger.champion().version, self._ledger.history()
 
-    def _obtain(self, nominee: Nominee) -> Challenger:
-        """The challenger from its cache, or else from MLflow. Raises ArtifactError."""
-        try:
-            return self._load(nominee)
-        except ArtifactError as error:
-            log.info("challenger not in the cache", because=str(error))
-        with self.files.aside() as folder:
-            versions(self.settings).fetch(nominee, folder)
-            self.files.add(folder)
-        return self._load(nominee)
+    def withdrawn(self, info: ChallengerInfo) -> str:
+        """Why the ledger excludes a version; empty if it does not."""
+        return excluded(info.version, self._champion, self._history)
 
-    def _load(self, nominee: Nominee) -> Challenger:
-        model = self.files.load(nominee.sha256[CARD])
-        if model.card.window != nominee.window:
-            raise ArtifactError(f"The files of version {nominee.version} are of another training.")
-        warm(model, nominee.version)
-        return Challenger(model, nominee, datetime.now(UTC))
+    def find(self) -> ChallengerInfo:
+        """The version that MLflow's alias names.
+
+        Raises NoVersion if the ledger excludes it or there is none, ArtifactError if its bytes are not known.
+        """
+        info = open_registry(self.settings).challenger()
+        if info is None:
+            raise NoVersion("There is no challenger yet; the next evaluation registers one.")
+        if reason := self.withdrawn(info):
+            raise NoVersion(reason)
+        _check_judged(info, self._history)
+        return info
+
+    def download(self, info: ChallengerInfo, folder: Path) -> None:
+        """Put the files into `folder`. Raises ArtifactError or ServiceUnavailable."""
+        open_registry(self.settings).download(info, folder)
+
+    def cached_files(self, info: ChallengerInfo) -> dict[str, str]:
+        """SHA-256 of each file, which MLflow's tags name."""
+        return info.sha256
+
+    def verify(self, info: ChallengerInfo, card: Card, sha256: dict[str, str]) -> None:
+        """Raises ArtifactError if the files are of another window or not those of the tags."""
+        if card.window != info.window or sha256 != info.sha256:
+            raise ArtifactError(f"The files of version {info.version} are of another training. See `ratchet doctor`.")
+
+    def loaded(self, _: ChallengerInfo, sha256: dict[str, str]) -> None:
+        """Delete the files of earlier challengers."""
+        self.cache.remove_all_but({sha256[CARD]})
+
+    def last_loaded(self) -> Sequence[tuple[ChallengerInfo, dict[str, str]]]:
+        """Always empty: a cold start without MLflow has no challenger."""
+        return ()
 
 
-def absent(nominee: Nominee | None, champion: int | None, history: DecisionHistory) -> str:
-    """Why nobody challenges although all is well, or nothing. What was taken out of service does not come back here."""
-    if nominee is None:
-        return "Nobody is challenger yet; the next evaluation names one."
-    version = nominee.version
+def excluded(version: int, champion: int | None, history: DecisionHistory) -> str:
+    """Why a version may not be challenger: it is champion, or was withdrawn or rejected. Empty if it may."""
     if version == champion:
-        return f"Version {version} was the challenger and is the champion now; the next evaluation names another."
+        return f"Version {version} was the challenger and is the champion now; the next evaluation registers another."
     if (withdrawn := history.withdrawn_in(version)) is not None:
         return f"Version {version} was withdrawn in decision {withdrawn}."
     if (rejected := history.rejected_in(version)) is not None:
@@ -132,11 +87,11 @@ def absent(nominee: Nominee | None, champion: int | None, history: DecisionHisto
     return ""
 
 
-def _check_judged(nominee: Nominee, history: DecisionHistory) -> None:
-    """If the gate has judged this version, it has judged these bytes. Raises ArtifactError if it has not."""
-    judged = history.judged_digest(nominee.version)
-    if judged is not None and judged != nominee.model_digest:
+def _check_judged(info: ChallengerInfo, history: DecisionHistory) -> None:
+    """Raises ArtifactError if the gate has judged this version on other bytes."""
+    judged = history.judged_digest(info.version)
+    if judged is not None and judged != info.model_digest:
         raise ArtifactError(
-            f"MLflow's version {nominee.version} of the challenger is not the model that was judged under this number. "
+            f"MLflow's version {info.version} of the challenger is not the model that was judged under this number. "
             "Was MLflow's database replaced? See `ratchet doctor`."
         )

@@ -1,4 +1,4 @@
-"""Looking at something now and then, beside the requests."""
+"""Calls a function at regular intervals in a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from ratchet.logs import fault
 
 log = structlog.get_logger()
 
-END_SECONDS = 2.0
-"""A look may hang in a download, which is dropped with the process."""
+STOP_SECONDS = 2.0
+"""How long to wait for a poll at the end. It may hang in a download, which is dropped with the process."""
 
 
 @contextmanager
-def following(look: Callable[[], None], seconds: float, name: str) -> Iterator[None]:
-    """Look at once and then every so many seconds, in a thread of its own, for as long as the block runs.
+def polling(poll: Callable[[], None], seconds: float, name: str) -> Iterator[None]:
+    """Call `poll` at once and then every `seconds`, in a thread named `name`, while the block runs.
 
-    A look that fails is one event in the log. The next one follows: nobody would start the thread again.
+    An unexpected error is logged and the next poll follows, because nothing would start the thread again.
     """
     stop = threading.Event()
 
-    def follow() -> None:
+    def run() -> None:
         while not stop.is_set():
             try:
-                look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, what was seen before stays, and serves
-                log.error("look failed", thread=name, **fault(error))
+                poll()
+            except Exception as error:  # noqa: BLE001 - any error; the state of the last successful poll is kept
+                _log_failure(name, error)
             stop.wait(seconds)
 
-    thread = threading.Thread(target=follow, name=name, daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(timeout=END_SECONDS)
+        thread.join(timeout=STOP_SECONDS)
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    log.error("poll failed", thread=name, **fault(error))

@@ -15,8 +15,8 @@ from ratchet.dashboard.queries import experiment, feedback, predictions
 from ratchet.dashboard.queries.log import read_only_connection
 from ratchet.dashboard.settings import DashboardSettings
 from ratchet.errors import ConfigurationError
-from ratchet.experiments.comparison import Seen, Shadowed
-from ratchet.prediction_log.predictions import Arm
+from ratchet.experiments.comparison import ArmCounts, PairedCounts
+from ratchet.prediction_log.records import LogArm
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 ROWS: list[LogRow] = [
@@ -149,8 +149,8 @@ def test_the_newest_experiment_is_counted_by_arm(log: DashboardSettings) -> None
     found = experiment.latest_experiment(log, MONDAY)
     assert found
     assert (found.experiment.champion, found.experiment.challenger, found.experiment.share) == (2, 3, 0.5)
-    assert found.champion == Seen(answered=5, labelled=2, right=1)
-    assert found.challenger == Seen(answered=3, labelled=1, right=1)
+    assert found.champion == ArmCounts(answered=5, labelled=2, right=1)
+    assert found.challenger == ArmCounts(answered=3, labelled=1, right=1)
     assert found.verdict.conclusion == "not known yet"
 
 
@@ -170,7 +170,7 @@ def test_a_shadow_is_compared_with_the_champion_on_the_same_reviews(log: Dashboa
     found = experiment.latest_shadow_comparison(log, MONDAY)
     assert found
     assert (found.champion, found.challenger) == (3, 4)
-    assert found.seen == Shadowed(both=1, champion=1, challenger=1, neither=1)
+    assert found.seen == PairedCounts(both=1, champion=1, challenger=1, neither=1)
 
 
 def test_without_a_log_there_is_no_experiment(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_without_a_log_there_is_no_experiment(tmp_path: Path) -> None:
     assert experiment.latest_shadow_comparison(settings, MONDAY) is None
 
 
-def sample(arms: tuple[Arm, ...]) -> tuple[list[LogRow], dict[str, Label]]:
+def sample(arms: tuple[LogArm, ...]) -> tuple[list[LogRow], dict[str, Label]]:
     """100 predictions of each arm in this week: every second has a true label, every tenth is wrong."""
     now = datetime.now(UTC)
     rows = [

@@ -20,13 +20,13 @@ def exposition(requests: int, failed: int = 0, problem: int = 0, lost: int = 0) 
     slow = requests // 100
     return f"""# HELP ratchet_requests_total Answered, by route and status.
 # TYPE ratchet_requests_total counter
-ratchet_requests_total{{route="/predict",status="200"}} {requests - failed}
-ratchet_requests_total{{route="/predict",status="503"}} {failed}
+ratchet_requests_total{{route="/v1/predict",status="200"}} {requests - failed}
+ratchet_requests_total{{route="/v1/predict",status="503"}} {failed}
 ratchet_requests_total{{route="/metrics",status="200"}} 1
-ratchet_requests_created{{route="/predict",status="200"}} 1.7e9
-ratchet_request_seconds_bucket{{le="0.005",route="/predict"}} {requests // 2}
-ratchet_request_seconds_bucket{{le="0.01",route="/predict"}} {requests - slow}
-ratchet_request_seconds_bucket{{le="+Inf",route="/predict"}} {requests}
+ratchet_requests_created{{route="/v1/predict",status="200"}} 1.7e9
+ratchet_request_seconds_bucket{{le="0.005",route="/v1/predict"}} {requests // 2}
+ratchet_request_seconds_bucket{{le="0.01",route="/v1/predict"}} {requests - slow}
+ratchet_request_seconds_bucket{{le="+Inf",route="/v1/predict"}} {requests}
 ratchet_predictions_total{{arm="champion",label="1",model_version="3"}} {3 * requests}
 ratchet_probability_bucket{{le="0.5"}} {requests}
 ratchet_probability_bucket{{le="1.0"}} {3 * requests}
@@ -86,10 +86,10 @@ def test_two_snapshots_give_a_rate() -> None:
         MetricsSnapshot(150.0, parse_metrics(exposition(2000, failed=10))),
     )
     table = traffic.routes(traffic.measure(snapshots)).set_index("route")
-    assert table.loc["/predict", "rate"] == 20
-    assert table.loc["/predict", "failed"] == pytest.approx(0.01)
-    assert table.loc["/predict", "refused"] == 0
-    assert table.loc["/predict", "p50"] == pytest.approx(5)
+    assert table.loc["/v1/predict", "rate"] == 20
+    assert table.loc["/v1/predict", "failed"] == pytest.approx(0.01)
+    assert table.loc["/v1/predict", "refused"] == 0
+    assert table.loc["/v1/predict", "p50"] == pytest.approx(5)
     assert "/metrics" not in table.index
 
 
@@ -119,7 +119,7 @@ def test_the_page_shows_rates_from_the_second_snapshot_on(store: Path, monkeypat
         found = page("live").run()
         assert "First measurement" in text(found)
         assert metrics(found) == {
-            "Reviews classified": "3,000", "Failed (5xx)": "0.00%", "p99 of /predict": "10.0 ms",
+            "Reviews classified": "3,000", "Failed (5xx)": "0.00%", "p99 of /v1/predict": "10.0 ms",
             "Predicted positive": "100.0%",
         }  # fmt: skip
         assert charts(found) == 1

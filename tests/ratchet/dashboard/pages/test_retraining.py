@@ -105,5 +105,5 @@ def test_the_api_is_compared_with_the_ledger(
 ) -> None:
     """Version 11 is the champion: the page shows if the API serves another, is not ready, or refuses the key."""
     body = {"promotion": {"version": version}, "problem": "", "loaded_at": "2026-01-05T07:00:00Z", "detail": "no model"}
-    with fake_api({"/model": (status, body)}, monkeypatch):
+    with fake_api({"/v1/model": (status, body)}, monkeypatch):
         assert message in text(render("retraining"))

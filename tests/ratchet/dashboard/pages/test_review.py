@@ -26,7 +26,7 @@ def submitted() -> AppTest:
 def test_a_review_is_classified_and_explained(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Label, probability, version, and a bar for each word; the API receives title and text."""
     body = {"model_version": 3, "predictions": [PREDICTION | {"explanation": EXPLANATION}]}
-    with fake_api({"/predict": (200, body)}, monkeypatch) as bodies:
+    with fake_api({"/v1/predict": (200, body)}, monkeypatch) as bodies:
         found = submitted()
     assert metrics(found) == {
         "Prediction": "positive", "Probability of positive": "93.1%", "Model": "version 3",
@@ -40,7 +40,7 @@ def test_a_review_is_classified_and_explained(store: Path, monkeypatch: pytest.M
 def test_a_prediction_without_an_explanation_is_shown(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page shows it, and says why the explanation is missing."""
     body = {"model_version": 3, "predictions": [PREDICTION | {"label": 0, "probability": 0.1}]}
-    with fake_api({"/predict": (200, body)}, monkeypatch):
+    with fake_api({"/v1/predict": (200, body)}, monkeypatch):
         found = submitted()
     assert metrics(found)["Prediction"] == "negative"
     assert "This API does not explain its predictions" in text(found)
@@ -49,30 +49,30 @@ def test_a_prediction_without_an_explanation_is_shown(store: Path, monkeypatch: 
 def test_a_review_of_unknown_words_has_an_empty_explanation(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page distinguishes an empty explanation from a missing one."""
     body = {"model_version": 3, "predictions": [PREDICTION | {"explanation": EXPLANATION | {"terms": []}}]}
-    with fake_api({"/predict": (200, body)}, monkeypatch):
+    with fake_api({"/v1/predict": (200, body)}, monkeypatch):
         assert "The model knows no word of this review" in text(submitted())
 
 
 @pytest.mark.parametrize(("status", "message"), [
     (401, "Correct RATCHET_DASHBOARD_API_KEY."),
-    (403, "The API's key may not use /predict"),
-    (404, "has no /predict: update it"),
+    (403, "The API's key may not use /v1/predict"),
+    (404, "has no /v1/predict: update it"),
     (422, "The API rejects this request: it is too long"),
-    (429, "The API refused /predict with status 429: it is too long"),
+    (429, "The API refused /v1/predict with status 429: it is too long"),
     (503, "The API cannot answer now: it is too long"),
 ])  # fmt: skip
 def test_a_refusal_is_shown_with_its_remedy(
     store: Path, monkeypatch: pytest.MonkeyPatch, status: int, message: str
 ) -> None:
     """With the detail of the API's response where it has one."""
-    with fake_api({"/predict": (status, {"detail": "it is too long"})}, monkeypatch):
+    with fake_api({"/v1/predict": (status, {"detail": "it is too long"})}, monkeypatch):
         assert message in text(submitted())
 
 
 @pytest.mark.parametrize("body", ["<html>", [], {"status": "ok"}])
 def test_a_response_of_another_service_is_an_error(store: Path, monkeypatch: pytest.MonkeyPatch, body: object) -> None:
     """HTML with status 200, and JSON without the required fields."""
-    with fake_api({"/predict": (200, body)}, monkeypatch):
+    with fake_api({"/v1/predict": (200, body)}, monkeypatch):
         assert "is not the API. Correct RATCHET_DASHBOARD_API." in text(submitted())
 
 

@@ -1,11 +1,11 @@
-"""What callers see: answers, limits, refusals, and the one shape that all errors have."""
+"""The routes as callers see them: responses, limits, refusals, and the common form of all errors."""
 
 from __future__ import annotations
 
 import httpx
 import pytest
 
-from harness.serving import Api, Mlflow, Stage, problem, until_version
+from harness.serving import Api, Deployment, Mlflow, problem, until_version
 from ratchet.errors import ConfigurationError
 from ratchet.model.artifact import CARD, WEIGHTS
 from ratchet.serving.app import create_app
@@ -16,10 +16,10 @@ HASH = "0123456789abcdef" * 4
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
 
 
-def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: Mlflow) -> None:
-    """Label, probability and prediction_id for each, the very probability that the trained model gives, one version."""
+def test_predictions_are_in_the_order_of_the_reviews(client: httpx.Client, registered: Mlflow) -> None:
+    """Each has label, prediction_id and exactly the probability of the trained model; all have one version."""
     reviews = [{**REVIEW, "prediction_id": "order-1"}, {"text": "It broke after a week. Terrible."}]
-    answer = client.post("/predict", json={"reviews": reviews}).raise_for_status().json()
+    answer = client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()
     first, second = answer["predictions"]
     assert answer["model_version"] == 1
     assert first["prediction_id"] == "order-1"
@@ -29,23 +29,23 @@ def test_reviews_are_answered_in_their_order(client: httpx.Client, registered: M
     assert [each["label"] for each in (first, second)] == [int(each["probability"] >= 0.5) for each in (first, second)]
 
 
-def test_a_thousand_reviews_are_the_most(client: httpx.Client) -> None:
-    """1 and 1,000 are answered; none and 1,001 are refused, and told what is wrong."""
+def test_a_request_has_at_most_a_thousand_reviews(client: httpx.Client) -> None:
+    """1 and 1,000 are predicted; 0 and 1,001 are refused with their location."""
     for many in (1, 1_000):
-        answer = client.post("/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
+        answer = client.post("/v1/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
         assert len(answer.json()["predictions"]) == many
     for many in (0, 1_001):
-        answer = client.post("/predict", json={"reviews": [REVIEW] * many})
+        answer = client.post("/v1/predict", json={"reviews": [REVIEW] * many})
         assert answer.status_code == 422
         assert "reviews" in problem(answer)["errors"]
 
 
-def test_what_weighed_most_is_told_on_request(client: httpx.Client) -> None:
-    """The words of each review with their weight; with the intercept and all the others they sum to the score."""
+def test_explanations_are_returned_on_request(client: httpx.Client) -> None:
+    """The contributions of a review's words, the intercept and all others sum to the score."""
     long = {"title": "Terrible design", "text": "I want my money back. Do not buy this."}
     asked = {"reviews": [long, REVIEW, {"text": "?"}]}
-    answer = client.post("/predict", json=asked | {"explain": 4}).raise_for_status().json()
-    assert "explanation" not in client.post("/predict", json=asked).json()["predictions"][0]
+    answer = client.post("/v1/predict", json=asked | {"explain": 4}).raise_for_status().json()
+    assert "explanation" not in client.post("/v1/predict", json=asked).json()["predictions"][0]
     for review, each in zip(asked["reviews"], answer["predictions"], strict=True):
         found = each["explanation"]
         parts = [found["intercept"], found["others"], *(term["contribution"] for term in found["terms"])]
@@ -56,7 +56,7 @@ def test_what_weighed_most_is_told_on_request(client: httpx.Client) -> None:
     assert [len(each["explanation"]["terms"]) for each in answer["predictions"][::2]] == [4, 0]
 
 
-UNREADABLE = {
+INVALID = {
     "no JSON": (b'{"reviews": ', "body"),
     "no text": (b'{"reviews": [{"title": "secret words"}]}', "reviews.0.text"),
     "empty text": (b'{"reviews": [{"text": ""}]}', "reviews.0.text"),
@@ -73,20 +73,20 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("kind", "status"), [("text/plain", 422), (None, 422), ("application/problem+json; x=y", 200)])
-def test_a_body_is_json_and_says_so(client: httpx.Client, kind: str | None, status: int) -> None:
-    """What calls itself something else is refused, whatever is in it."""
+def test_a_body_must_declare_json(client: httpx.Client, kind: str | None, status: int) -> None:
+    """Another content type is refused, even if the body is JSON."""
     headers = {"Content-Type": kind} if kind else {}
-    answer = client.post("/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
+    answer = client.post("/v1/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
     assert answer.status_code == status
     if status == 422:
         assert problem(answer)["errors"] == {"body": "Send JSON, as Content-Type: application/json"}
 
 
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str) -> None:
-    """The answer names the place in the body and quotes nothing of it."""
-    content, place = UNREADABLE[name]
-    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_body_is_refused_with_its_location(client: httpx.Client, name: str) -> None:
+    """The response names the location in the body and quotes nothing of it."""
+    content, place = INVALID[name]
+    answer = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert place in problem(answer)["errors"]
     assert "secret words" not in answer.text
@@ -95,9 +95,9 @@ def test_what_cannot_be_read_is_refused_by_place(client: httpx.Client, name: str
 @pytest.mark.parametrize(
     "content", [b"[" * 100_000, b'{"reviews": ' + b"9" * 5_000, b'"\xff"'], ids=["deep", "long", "odd"]
 )
-def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) -> None:
-    """Deeper than Python's stack, a number longer than it reads, no UTF-8: all are the caller's fault, not a 500."""
-    answer = client.post("/predict", content=content, headers={"Content-Type": "application/json"})
+def test_malformed_json_is_refused(client: httpx.Client, content: bytes) -> None:
+    """JSON deeper than Python's stack, a number longer than it parses, or invalid UTF-8 is a 4xx, not a 500."""
+    answer = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert problem(answer)
 
@@ -111,9 +111,9 @@ def test_what_is_hardly_json_is_refused(client: httpx.Client, content: bytes) ->
     ],
     ids=["fields of the body", "fields of reviews", "reviews"],
 )
-def test_many_flaws_are_not_told_one_by_one(client: httpx.Client, asked: dict[str, object]) -> None:
-    """An answer is no longer than the request, and what is wrong with it can still be read from it."""
-    answer = client.post("/predict", json=asked)
+def test_the_number_of_reported_errors_is_limited(client: httpx.Client, asked: dict[str, object]) -> None:
+    """The response is short, and still names some of the errors."""
+    answer = client.post("/v1/predict", json=asked)
     assert answer.status_code == 422
     assert 0 < len(problem(answer)["errors"]) <= 100
     assert len(answer.content) < 10_000
@@ -121,10 +121,10 @@ def test_many_flaws_are_not_told_one_by_one(client: httpx.Client, asked: dict[st
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic a-key-for-tests", "a-key-for-tests"])
 def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str | None) -> None:
-    """Known or not, a path says 401 without one; /health and /ready answer anybody."""
+    """Known and unknown paths return 401 without one; /health and /ready need none."""
     del client.headers["Authorization"]
     headers = {"Authorization": authorization} if authorization else {}
-    for path in ("/predict", "/model", "/openapi.json", "/nothing", "/health/"):
+    for path in ("/v1/predict", "/v1/model", "/openapi.json", "/nothing", "/health/"):
         for method in ("GET", "POST"):
             answer = client.request(method, path, headers=headers)
             assert answer.status_code == 401
@@ -133,9 +133,11 @@ def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str
     assert [client.get(path, headers=headers).status_code for path in sorted(OPEN)] == [200, 200]
 
 
-def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage, registered: Mlflow) -> None:
-    """Version, window, digests, when and why, and that it is whom the ledger names."""
-    found = client.get("/model").raise_for_status().json()
+def test_the_model_route_returns_the_origin_of_the_model(
+    client: httpx.Client, deployment: Deployment, registered: Mlflow
+) -> None:
+    """Version, window, digests, time and reasons, and that the ledger names this version."""
+    found = client.get("/v1/model").raise_for_status().json()
     trained = registered.trained(1)
     assert found["promotion"] | {"promoted_at": ""} == {
         "version": 1, "epoch": 1, "window": "0-0", "candidate": "linear-svc", "model_digest": trained.digest,
@@ -146,34 +148,39 @@ def test_the_model_tells_where_it_comes_from(client: httpx.Client, stage: Stage,
     assert (found["champion"], found["problem"]) == ({"epoch": 1, "version": 1}, "")
 
 
-def test_openapi_tells_the_errors_too(client: httpx.Client) -> None:
-    """Examples, the key, and every refusal in its media type; unknown paths and methods are problems as well."""
+def test_openapi_describes_schemas_and_errors(client: httpx.Client) -> None:
+    """Schemas, examples, the key, and each problem with its media type; unknown paths and methods are problems, too."""
     page = client.get("/openapi.json").raise_for_status().json()
-    refusals = page["paths"]["/predict"]["post"]["responses"]
+    refusals = page["paths"]["/v1/predict"]["post"]["responses"]
     assert {status for status in refusals if "application/problem+json" in refusals[status]["content"]} == {
         "400", "401", "403", "408", "413", "415", "422", "429", "503"
     }  # fmt: skip
+    assert set(page["components"]["schemas"]) >= {
+        "PredictRequest", "PredictResponse", "FeedbackRequest", "FeedbackItem", "FeedbackResponse", "FeedbackResult",
+        "Liveness", "Readiness", "ModelInfo", "ExperimentStatus", "ChallengerInfo",
+    }  # fmt: skip
     assert page["components"]["schemas"]["Review"]["properties"]["text"]["examples"]
-    assert page["paths"]["/predict"]["post"]["security"]
-    assert problem(client.get("/nothing"))["status"] == 404
-    assert problem(client.get("/predict"))["status"] == 405
+    assert page["paths"]["/v1/predict"]["post"]["security"]
+    for path in ("/nothing", "/predict", "/feedback", "/model"):
+        assert problem(client.get(path))["status"] == 404
+    assert problem(client.get("/v1/predict"))["status"] == 405
 
 
-def test_nothing_is_answered_without_a_champion(stage: Stage, api: Api) -> None:
-    """The process lives and is not ready; a caller is told to come back, and those with a key are told why."""
-    with api(stage.settings) as client:
+def test_without_a_champion_requests_get_503(deployment: Deployment, api: Api) -> None:
+    """The process is alive and not ready; callers get Retry-After, and with a key the reason."""
+    with api(deployment.settings) as client:
         assert client.get("/health").json() == {"status": "alive"}
-        for method, path in (("GET", "/ready"), ("POST", "/predict"), ("GET", "/model")):
+        for method, path in (("GET", "/ready"), ("POST", "/v1/predict"), ("GET", "/v1/model")):
             answer = client.request(method, path, json={"reviews": [REVIEW]})
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "5"
             assert "model" in problem(answer)["detail"] or "ledger" in problem(answer)["detail"]
-        stage.promote(1)
+        deployment.promote(1)
         until_version(client, 1)
 
 
 @pytest.mark.parametrize(
-    ("keys", "says"),
+    ("keys", "message"),
     [
         ("", "names no API key"),
         ("hunter2", "no SHA-256"),
@@ -185,10 +192,10 @@ def test_nothing_is_answered_without_a_champion(stage: Stage, api: Api) -> None:
         (f"me:predict:{HASH},me:admin:{HASH[::-1]}", "twice"),
     ],
 )
-def test_without_proper_keys_the_service_does_not_start(stage: Stage, keys: str, says: str) -> None:
-    """An API that anybody or nobody can ask is a mistake; the message says how to make a key, and quotes none."""
-    settings = ServingSettings(**stage.settings.model_dump() | {"serving_keys": keys})
-    with pytest.raises(ConfigurationError, match=says) as caught:
+def test_without_valid_keys_the_service_does_not_start(deployment: Deployment, keys: str, message: str) -> None:
+    """The message explains how to make a key, and quotes none."""
+    settings = ServingSettings(**deployment.settings.model_dump() | {"serving_keys": keys})
+    with pytest.raises(ConfigurationError, match=message) as caught:
         create_app(settings)
-    assert ("sha256sum" in str(caught.value)) == (says in {"names no API key", "no SHA-256"})
+    assert ("sha256sum" in str(caught.value)) == (message in {"names no API key", "no SHA-256"})
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Challenger beside champion: each review has its arm and keeps it, and a bad challenger costs nobody an answer."""
+"""Challenger beside champion: each review keeps its arm, and a damaged challenger costs no response."""
 
 from __future__ import annotations
 
@@ -12,52 +12,54 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from harness.ledger import gate_record
-from harness.serving import Api, Mlflow, Stage, until_version, wait_until
+from harness.serving import Api, Deployment, Mlflow, until_version, wait_until
 from ratchet.experiments.assignment import Experiment
-from ratchet.ledger.approval import Approval
-from ratchet.ledger.decision import Decision
-from ratchet.ledger.history import DecisionHistory
-from ratchet.ledger.store import Ledger
-from ratchet.model.artifact import CARD, WEIGHTS
-from ratchet.serving.models.challenger import Challengers, absent
-from ratchet.serving.models.mlflow_source import FILE, Nominee, versions
+from ratchet.ledger.store import Decision, Ledger
+from ratchet.model.artifact import WEIGHTS
+from ratchet.model.registry_tags import FILE
+from ratchet.serving.models.challenger import ChallengerSource, excluded
+from ratchet.serving.models.follower import ModelFollower
+from ratchet.serving.models.mlflow_source import ChallengerInfo, open_registry
 from ratchet.serving.settings import ServingSettings
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
-NOMINEE = Nominee(version=3, window="0-1", model_digest="3", sha256={CARD: "c", WEIGHTS: "w"})
 
 
-def sharing(stage: Stage, share: float, **more: Any) -> ServingSettings:
-    return stage.settings.model_copy(update={"serving_challenger_share": share, **more})
+def follower_of(settings: ServingSettings) -> ModelFollower[ChallengerInfo]:
+    """A follower of the challenger that polls only when the test calls `refresh`."""
+    return ModelFollower(ChallengerSource(settings), 1.0)
 
 
-def experiment_of(client: httpx.Client) -> dict[str, Any]:
-    return client.get("/model").raise_for_status().json()["experiment"]
+def sharing(deployment: Deployment, share: float, **more: Any) -> ServingSettings:
+    return deployment.settings.model_copy(update={"serving_challenger_share": share, **more})
+
+
+def experiment_of(client: httpx.Client) -> Any:
+    return client.get("/v1/model").raise_for_status().json()["experiment"]
 
 
 def until_challenger(client: httpx.Client, version: int) -> None:
     wait_until(lambda: (experiment_of(client)["challenger"] or {}).get("version") == version)
 
 
-def ask(client: httpx.Client, reviews: list[dict[str, str]]) -> list[dict[str, Any]]:
-    return client.post("/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
+def predict(client: httpx.Client, reviews: list[dict[str, str]]) -> Any:
+    return client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()["predictions"]
 
 
-def test_each_review_is_read_by_the_arm_it_drew(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """About its share goes to the challenger; every answer has the probability of the version that it names."""
+def test_each_review_is_predicted_by_its_arm(deployment: Deployment, api: Api, registered: Mlflow) -> None:
+    """The challenger gets about its share; every prediction has the probability of the version that it names."""
     expected = {
         ("champion", 1, registered.reads(1, REVIEW["title"], REVIEW["text"])),
         ("challenger", 3, registered.reads(3, REVIEW["title"], REVIEW["text"])),
     }
     registered.nominate(3)
-    stage.promote(1)
+    deployment.promote(1)
     reviews = [REVIEW | {"prediction_id": f"order-{number}"} for number in range(1_000)]
-    with api(sharing(stage, 0.3)) as client:
+    with api(sharing(deployment, 0.3)) as client:
         until_version(client, 1)
         until_challenger(client, 3)
-        found = ask(client, reviews)
-        assert ask(client, reviews[::-1]) == found[::-1]
+        found = predict(client, reviews)
+        assert predict(client, reviews[::-1]) == found[::-1]
     assert [each["prediction_id"] for each in found] == [review["prediction_id"] for review in reviews]
     assert {(each["arm"], each["model_version"], each["probability"]) for each in found} == expected
     drawn = [Experiment(1, 3, 0.3).arm(review["prediction_id"]) for review in reviews]
@@ -65,79 +67,81 @@ def test_each_review_is_read_by_the_arm_it_drew(stage: Stage, api: Api, register
     assert 220 < Counter(drawn)["challenger"] < 380  # more than five standard deviations either way
 
 
-def test_a_unit_keeps_its_arm(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """Whatever its predictions are called, in this request and in the next."""
+def test_a_unit_keeps_its_arm(deployment: Deployment, api: Api, registered: Mlflow) -> None:
+    """In all requests, whatever the ids of its predictions are."""
     registered.nominate(3)
-    stage.promote(1)
+    deployment.promote(1)
     reviews = [REVIEW | {"unit": f"customer-{number % 20}"} for number in range(200)]
-    with api(sharing(stage, 0.5)) as client:
+    with api(sharing(deployment, 0.5)) as client:
         until_version(client, 1)
         until_challenger(client, 3)
-        found = ask(client, reviews) + ask(client, reviews)
+        found = predict(client, reviews) + predict(client, reviews)
     arms = {(review["unit"], each["arm"]) for review, each in zip(reviews * 2, found, strict=True)}
     assert len(arms) == 20
     assert {arm for _, arm in arms} == {"champion", "challenger"}
 
 
-def test_the_challenger_is_off_by_default(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """Nobody asks MLflow for one, and the champion answers everything."""
+def test_the_challenger_is_off_by_default(deployment: Deployment, api: Api, registered: Mlflow) -> None:
+    """MLflow is not queried for one, and the champion answers all reviews."""
     registered.nominate(3)
-    stage.promote(1)
-    with api(stage.settings) as client:
+    deployment.promote(1)
+    with api(deployment.settings) as client:
         until_version(client, 1)
         assert experiment_of(client) is None
-        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
+        assert {(each["arm"], each["model_version"]) for each in predict(client, [REVIEW] * 50)} == {("champion", 1)}
 
 
-def test_a_damaged_challenger_leaves_everything_to_the_champion(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """The champion's answers go on, /model says why it is alone, and the next sound challenger takes part."""
+def test_a_damaged_challenger_leaves_all_reviews_to_the_champion(
+    deployment: Deployment, api: Api, registered: Mlflow
+) -> None:
+    """The champion serves on, /v1/model has the reason, and the next sound challenger takes part."""
     registered.nominate(3)
-    stage.promote(1)
-    with api(sharing(stage, 1)) as client, registered.damaged(3):
+    deployment.promote(1)
+    with api(sharing(deployment, 1)) as client, registered.damaged(3):
         until_version(client, 1)
         wait_until(lambda: bool(experiment_of(client)["problem"]))
         assert f"{WEIGHTS} of version 3" in experiment_of(client)["problem"]
-        assert client.get("/model").json()["problem"] == ""
-        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
+        assert client.get("/v1/model").json()["problem"] == ""
+        assert {(each["arm"], each["model_version"]) for each in predict(client, [REVIEW] * 50)} == {("champion", 1)}
         registered.nominate(2)
         until_challenger(client, 2)
         wait_until(lambda: experiment_of(client)["problem"] == "")
-        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("challenger", 2)}
+        assert {(each["arm"], each["model_version"]) for each in predict(client, [REVIEW] * 50)} == {("challenger", 2)}
 
 
-def test_a_challenger_that_becomes_champion_is_champion(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """After its promotion it answers everything as champion; after a rollback it answers nothing."""
+def test_a_challenger_that_becomes_champion_is_champion(deployment: Deployment, api: Api, registered: Mlflow) -> None:
+    """After its promotion it answers all reviews as champion; after a rollback it answers none."""
     registered.nominate(3)
-    stage.promote(1)
-    with api(sharing(stage, 0.5)) as client:
+    deployment.promote(1)
+    with api(sharing(deployment, 0.5)) as client:
         until_version(client, 1)
         until_challenger(client, 3)
-        stage.promote(3)
+        deployment.promote(3)
         until_version(client, 3)
-        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 3)}
+        assert {(each["arm"], each["model_version"]) for each in predict(client, [REVIEW] * 50)} == {("champion", 3)}
         wait_until(lambda: "is the champion now" in experiment_of(client)["absence"])
-        stage.promote(1, action="rollback")
+        deployment.promote(1, action="rollback")
         until_version(client, 1)
         wait_until(lambda: "withdrawn in decision 3" in experiment_of(client)["absence"])
-        assert {(each["arm"], each["model_version"]) for each in ask(client, [REVIEW] * 50)} == {("champion", 1)}
+        assert {(each["arm"], each["model_version"]) for each in predict(client, [REVIEW] * 50)} == {("champion", 1)}
 
 
-def test_no_request_notices_a_change_of_challenger(stage: Stage, api: Api, registered: Mlflow) -> None:
+def test_no_request_notices_a_change_of_challenger(deployment: Deployment, api: Api, registered: Mlflow) -> None:
     """Under load the alias moves six times; every answer is 200 and has the probability of the version it names."""
     expected = {(version, registered.reads(version, REVIEW["title"], REVIEW["text"])) for version in (1, 2, 3)}
     registered.nominate(3)
-    stage.promote(1)
+    deployment.promote(1)
     stop = threading.Event()
 
-    def asking(client: httpx.Client) -> set[tuple[int, float]]:
+    def load(client: httpx.Client) -> set[tuple[int, float]]:
         seen = set()
         while not stop.is_set():
-            seen |= {(each["model_version"], each["probability"]) for each in ask(client, [REVIEW] * 20)}
+            seen |= {(each["model_version"], each["probability"]) for each in predict(client, [REVIEW] * 20)}
         return seen
 
-    with api(sharing(stage, 0.5)) as client, ThreadPoolExecutor(2) as callers:
+    with api(sharing(deployment, 0.5)) as client, ThreadPoolExecutor(2) as callers:
         until_version(client, 1)
-        asked = [callers.submit(asking, client) for _ in range(2)]
+        asked = [callers.submit(load, client) for _ in range(2)]
         try:
             for version in [3, 2] * 3:
                 registered.nominate(version)
@@ -147,33 +151,34 @@ def test_no_request_notices_a_change_of_challenger(stage: Stage, api: Api, regis
         assert set.union(*(caller.result() for caller in asked)) == expected
 
 
-def test_a_challenger_of_unknown_bytes_is_refused(stage: Stage, registered: Mlflow) -> None:
-    """Without its digests among MLflow's tags, whatever lies there cannot be verified."""
+def test_a_challenger_of_unknown_bytes_is_refused(deployment: Deployment, registered: Mlflow) -> None:
+    """Without its digests among MLflow's tags, its files cannot be verified."""
     registered.nominate(3)
-    stage.promote(1)
+    deployment.promote(1)
     with registered.without_tag(3, f"{FILE}{WEIGHTS}"):
-        found = Challengers(sharing(stage, 0.5))
+        found = follower_of(sharing(deployment, 0.5))
         found.refresh()
     assert found.current is None
     assert f"no tag '{FILE}{WEIGHTS}'" in found.problem
 
 
-def test_an_alias_of_nothing_is_told(stage: Stage, registered: Mlflow) -> None:
-    """Before anything is registered nobody challenges; what answers in MLflow's place is not believed."""
-    other = sharing(stage, 0.5, registered_model="another-model")
-    found = Challengers(other)
+def test_without_a_registered_model_there_is_no_challenger(deployment: Deployment, registered: Mlflow) -> None:
+    """Before the first registration there is none and no problem; a wrong MLflow address is a problem."""
+    other = sharing(deployment, 0.5, registered_model="another-model")
+    source = ChallengerSource(other)
+    found = ModelFollower(source, 1.0)
     found.refresh()
     assert (found.current, found.problem) == (None, "")
-    assert "Nobody is challenger" in found.absence
-    found.settings = sharing(stage, 0.5, tracking=SecretStr(f"{registered.uri}/api/2.0/mlflow/experiments"))
+    assert "There is no challenger" in found.absence
+    source.settings = sharing(deployment, 0.5, tracking=SecretStr(f"{registered.uri}/api/2.0/mlflow/experiments"))
     found.refresh()
     assert found.current is None
     assert "MLflow" in found.problem
 
 
 @pytest.mark.parametrize("answer", ["[]", "null", '"up"', '{"registered_model": 3}', "<html>"])
-def test_what_answers_in_mlflows_place_is_a_problem_and_no_more(stage: Stage, answer: str) -> None:
-    """A portal or a proxy may say anything; whoever challenges or serves is not touched by it."""
+def test_a_response_of_another_server_than_mlflow_is_a_problem(deployment: Deployment, answer: str) -> None:
+    """A portal or a proxy may return anything; the loaded models stay."""
 
     class Portal(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -182,13 +187,13 @@ def test_what_answers_in_mlflows_place_is_a_problem_and_no_more(stage: Stage, an
             self.wfile.write(answer.encode())
 
         def log_message(self, *_: object) -> None:
-            """The test looks at what the API makes of it."""
+            """Writes no log."""
 
-    stage.promote(1)
+    deployment.promote(1)
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
         threading.Thread(target=portal.serve_forever).start()
         tracking = SecretStr(f"http://127.0.0.1:{portal.server_address[1]}")
-        found = Challengers(sharing(stage, 0.5, tracking=tracking))
+        found = follower_of(sharing(deployment, 0.5, tracking=tracking))
         try:
             found.refresh()
         finally:
@@ -197,60 +202,61 @@ def test_what_answers_in_mlflows_place_is_a_problem_and_no_more(stage: Stage, an
     assert "MLflow did not answer" in found.problem
 
 
-def test_a_challenger_that_was_judged_on_other_bytes_is_refused(stage: Stage, registered: Mlflow) -> None:
-    """The ledger's word about a version is kept to, as for a champion."""
+def test_a_challenger_that_was_judged_on_other_bytes_is_refused(deployment: Deployment, registered: Mlflow) -> None:
+    """The digest in the ledger's evidence is binding, as for a champion."""
     registered.nominate(3)
-    stage.promote(1)
-    ledger = Ledger(stage.settings.ledger_url, stage.settings.registered_model)
-    judged = gate_record(3, "another")
-    kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], gate=judged)
+    deployment.promote(1)
+    ledger = Ledger(deployment.settings.ledger_url, deployment.settings.registered_model)
+    judged = {"evidence": {"model_digest": "another"}}
+    kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], evidence=judged)
     ledger.record(kept, ledger.champion())
-    found = Challengers(sharing(stage, 0.5))
+    found = follower_of(sharing(deployment, 0.5))
     found.refresh()
     assert found.current is None
     assert "not the model that was judged" in found.problem
 
 
-def test_a_challenger_stays_while_nobody_can_be_asked(stage: Stage, registered: Mlflow) -> None:
-    """MLflow away: the experiment goes on; but what the ledger withdraws stops at once."""
+def test_a_challenger_stays_while_mlflow_is_down(deployment: Deployment, registered: Mlflow) -> None:
+    """The experiment goes on without MLflow; but a version that the ledger withdraws is dropped at once."""
     registered.nominate(3)
-    stage.promote(1)
-    found = Challengers(sharing(stage, 0.5))
+    deployment.promote(1)
+    source = ChallengerSource(sharing(deployment, 0.5))
+    found = ModelFollower(source, 1.0)
     found.refresh()
     assert found.current is not None
-    found.settings = sharing(stage, 0.5, tracking=stage.without_services().tracking)
+    source.settings = sharing(deployment, 0.5, tracking=deployment.without_services().tracking)
     found.refresh()
     assert found.current is not None
     assert "did not answer" in found.problem
-    stage.promote(3)
-    stage.promote(1, action="rollback")
+    deployment.promote(3)
+    deployment.promote(1, action="rollback")
     found.refresh()
     assert found.current is None
     assert "withdrawn" in found.absence
 
 
-def test_the_challenger_has_a_cache_of_its_own(stage: Stage, api: Api, registered: Mlflow) -> None:
-    """It is downloaded once, whatever the champions' cache forgets; what was damaged there is fetched again."""
+def test_the_challenger_has_a_cache_of_its_own(deployment: Deployment, api: Api, registered: Mlflow) -> None:
+    """It is downloaded once, whatever the champions' cache deletes; damaged files are downloaded again."""
     registered.nominate(3)
-    stage.promote(1)
-    with api(sharing(stage, 0.5)) as client:
+    deployment.promote(1)
+    with api(sharing(deployment, 0.5)) as client:
         until_version(client, 1)
         until_challenger(client, 3)
-        stage.promote(2)
+        deployment.promote(2)
         until_version(client, 2)
     with registered.damaged(3):
-        found = Challengers(sharing(stage, 0.5))
+        found = follower_of(sharing(deployment, 0.5))
         found.refresh()
         assert found.current is not None
-    (folder,) = (stage.settings.serving_cache / "challenger").iterdir()
+    (folder,) = (deployment.settings.serving_cache / "challenger").iterdir()
     (folder / WEIGHTS).write_bytes(b"nothing")
-    again = Challengers(sharing(stage, 0.5))
+    again = follower_of(sharing(deployment, 0.5))
     again.refresh()
-    assert (again.problem, again.current and again.current.nominee.version) == ("", 3)
+    assert (again.problem, again.current and again.current.version) == ("", 3)
     registered.nominate(2)
     again.refresh()
     assert (again.current, again.problem) == (None, "")
-    assert list((stage.settings.serving_cache / "challenger").iterdir()) == []
+    assert list((deployment.settings.serving_cache / "challenger").iterdir()) == []
 
 
 def history(*rows: dict[str, Any]) -> DecisionHistory:
@@ -265,7 +271,7 @@ APPROVED = {"action": "keep", "version": 3, "previous": 1, "approval": Approval(
 
 
 @pytest.mark.parametrize(
-    ("champion", "rows", "says"),
+    ("champion", "rows", "reason"),
     [
         (1, [], ""),
         (1, [{"action": "keep", "version": 3, "previous": 1}], ""),
@@ -275,25 +281,28 @@ APPROVED = {"action": "keep", "version": 3, "previous": 1, "approval": Approval(
         (1, [REJECTED, APPROVED], ""),
     ],
 )
-def test_what_was_taken_out_of_service_does_not_challenge(champion: int, rows: list[dict[str, Any]], says: str) -> None:
-    """A version that a rollback or a person kept back gets no review; one that the gate found no better does."""
-    found = absent(NOMINEE, champion, history(*rows))
-    assert says in found
-    assert bool(says) == bool(found)
-    assert "Nobody is challenger" in absent(None, champion, history(*rows))
+def test_withdrawn_and_rejected_versions_are_excluded(champion: int, rows: list[dict[str, Any]], reason: str) -> None:
+    """A version that was withdrawn or rejected gets no reviews; one that the gate found no better does."""
+    found = excluded(3, champion, history(*rows))
+    assert reason in found
+    assert bool(reason) == bool(found)
 
 
-def test_a_folder_has_challengers_too(stage: Stage, registered: Mlflow) -> None:
-    """Where MLflow is a file, the same is known of the alias as where it is a server; before any training, nothing."""
+def test_a_folder_may_have_a_challenger(deployment: Deployment, registered: Mlflow) -> None:
+    """An MLflow in files has the same information on the alias as a server; before any training, none."""
     import mlflow
 
-    empty = ServingSettings(**stage.settings.model_dump() | {"tracking": None})
-    local = ServingSettings(**stage.settings.model_dump() | {"tracking": None, "store": str(registered.bench.store)})
+    empty = ServingSettings(**deployment.settings.model_dump() | {"tracking": None})
+    local = ServingSettings(
+        **deployment.settings.model_dump() | {"tracking": None, "store": str(registered.bench.store)}
+    )
     try:
-        assert versions(empty).nominee() is None
+        assert open_registry(empty).challenger() is None
         registered.bench.ratchet("train", "--window", "0-0", "--candidate", "linear-svc", "--force")
         version = registered.bench.registry.register(registered.trained(1))
         registered.nominate(1)
-        assert versions(local).nominee() == versions(stage.settings).nominee().model_copy(update={"version": version})
+        served = open_registry(deployment.settings).challenger()
+        assert served is not None
+        assert open_registry(local).challenger() == served.model_copy(update={"version": version})
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # MLflow's own default is None

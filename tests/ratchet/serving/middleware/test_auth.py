@@ -1,4 +1,4 @@
-"""Who may ask what and how often, and what every answer has."""
+"""Keys, roles, rate limits, security headers and unexpected errors."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from harness.serving import KEY, Api, Stage, problem, until_version
+from harness.serving import KEY, Api, Deployment, problem, until_version
 from ratchet.serving import api_keys
 from ratchet.serving.app import create_app
-from ratchet.serving.middleware.auth import OPEN, ROLE
+from ratchet.serving.middleware.auth import OPEN, REQUIRED_ROLE
 from ratchet.serving.middleware.body_limit import WITHOUT_BODY
 from ratchet.serving.middleware.fault_barrier import FaultBarrier
-from ratchet.serving.middleware.rate_limit import Bucket
-from ratchet.serving.middleware.security_headers import SECURITY
+from ratchet.serving.middleware.rate_limit import TokenBucket
+from ratchet.serving.middleware.security_headers import HEADERS
 
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
-MAY = {"reader": "predict", "labeller": "feedback", "operator": "admin"}
+ROLES = {"reader": "predict", "labeller": "feedback", "operator": "admin"}
 
 
 def digest(key: str) -> str:
@@ -34,25 +34,25 @@ def digest(key: str) -> str:
 
 
 @contextmanager
-def asking(stage: Stage, api: Api, **settings: object) -> Iterator[httpx.Client]:
+def serving(deployment: Deployment, api: Api, **settings: object) -> Iterator[httpx.Client]:
     """A client of an API that serves version 1, with other settings."""
-    stage.promote(1)
-    with api(stage.settings.model_copy(update=settings)) as client:
+    deployment.promote(1)
+    with api(deployment.settings.model_copy(update=settings)) as client:
         until_version(client, 1)
         yield client
 
 
-def test_a_key_may_do_what_its_roles_say(stage: Stage, api: Api) -> None:
-    """/predict and /metrics ask for a role and say which; what has none, any key may ask."""
-    keys = [f"{name}:{role}:{digest(name)}" for name, role in MAY.items()] + [digest("plain")]
-    with asking(stage, api, serving_keys=SecretStr(",".join(keys))) as client:
+def test_a_key_may_use_the_routes_of_its_roles(deployment: Deployment, api: Api) -> None:
+    """/v1/predict and /metrics require a role and name it when refusing; /v1/model accepts any key."""
+    keys = [f"{name}:{role}:{digest(name)}" for name, role in ROLES.items()] + [digest("plain")]
+    with serving(deployment, api, serving_keys=SecretStr(",".join(keys))) as client:
         allowed = {}
-        for key in [*MAY, "plain"]:
+        for key in [*ROLES, "plain"]:
             client.headers["Authorization"] = f"Bearer {key}"
             answers = {
-                "predict": client.post("/predict", json={"reviews": [REVIEW]}),
+                "predict": client.post("/v1/predict", json={"reviews": [REVIEW]}),
                 "metrics": client.get("/metrics"),
-                "model": client.get("/model"),
+                "model": client.get("/v1/model"),
             }
             allowed[key] = {name for name, answer in answers.items() if answer.status_code == 200}
             refused = [answer for answer in answers.values() if answer.status_code != 200]
@@ -67,59 +67,59 @@ def test_a_key_may_do_what_its_roles_say(stage: Stage, api: Api) -> None:
     }
 
 
-def test_no_spelling_of_a_path_goes_without_its_role(stage: Stage, api: Api) -> None:
-    """What leads to a route is refused like the route, whatever else the path is made of."""
+def test_no_spelling_of_a_path_avoids_its_role(deployment: Deployment, api: Api) -> None:
+    """A path that leads to a route requires the route's role, however it is encoded."""
     keys = SecretStr(f"labeller:feedback:{digest(KEY)}")
-    with asking(stage, api, serving_keys=keys) as client:
+    with serving(deployment, api, serving_keys=keys) as client:
         for path in ("/metrics", "/metrics%0A", "/%6Detrics", "/metrics?", "/metrics/"):
             assert client.get(path).status_code in {403, 404}
-        for path in ("/predict", "/predict%0a", "/%70redict"):
+        for path in ("/v1/predict", "/v1/predict%0a", "/v1/%70redict"):
             assert client.post(path, json={"reviews": [REVIEW]}).status_code == 403
 
 
-def test_strangers_have_no_body_read(stage: Stage, api: Api) -> None:
-    """Open paths are open to those who only look; else slow bodies for them would fill the door, for everybody."""
-    with asking(stage, api, serving_requests=1) as client, ExitStack() as stack:
+def test_bodies_without_a_key_are_not_read(deployment: Deployment, api: Api) -> None:
+    """Open paths are open without a body only: otherwise slow bodies could exhaust the concurrency limit."""
+    with serving(deployment, api, serving_requests=1) as client, ExitStack() as stack:
         for path in sorted(OPEN):
             connection = stack.enter_context(socket.create_connection((client.base_url.host, client.base_url.port)))
             connection.sendall(f"POST {path} HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n\r\n{{".encode())
             assert connection.recv(12) == b"HTTP/1.1 401"
-        assert client.post("/predict", json={"reviews": [REVIEW]}).status_code == 200
+        assert client.post("/v1/predict", json={"reviews": [REVIEW]}).status_code == 200
 
 
-def test_keys_are_read_with_names_and_roles() -> None:
-    """`HASH` alone may predict and give feedback; the other form says its name and what it may do."""
+def test_keys_are_parsed_with_names_and_roles() -> None:
+    """A hash alone may predict and give feedback; the other form has a name and roles."""
     plain, named = api_keys.parse(f"{digest('a')}, ops:admin+predict:{digest('b')}")
-    assert (plain.name, plain.roles) == ("", {"predict", "feedback"})
-    assert (named.name, named.roles) == ("ops", {"admin", "predict"})
+    assert (plain.name, plain.roles) == ("", frozenset({"predict", "feedback"}))
+    assert (named.name, named.roles) == ("ops", frozenset({"admin", "predict"}))
     assert api_keys.find([plain, named], "b") is named
     assert api_keys.find([plain, named], digest("b")) is None
 
 
-def test_every_route_is_guarded_or_meant_to_be_open(stage: Stage) -> None:
-    """Whoever adds a route that works finds its role here, and one with a body is within the limits of bodies."""
-    routes = [route for route in create_app(stage.settings).routes if isinstance(route, APIRoute)]
-    assert {route.path for route in routes} <= OPEN | set(ROLE) | {"/model"}
+def test_every_route_has_a_role_or_is_known_to_have_none(deployment: Deployment) -> None:
+    """A new route must be added to the roles, and a route with a body to the limits of bodies."""
+    routes = [route for route in create_app(deployment.settings).routes if isinstance(route, APIRoute)]
+    assert {route.path for route in routes} <= OPEN | set(REQUIRED_ROLE) | {"/v1/model"}
     assert all(route.body_field is None for route in routes if route.methods & WITHOUT_BODY)
 
 
-def test_a_key_that_asks_too_often_waits(stage: Stage, api: Api) -> None:
-    """Three at once, then 429 with the time to wait; health checks have no limit, and another key has its own."""
+def test_a_key_over_its_rate_is_refused(deployment: Deployment, api: Api) -> None:
+    """After three requests, 429 with the time to wait; health checks have no limit, and another key has its own."""
     keys = SecretStr(f"{digest(KEY)},{digest('other')}")
-    with asking(stage, api, serving_keys=keys, serving_rate=0.01, serving_burst=3) as client:
-        assert [client.get("/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
-        refused = client.post("/predict", json={"reviews": [REVIEW]})
+    with serving(deployment, api, serving_keys=keys, serving_rate=0.01, serving_burst=3) as client:
+        assert [client.get("/v1/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+        refused = client.post("/v1/predict", json={"reviews": [REVIEW]})
         assert 90 < int(refused.headers["retry-after"]) <= 100
-        assert "0.01 times a second" in problem(refused)["detail"]
+        assert "0.01 requests a second" in problem(refused)["detail"]
         assert client.get("/health").status_code == 200
-        assert client.get("/model", headers={"Authorization": "Bearer other"}).status_code == 200
+        assert client.get("/v1/model", headers={"Authorization": "Bearer other"}).status_code == 200
 
 
-def test_a_bucket_fills_again_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two a second, three at once: after a pause of a minute there are three again, not a hundred."""
+def test_a_token_bucket_refills_to_its_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a rate of 2 and a burst of 3, there are 3 tokens after a minute, not 120."""
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    bucket = Bucket(rate=2, burst=3)
+    bucket = TokenBucket(rate=2, burst=3)
     assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
     now = 0.5
     assert [bucket.take(), bucket.take()] == [0, 0.5]
@@ -127,24 +127,24 @@ def test_a_bucket_fills_again_and_no_further(monkeypatch: pytest.MonkeyPatch) ->
     assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
 
 
-def test_every_answer_has_the_security_headers(stage: Stage, api: Api) -> None:
-    """Good ones, refusals and what is not there."""
-    with asking(stage, api) as client:
+def test_every_response_has_the_security_headers(deployment: Deployment, api: Api) -> None:
+    """Successful responses, refusals and unknown paths."""
+    with serving(deployment, api) as client:
         answers = [
             client.get("/health"),
-            client.get("/model"),
+            client.get("/v1/model"),
             client.get("/nothing"),
-            client.get("/model", headers={"Authorization": ""}),
-            client.post("/predict", content=b"{", headers={"Content-Type": "application/json"}),
+            client.get("/v1/model", headers={"Authorization": ""}),
+            client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"}),
         ]
     assert [answer.status_code for answer in answers] == [200, 200, 404, 401, 422]
     assert all(
-        SECURITY.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in answers
+        HEADERS.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in answers
     )
 
 
-def test_a_fault_quotes_nobody() -> None:
-    """A bug is one 500 in the one shape; its log has kind and stack, but neither has the words that raised it."""
+def test_an_unexpected_error_quotes_no_request() -> None:
+    """It is a 500 problem; the log has kind and stack, but no message."""
 
     async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("secret words of a review")
@@ -152,12 +152,12 @@ def test_a_fault_quotes_nobody() -> None:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(FaultBarrier(faulty))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            return await client.get("/predict")
+            return await client.get("/v1/predict")
 
     with capture_logs() as logged:
         answer = asyncio.run(ask())
     assert answer.status_code == 500
-    assert "log says more" in problem(answer)["detail"]
+    assert "its log has the details" in problem(answer)["detail"]
     assert [event["kind"] for event in logged] == ["ValueError"]
     assert any("faulty" in line for line in logged[0]["stack"])
     assert "secret words" not in f"{answer.text}{logged}"

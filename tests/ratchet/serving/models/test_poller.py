@@ -1,25 +1,25 @@
-"""What is looked at beside the requests is looked at for as long as the API runs, whatever a look ends in."""
+"""Polling goes on for as long as the API runs, whatever a poll raises."""
 
 from __future__ import annotations
 
 from structlog.testing import capture_logs
 
 from harness.serving import wait_until
-from ratchet.serving.models.poller import following
+from ratchet.serving.models.poller import polling
 
 
-def test_a_look_that_fails_is_followed_by_the_next() -> None:
-    """The fault is in the log, by kind and stack; its message, which may hold anything, is not."""
-    looks = 0
+def test_a_failed_poll_is_followed_by_the_next() -> None:
+    """The log has kind and stack of the error, but not its message, which may quote anything."""
+    polls = 0
 
-    def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 1:
+    def poll() -> None:
+        nonlocal polls
+        polls += 1
+        if polls == 1:
             raise KeyError("secret words")
 
-    with capture_logs() as logged, following(look, 0.01, "follow-test"):
-        wait_until(lambda: looks > 2)
+    with capture_logs() as logged, polling(poll, 0.01, "follow-test"):
+        wait_until(lambda: polls > 2)
     assert [(event["thread"], event["kind"]) for event in logged] == [("follow-test", "KeyError")]
-    assert any(line.endswith(" look") for line in logged[0]["stack"])
+    assert any(line.endswith(" poll") for line in logged[0]["stack"])
     assert "secret words" not in str(logged)
