@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from harness.jobs import Bench
 from harness.processes import end
 from harness.serving import KEY, TRAININGS, Deployment, Mlflow, environment, mlflow_server, wait_until
+from local.environment import replaced_environment
 from local.processes import postgres
 from local.processes.children import free_port
 from ratchet.promotion.registry import Registry

@@ -29,6 +29,7 @@ from bench.load import Array, Plan
 from bench.section import goal
 from bench.servers import api, mlflow_models_serve, prepared
 from harness.serving import KEY, TRAININGS, Deployment, wait_until
+from local.demo import absolute_source
 from ratchet.jobs import keys
 
 SWAPS, PACE, LONGEST = 200, 0.75, 240  # seconds from one to the next at least, and of load beside them at most

@@ -34,7 +34,7 @@ def test_every_block_is_executed() -> None:
 def test_the_walk_through_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the page's lines in CANDIDATES, its commands train, compare, promote and export the new candidates."""
     names: dict[str, Any] = {"Candidate": Candidate, "SklearnCandidate": SklearnCandidate}
-    added = [candidate for block in blocks("python") for candidate in eval(f"({block})", names)]
+    added = [eval(line, names) for block in blocks("python") for line in block.splitlines()]
     for candidate in added:
         monkeypatch.setitem(CANDIDATES, candidate.name, candidate)
     monkeypatch.chdir(tmp_path)

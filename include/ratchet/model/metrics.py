@@ -69,4 +69,5 @@ def macro_f1(tables: np.ndarray, *, champion: bool) -> np.ndarray:
     confusion = tables.sum(axis=-1 if champion else -2)
     right = np.stack([confusion[..., 0, 0], confusion[..., 1, 1]], axis=-1)
     total = confusion.sum(axis=-1) + confusion.sum(axis=-2)
-    return np.divide(2.0 * right, total, out=np.zeros(right.shape), where=total > 0).mean(axis=-1)
+    scores: np.ndarray = np.divide(2.0 * right, total, out=np.zeros(right.shape), where=total > 0).mean(axis=-1)
+    return scores

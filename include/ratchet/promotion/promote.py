@@ -14,8 +14,9 @@ from ratchet.jobs.storage import verified
 from ratchet.ledger.approval import Approval
 from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord, Verdict
 from ratchet.ledger.store import Champion, Ledger
+from ratchet.model.registry_tags import CHAMPION
 from ratchet.promotion.gate import EVIDENCE, decide
-from ratchet.promotion.registry import CHAMPION, Registry
+from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
 from ratchet.windows import Window
 

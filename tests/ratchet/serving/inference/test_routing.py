@@ -14,7 +14,10 @@ from pydantic import SecretStr
 
 from harness.serving import Api, Deployment, Mlflow, until_version, wait_until
 from ratchet.experiments.assignment import Experiment
-from ratchet.ledger.store import Decision, Ledger
+from ratchet.ledger.approval import Approval
+from ratchet.ledger.decision import Decision
+from ratchet.ledger.history import DecisionHistory
+from ratchet.ledger.store import Ledger
 from ratchet.model.artifact import WEIGHTS
 from ratchet.model.registry_tags import FILE
 from ratchet.serving.models.challenger import ChallengerSource, excluded
