@@ -64,7 +64,7 @@ def test_an_approval_without_a_response_fails_the_run_with_one_message(runs: dic
     assert (week["state"], week["arguments"]) == ("failed", [])
     (message,) = week["messages"]
     assert message.startswith("Ratchet: training.approve failed in review_sentiment\n")
-    assert "Nobody answered within 6 days" in message
+    assert "Nobody responded within 6 days" in message
 
 
 def test_mapped_tasks_and_their_run_fail_with_one_message(runs: dict[str, Any]) -> None:

@@ -46,4 +46,6 @@ with DAG("linked", schedule=None, start_date=datetime(2026, 1, 5)):
     Told(task_id="ingest", details={})
     Told(task_id="odd_arn", details={}, arn="no such thing")
     Told(task_id="failed", details=None)
-    Told.partial(task_id="mapped", job="train").expand(details=[{"mlflow": {"run": "a"}}, {"mlflow": {"run": "b"}}])
+    Told.partial(task_id="mapped", job="train").expand(
+        details=[{"mlflow": {"run": run, "model_uri": f"models:/m-{run}"}} for run in ("a", "b")]
+    )
