@@ -37,7 +37,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> DashboardSettings:
         url = request.getfixturevalue("server")
         engine = sa.create_engine(url)
         with engine.begin() as connection:
-            connection.exec_driver_sql("DROP TABLE IF EXISTS predictions, feedback")
+            connection.exec_driver_sql("DROP TABLE IF EXISTS predictions, feedback, ratchet_prediction_log_revision")
             connection.exec_driver_sql("DROP FUNCTION IF EXISTS prediction_log_is_append_only")
         engine.dispose()
     fill_log(url, ROWS, LABELS)
