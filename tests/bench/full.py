@@ -135,7 +135,7 @@ def report(seed: Sequence[Cost], weeks: Sequence[Week], rows: dict[str, int], si
         f"{rows['quarantined']:,} quarantined, of them {rows['duplicates']:,} duplicates. {os.cpu_count()} cores, "
         f"Python {platform.python_version()}. Real rows are repeated; in every copy but the first each word of a text "
         f"is dropped with probability {copies.DROPPED:.0%} and replaced with probability {copies.REPLACED:.0%}. Read "
-        "costs from it, never scores: `tests/bench/copies.py` says why.\n",
+        "costs from it, never scores: see `tests/bench/copies.py`.\n",
         f"| the seed, once | {' | '.join(cost.job for cost in seed)} |",
         "|---" * (len(seed) + 1) + "|",
         f"| seconds | {' | '.join(f'{cost.seconds:.0f}' for cost in seed)} |",

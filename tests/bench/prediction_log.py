@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m bench.prediction_log
 
-The API runs as a process of its own, as `ratchet serve` starts it; callers ask over kept connections from this one.
+The API runs as a process of its own, as `ratchet serve` starts it; callers in this one keep their connections open.
 Both share the machine, so what is compared is the ratio within one run, of the best of some rounds.
 """
 
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--sinks", nargs="+", default=["postgres", "sqlite", "files"])
     parser.add_argument("--reviews", type=int, nargs="+", default=[1, 100], help="in each request")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder, postgres.running(Path(folder) / "pg") as urls:
         store = Path(folder) / "store"
         bench = Bench(store)
@@ -125,13 +125,13 @@ def main() -> None:
         bench.week("0-0")
         print("sink      mode      reviews callers  requests/s   ratio  median ms")
         logs = {"postgres": urls["ratchet"], "sqlite": "", "files": str(store / "log")}
-        for sink in asked.sinks:
+        for sink in arguments.sinks:
             best: dict[tuple[str, int, int], tuple[float, float]] = {}
-            for _, mode in product(range(asked.rounds), MODES):
+            for _, mode in product(range(arguments.rounds), MODES):
                 with api(store, logs[sink], mode) as port:
-                    for reviews, callers in product(asked.reviews, asked.callers):
+                    for reviews, callers in product(arguments.reviews, arguments.callers):
                         measure(port, reviews, callers, 0.3)  # to warm up
-                        found = measure(port, reviews, callers, asked.seconds)
+                        found = measure(port, reviews, callers, arguments.seconds)
                         best[mode, reviews, callers] = max(found, best.get((mode, reviews, callers), (0.0, 0.0)))
             for (mode, reviews, callers), (rate, median) in sorted(best.items(), key=lambda item: item[0][1:]):
                 ratio = rate / best["none", reviews, callers][0]

@@ -69,13 +69,13 @@ def mlflow_models_serve(deployment: Deployment, folder: Path) -> Iterator[int]:
     here |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}  # it calls `uvicorn`
     with process(command, here, folder / "mlflow-serve.log"):
 
-        def answers() -> bool:
+        def is_up() -> bool:
             try:
                 return httpx.get(f"http://127.0.0.1:{port}/health").status_code == httpx.codes.OK
             except httpx.TransportError:
                 return False
 
-        wait_until(answers, seconds=120)
+        wait_until(is_up, seconds=120)
         yield port
 
 

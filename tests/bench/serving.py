@@ -34,7 +34,7 @@ from ratchet.jobs import keys
 
 SWAPS, PACE, LONGEST = 200, 0.75, 240  # seconds from one to the next at least, and of load beside them at most
 CONNECTIONS = 300  # more than the API lets in at once, so that all its limits are met
-CLOSED = (4, 16, 32)  # connections that ask as fast as they are answered
+CLOSED = (4, 16, 32)  # connections, each of which sends a request when the last one is answered
 KNEE_P99 = 0.025  # seconds, ten times what an idle service takes; beyond the knee p99 is, or some are refused
 MOST_P99, MOST_SLOWER, MOST_RECOVERY, LEAST_TIMES = 0.015, 2.0, 10.0, 5.0
 HEAD = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
@@ -86,7 +86,7 @@ class Load:
     def running(
         self, phases: Sequence[tuple[float, float]], connections: int, *, stop: bool = False
     ) -> Iterator[list[Responses]]:
-        """Run the load while the block runs, and on unless `stop`; afterwards its responses are in the list."""
+        """Run the load while the block runs, and on unless `stop`; afterwards the yielded list has its responses."""
         self.count += 1
         name = f"{self.path.strip('/').replace('/', '-')}-{self.count}"
         plan, out = (self.folder / f"{name}.{end}" for end in ("json", "npy"))
@@ -115,13 +115,13 @@ class Load:
         return max(self.run((seconds, 0), connections=each).throughput(seconds) for each in CLOSED)
 
 
-def knee(asked: Load, saturation: float) -> tuple[float, Responses]:
+def knee(generator: Load, saturation: float) -> tuple[float, Responses]:
     """The highest rate at which nothing is refused and p99 is below KNEE_P99, to a twentieth; and its responses."""
     low, high, best = 0.2 * saturation, 1.3 * saturation, None
     while high - low > high / 20:
         rate = (low + high) / 2
-        for _ in range(2):  # because the machine may have had something else to do
-            seen = asked.run((4, rate))
+        for _ in range(2):  # twice, because another process may have used the machine
+            seen = generator.run((4, rate))
             if good := seen.failed == 0 and seen.quantile(0.99) < KNEE_P99 * 1000:
                 break
         report_progress(f"  {rate:.0f} a second: {seen.statuses}, p99 {seen.quantile(0.99):.1f} ms")
@@ -131,12 +131,12 @@ def knee(asked: Load, saturation: float) -> tuple[float, Responses]:
     return low, best
 
 
-def swapped(asked: Load, deployment: Deployment, rate: float) -> tuple[Responses, float]:
+def swapped(generator: Load, deployment: Deployment, rate: float) -> tuple[Responses, float]:
     """Load while champions change, at most one in PACE seconds; and how long that took, in seconds."""
-    with asked.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client(timeout=60) as client:
-        url, begun = f"http://127.0.0.1:{asked.port}/ready", time.monotonic()
+    with generator.running([(LONGEST, rate)], CONNECTIONS, stop=True) as found, httpx.Client(timeout=60) as client:
+        url, begun = f"http://127.0.0.1:{generator.port}/ready", time.monotonic()
         for swap in range(1, SWAPS + 1):
-            version = swap % len(TRAININGS) + 1  # of three, and the cache keeps two: each comes from MLflow anew
+            version = swap % len(TRAININGS) + 1  # of three; the cache keeps two, so each is downloaded
             deployment.promote(version)
             wait_until(partial(_serves, client, url, version))
             time.sleep(max(0.0, begun + PACE * swap - time.monotonic()))
@@ -275,14 +275,14 @@ def report(found: Measured, source: str) -> str:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(prog="make bench-serving")
-    asked.add_argument("--reviews", required=True, help="A source of reviews with a test file.")
-    asked.add_argument("--write", action="store_true", help="Put the section into docs/.")
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(prog="make bench-serving")
+    parser.add_argument("--reviews", required=True, help="A source of reviews with a test file.")
+    parser.add_argument("--write", action="store_true", help="Put the section into docs/.")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ratchet-serving-") as folder:
-        text = report(measure(absolute_source(given.reviews), Path(folder)), Path(given.reviews).name)
+        text = report(measure(absolute_source(arguments.reviews), Path(folder)), Path(arguments.reviews).name)
     print(text)
-    if given.write:
+    if arguments.write:
         section.write("serving", text)
 
 

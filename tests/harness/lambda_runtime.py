@@ -29,9 +29,9 @@ class RuntimeApi:
     def invoke(self, event: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
         """The function's response to an event. Fails if it reports an error or does not respond."""
         self.events.put(event)
-        kind, answer = self.responses.get(timeout=seconds)
-        assert kind == "response", answer
-        return answer
+        kind, response = self.responses.get(timeout=seconds)
+        assert kind == "response", response
+        return response
 
 
 class _Requests(BaseHTTPRequestHandler):

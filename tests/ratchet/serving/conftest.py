@@ -46,7 +46,7 @@ def deployment(registered: Mlflow, tmp_path: Path) -> Deployment:
         serving_keys=SecretStr(f"tests:predict+feedback+admin:{sha256(KEY.encode()).hexdigest()}"),
         serving_cache=tmp_path / "cache",
         serving_poll_seconds=0.05,
-        serving_rate=10_000,  # tests ask often; those of the limits set their own
+        serving_rate=10_000,  # above the rate of any test; tests of the limits set their own
         serving_burst=10_000,
         serving_log_spool=tmp_path / "spool",
         serving_log_flush_seconds=0.05,

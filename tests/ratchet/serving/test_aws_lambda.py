@@ -25,7 +25,7 @@ from ratchet.serving.middleware.security_headers import HEADERS
 
 HANDLER = "ratchet.serving.aws_lambda.handler"
 REVIEW = {"title": "Great value", "text": "It works well and does not cost much."}
-ASKED = json.dumps({"reviews": [REVIEW]})
+BODY = json.dumps({"reviews": [REVIEW]})
 
 
 def event(method: str, path: str, body: str | None = None, *, key: str = KEY, encoded: bool = False) -> dict[str, Any]:
@@ -83,9 +83,9 @@ def function(deployment: Deployment, tmp_path: Path) -> Iterator[RuntimeApi]:
 def test_the_first_event_is_answered_by_the_champion(function: RuntimeApi, registered: Mlflow) -> None:
     """At a cold start the model is loaded and verified first; the probability is that of the training's files."""
     for encoded in (False, True):
-        answer = function.invoke(event("POST", "/v1/predict", ASKED, encoded=encoded))
-        assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
-        body = json.loads(answer["body"])
+        response = function.invoke(event("POST", "/v1/predict", BODY, encoded=encoded))
+        assert (response["statusCode"], response["isBase64Encoded"]) == (200, False)
+        body = json.loads(response["body"])
         assert body["model_version"] == 1
         expected = registered.reads(1, REVIEW["title"], REVIEW["text"])
         assert body["predictions"][0]["probability"] == expected
@@ -99,7 +99,7 @@ def test_a_function_refuses_what_a_server_refuses(function: RuntimeApi) -> None:
     assert all(refused["headers"][name.lower()] == text for name, text in HEADERS.items())
     assert function.invoke(event("GET", "/ready", key=""))["statusCode"] == 200
     assert function.invoke(event("POST", "/v1/predict", '{"reviews": []}'))["statusCode"] == 422
-    assert function.invoke(event("POST", "/v1/predict", " " * (1 << 20) + ASKED))["statusCode"] == 413
+    assert function.invoke(event("POST", "/v1/predict", " " * (1 << 20) + BODY))["statusCode"] == 413
 
 
 def test_a_function_follows_the_ledger(function: RuntimeApi, deployment: Deployment) -> None:
@@ -110,7 +110,7 @@ def test_a_function_follows_the_ledger(function: RuntimeApi, deployment: Deploym
 
 
 def test_a_function_url_of_the_emulator_answers(deployment: Deployment, tmp_path: Path) -> None:
-    """Over HTTP: ministack makes the event and runs the handler in a process of its own, in this environment."""
+    """The call goes over HTTP: ministack makes the event and runs the handler in a process of its own, in this environment."""
     deployment.promote(1)
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
@@ -131,8 +131,8 @@ def test_a_function_url_of_the_emulator_answers(deployment: Deployment, tmp_path
         address = client.create_function_url_config(FunctionName="ratchet", AuthType="NONE")["FunctionUrl"]
         path = f"{url}/_aws/lambda-url/{httpx.URL(address).host.partition('.')[0]}"
         with httpx.Client(headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as caller:
-            answer = caller.post(f"{path}/v1/predict", json={"reviews": [REVIEW]})
+            response = caller.post(f"{path}/v1/predict", json={"reviews": [REVIEW]})
             refused = caller.get(f"{path}/v1/model", headers={"Authorization": ""})
-    assert (answer.status_code, answer.json()["model_version"]) == (200, 1)
+    assert (response.status_code, response.json()["model_version"]) == (200, 1)
     assert refused.status_code == 401
     assert refused.headers["content-type"] == "application/problem+json"

@@ -46,13 +46,13 @@ class Load:
                 names = [f"{self.point}-{caller}-{request}-{number}" for number in range(dice.choice([1, 2, 50]))]
                 reviews = [{"text": "It broke after a week.", "prediction_id": name} for name in names]
                 try:
-                    answer = client.post("/v1/predict", json={"reviews": reviews})
+                    response = client.post("/v1/predict", json={"reviews": reviews})
                 except httpx.TransportError:
                     return
                 with self._counting:
                     self.requests += 1
-                    if answer.status_code == httpx.codes.OK:
-                        self.answered |= {each["prediction_id"] for each in answer.json()["predictions"]}
+                    if response.status_code == httpx.codes.OK:
+                        self.answered |= {each["prediction_id"] for each in response.json()["predictions"]}
                     else:
                         self.refused += 1
 
@@ -64,7 +64,7 @@ def killed_under_load(
     dice, load = random.Random(point), Load(str(client.base_url), point)
     many = dice.randrange(MAX_REQUESTS)
     with ThreadPoolExecutor(CALLERS) as callers:
-        asking = [callers.submit(load.run, caller) for caller in range(CALLERS)]
+        running = [callers.submit(load.run, caller) for caller in range(CALLERS)]
         try:
             wait_until(lambda: load.requests >= many // 2)
             meanwhile()
@@ -72,7 +72,7 @@ def killed_under_load(
             time.sleep(dice.random() * 0.005)  # to fall anywhere within a request
         finally:
             process.kill()
-        for each in asking:
+        for each in running:
             each.result()
     return load
 

@@ -15,11 +15,11 @@ Samples = dict[tuple[str, ...], float]
 
 def samples(client: httpx.Client) -> Samples:
     """Every sample by its name and its label values, in the order of the labels' names."""
-    answer = client.get("/metrics").raise_for_status()
-    assert answer.headers["content-type"] == MEDIA_TYPE
+    response = client.get("/metrics").raise_for_status()
+    assert response.headers["content-type"] == MEDIA_TYPE
     return {
         (sample.name, *(text for _, text in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
@@ -42,12 +42,12 @@ def test_responses_are_counted_by_route_and_status(client: httpx.Client) -> None
 
 def test_predictions_are_counted_by_label_arm_and_version(client: httpx.Client) -> None:
     """The distribution of the probability is a histogram in tenths."""
-    answer = client.post("/v1/predict", json={"reviews": REVIEWS * 5}).raise_for_status().json()
-    labels = [each["label"] for each in answer["predictions"]]
+    response = client.post("/v1/predict", json={"reviews": REVIEWS * 5}).raise_for_status().json()
+    labels = [each["label"] for each in response["predictions"]]
     found = samples(client)
     for label in (0, 1):
         assert found["ratchet_predictions_total", "champion", str(label), "1"] == labels.count(label)
-    total = sum(each["probability"] for each in answer["predictions"])
+    total = sum(each["probability"] for each in response["predictions"])
     assert found["ratchet_probability_count",] == 10
     assert found["ratchet_probability_sum",] == pytest.approx(total)
 

@@ -41,17 +41,17 @@ def send_labels(client: httpx.Client, **labels: int) -> httpx.Response:
     return client.post("/v1/feedback", json={"feedback": feedback})
 
 
-def outcomes(answer: httpx.Response) -> list[str]:
-    return [each["outcome"] for each in answer.raise_for_status().json()["feedback"]]
+def outcomes(response: httpx.Response) -> list[str]:
+    return [each["outcome"] for each in response.raise_for_status().json()["feedback"]]
 
 
 def test_every_prediction_has_its_row(client: httpx.Client, deployment: Deployment, registered: Mlflow) -> None:
     """A row has prediction, version, time, lengths and the number of known terms, but not the text."""
     other = {"text": "Zyxgh zyxgh good zyxgh."}
-    answers = predict(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
+    predictions = predict(client, {**REVIEW, "prediction_id": "a"}, {**other, "prediction_id": "b"})
     rows = in_tables(deployment.settings.ledger_url)
     assert [(row.prediction_id, row.label, round(row.probability, 12)) for row in rows] == [
-        (each["prediction_id"], each["label"], round(each["probability"], 12)) for each in answers
+        (each["prediction_id"], each["label"], round(each["probability"], 12)) for each in predictions
     ]
     model = artifact.load(registered.bench.store / registered.trained(1).prefix)
     known = {column for column in model.columns.tolist() if model.table[column, 0]}
@@ -76,13 +76,13 @@ def test_every_row_names_its_arm_and_its_experiment(deployment: Deployment, api:
         predict(client, REVIEW | {"prediction_id": "before"})
         registered.nominate(3)
         wait_until(lambda: client.get("/v1/model").json()["experiment"]["challenger"] is not None)
-        answers = predict(client, *reviews)
+        predictions = predict(client, *reviews)
     rows = {(row.prediction_id, row.arm): row for row in in_tables(deployment.settings.ledger_url)}
     assert rows.pop(("before", "champion")).experiment == ""
     drawn = [("champion", 1), ("challenger", 3), ("shadow", 3)]
     assert {(arm, row.model_version) for (_, arm), row in rows.items()} == set(drawn)
     assert {row.experiment for row in rows.values()} == {"1/3/0.5"}
-    for each in answers:
+    for each in predictions:
         identity = each["prediction_id"], each["arm"]
         assert rows.pop(identity).model_version == each["model_version"]
         assert (each["arm"] == "champion") == (rows.pop((each["prediction_id"], "shadow"), None) is not None)
@@ -120,10 +120,10 @@ def test_another_label_is_a_conflict(client: httpx.Client, deployment: Deploymen
     """409 names the contradicting labels; the others are stored, and the first label of each prediction stays."""
     predict(client, *({**REVIEW, "prediction_id": name} for name in "abc"))
     assert outcomes(send_labels(client, b=1)) == ["added"]
-    answer = send_labels(client, a=1, b=0, c=0)
-    assert answer.status_code == 409
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert list(answer.json()["errors"]) == ["feedback.1.label"]
+    response = send_labels(client, a=1, b=0, c=0)
+    assert response.status_code == 409
+    assert response.headers["content-type"] == "application/problem+json"
+    assert list(response.json()["errors"]) == ["feedback.1.label"]
     assert labels_in_tables(deployment.settings.ledger_url) == {"a": 1, "b": 1, "c": 0}
 
 
@@ -140,9 +140,9 @@ def test_a_request_has_at_most_a_thousand_labels(client: httpx.Client) -> None:
         ([{"prediction_id": "a b", "label": 1}], "feedback.0.prediction_id"),
         ([{"prediction_id": "a"}], "feedback.0.label"),
     ):
-        answer = client.post("/v1/feedback", json={"feedback": feedback})
-        assert answer.status_code == 422
-        assert place in answer.json()["errors"]
+        response = client.post("/v1/feedback", json={"feedback": feedback})
+        assert response.status_code == 422
+        assert place in response.json()["errors"]
 
 
 def test_rows_are_spooled_while_the_database_is_down(deployment: Deployment, api: Api) -> None:
@@ -168,9 +168,9 @@ def test_labels_that_cannot_be_stored_are_refused(deployment: Deployment, api: A
     with api(deployment.without_services().model_copy(update={"serving_log_spool_bytes": 0})) as client:
         until_version(client, 1)
         assert len(predict(client, REVIEW)) == 1
-        answer = send_labels(client, a=1)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        assert "hunter2" not in answer.text
+        response = send_labels(client, a=1)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert "hunter2" not in response.text
 
 
 def test_postgres_may_stop_and_start_under_load(deployment: Deployment, server: Postgres) -> None:
@@ -178,7 +178,7 @@ def test_postgres_may_stop_and_start_under_load(deployment: Deployment, server: 
     deployment.promote(1)
     stop = threading.Event()
 
-    def answered(client: httpx.Client, caller: str) -> list[str]:
+    def keep_predicting(client: httpx.Client, caller: str) -> list[str]:
         given: list[str] = []
         while not stop.is_set():
             reviews = [{**REVIEW, "prediction_id": f"{caller}-{len(given) + each}"} for each in range(3)]
@@ -190,7 +190,7 @@ def test_postgres_may_stop_and_start_under_load(deployment: Deployment, server: 
         clients = [stack.enter_context(process_of(_with_cache(here, f"cache-{number}")))[1] for number in range(2)]
         for client in clients:
             until_version(client, 1)
-        asked = [callers.submit(answered, clients[number % 2], str(number)) for number in range(4)]
+        futures = [callers.submit(keep_predicting, clients[number % 2], str(number)) for number in range(4)]
         try:
             for _ in range(2):
                 server.stop()
@@ -200,7 +200,7 @@ def test_postgres_may_stop_and_start_under_load(deployment: Deployment, server: 
         finally:
             server.start()
             stop.set()
-        given = [each for caller in asked for each in caller.result()]
+        given = [each for future in futures for each in future.result()]
     assert len(given) == len(set(given)) > 0
     assert sorted(row.prediction_id for row in in_tables(server.url)) == sorted(given)
 
@@ -211,7 +211,7 @@ def _with_cache(settings: ServingSettings, name: str) -> ServingSettings:
 
 
 def test_rows_may_be_stored_as_files(deployment: Deployment, api: Api, tmp_path: Path) -> None:
-    """In a folder, by date; labels are accepted, and compared when they are read."""
+    """The files lie in a folder, by date; labels are accepted, and compared when they are read."""
     deployment.promote(1)
     with api(deployment.settings.model_copy(update={"serving_log": SecretStr(str(tmp_path / "log"))})) as client:
         until_version(client, 1)

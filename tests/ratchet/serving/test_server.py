@@ -40,7 +40,7 @@ def test_the_longest_shutdown_takes_less_than_thirty_seconds() -> None:
 
 
 def test_the_log_quotes_no_request(deployment: Deployment) -> None:
-    """Neither keys, nor reviews, nor the content of invalid requests, nor bytes that are no HTTP."""
+    """The log has no keys, no reviews, no content of invalid requests and no bytes that are not HTTP."""
     deployment.promote(1)
     with process_of(deployment.settings) as (server, client):
         until_version(client, 1)

@@ -19,9 +19,9 @@ REVIEW = {"title": "Great value", "text": "It works well and does not cost much.
 def test_predictions_are_in_the_order_of_the_reviews(client: httpx.Client, registered: Mlflow) -> None:
     """Each has label, prediction_id and exactly the probability of the trained model; all have one version."""
     reviews = [{**REVIEW, "prediction_id": "order-1"}, {"text": "It broke after a week. Terrible."}]
-    answer = client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()
-    first, second = answer["predictions"]
-    assert answer["model_version"] == 1
+    response = client.post("/v1/predict", json={"reviews": reviews}).raise_for_status().json()
+    first, second = response["predictions"]
+    assert response["model_version"] == 1
     assert first["prediction_id"] == "order-1"
     assert len(second["prediction_id"]) == 36
     assert first["probability"] == registered.reads(1, REVIEW["title"], REVIEW["text"])
@@ -32,28 +32,28 @@ def test_predictions_are_in_the_order_of_the_reviews(client: httpx.Client, regis
 def test_a_request_has_at_most_a_thousand_reviews(client: httpx.Client) -> None:
     """1 and 1,000 are predicted; 0 and 1,001 are refused with their location."""
     for many in (1, 1_000):
-        answer = client.post("/v1/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
-        assert len(answer.json()["predictions"]) == many
+        response = client.post("/v1/predict", json={"reviews": [REVIEW] * many}).raise_for_status()
+        assert len(response.json()["predictions"]) == many
     for many in (0, 1_001):
-        answer = client.post("/v1/predict", json={"reviews": [REVIEW] * many})
-        assert answer.status_code == 422
-        assert "reviews" in problem(answer)["errors"]
+        response = client.post("/v1/predict", json={"reviews": [REVIEW] * many})
+        assert response.status_code == 422
+        assert "reviews" in problem(response)["errors"]
 
 
 def test_explanations_are_returned_on_request(client: httpx.Client) -> None:
     """The contributions of a review's words, the intercept and all others sum to the score."""
     long = {"title": "Terrible design", "text": "I want my money back. Do not buy this."}
-    asked = {"reviews": [long, REVIEW, {"text": "?"}]}
-    answer = client.post("/v1/predict", json=asked | {"explain": 4}).raise_for_status().json()
-    assert "explanation" not in client.post("/v1/predict", json=asked).json()["predictions"][0]
-    for review, each in zip(asked["reviews"], answer["predictions"], strict=True):
+    body = {"reviews": [long, REVIEW, {"text": "?"}]}
+    response = client.post("/v1/predict", json=body | {"explain": 4}).raise_for_status().json()
+    assert "explanation" not in client.post("/v1/predict", json=body).json()["predictions"][0]
+    for review, each in zip(body["reviews"], response["predictions"], strict=True):
         found = each["explanation"]
         parts = [found["intercept"], found["others"], *(term["contribution"] for term in found["terms"])]
         assert sum(parts) == pytest.approx(found["score"], abs=1e-5)
         assert len(found["terms"]) <= 4
         words = f"{review.get('title', '')} {review['text']}".lower().replace(".", "")
         assert all(term["term"] in words for term in found["terms"])
-    assert [len(each["explanation"]["terms"]) for each in answer["predictions"][::2]] == [4, 0]
+    assert [len(each["explanation"]["terms"]) for each in response["predictions"][::2]] == [4, 0]
 
 
 INVALID = {
@@ -76,20 +76,20 @@ INVALID = {
 def test_a_body_must_declare_json(client: httpx.Client, kind: str | None, status: int) -> None:
     """Another content type is refused, even if the body is JSON."""
     headers = {"Content-Type": kind} if kind else {}
-    answer = client.post("/v1/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
-    assert answer.status_code == status
+    response = client.post("/v1/predict", content=b'{"reviews": [{"text": "Great value"}]}', headers=headers)
+    assert response.status_code == status
     if status == 422:
-        assert problem(answer)["errors"] == {"body": "Send JSON, as Content-Type: application/json"}
+        assert problem(response)["errors"] == {"body": "Send JSON, as Content-Type: application/json"}
 
 
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_body_is_refused_with_its_location(client: httpx.Client, name: str) -> None:
     """The response names the location in the body and quotes nothing of it."""
     content, place = INVALID[name]
-    answer = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422
-    assert place in problem(answer)["errors"]
-    assert "secret words" not in answer.text
+    response = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert place in problem(response)["errors"]
+    assert "secret words" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_an_invalid_body_is_refused_with_its_location(client: httpx.Client, name
 )
 def test_malformed_json_is_refused(client: httpx.Client, content: bytes) -> None:
     """JSON deeper than Python's stack, a number longer than it parses, or invalid UTF-8 is a 4xx, not a 500."""
-    answer = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code in {400, 422}
-    assert problem(answer)
+    response = client.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code in {400, 422}
+    assert problem(response)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "body",
     [
         {"reviews": [REVIEW]} | dict.fromkeys(map(hex, range(60_000))),
         {"reviews": [{"text": "x"} | dict.fromkeys(map(hex, range(60)))] * 1_000},
@@ -111,12 +111,12 @@ def test_malformed_json_is_refused(client: httpx.Client, content: bytes) -> None
     ],
     ids=["fields of the body", "fields of reviews", "reviews"],
 )
-def test_the_number_of_reported_errors_is_limited(client: httpx.Client, asked: dict[str, object]) -> None:
+def test_the_number_of_reported_errors_is_limited(client: httpx.Client, body: dict[str, object]) -> None:
     """The response is short, and still names some of the errors."""
-    answer = client.post("/v1/predict", json=asked)
-    assert answer.status_code == 422
-    assert 0 < len(problem(answer)["errors"]) <= 100
-    assert len(answer.content) < 10_000
+    response = client.post("/v1/predict", json=body)
+    assert response.status_code == 422
+    assert 0 < len(problem(response)["errors"]) <= 100
+    assert len(response.content) < 10_000
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic a-key-for-tests", "a-key-for-tests"])
@@ -126,10 +126,10 @@ def test_every_path_but_two_needs_a_key(client: httpx.Client, authorization: str
     headers = {"Authorization": authorization} if authorization else {}
     for path in ("/v1/predict", "/v1/model", "/openapi.json", "/nothing", "/health/"):
         for method in ("GET", "POST"):
-            answer = client.request(method, path, headers=headers)
-            assert answer.status_code == 401
-            assert answer.headers["www-authenticate"] == "Bearer"
-            assert "Bearer KEY" in problem(answer)["detail"]
+            response = client.request(method, path, headers=headers)
+            assert response.status_code == 401
+            assert response.headers["www-authenticate"] == "Bearer"
+            assert "Bearer KEY" in problem(response)["detail"]
     assert [client.get(path, headers=headers).status_code for path in sorted(OPEN)] == [200, 200]
 
 
@@ -171,10 +171,10 @@ def test_without_a_champion_requests_get_503(deployment: Deployment, api: Api) -
     with api(deployment.settings) as client:
         assert client.get("/health").json() == {"status": "alive"}
         for method, path in (("GET", "/ready"), ("POST", "/v1/predict"), ("GET", "/v1/model")):
-            answer = client.request(method, path, json={"reviews": [REVIEW]})
-            assert answer.status_code == 503
-            assert answer.headers["retry-after"] == "5"
-            assert "model" in problem(answer)["detail"] or "ledger" in problem(answer)["detail"]
+            response = client.request(method, path, json={"reviews": [REVIEW]})
+            assert response.status_code == 503
+            assert response.headers["retry-after"] == "5"
+            assert "model" in problem(response)["detail"] or "ledger" in problem(response)["detail"]
         deployment.promote(1)
         until_version(client, 1)
 

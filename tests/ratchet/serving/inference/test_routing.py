@@ -71,7 +71,7 @@ def test_each_review_is_predicted_by_its_arm(deployment: Deployment, api: Api, r
 
 
 def test_a_unit_keeps_its_arm(deployment: Deployment, api: Api, registered: Mlflow) -> None:
-    """In all requests, whatever the ids of its predictions are."""
+    """The arm is the same in all requests and for any prediction_id."""
     registered.nominate(3)
     deployment.promote(1)
     reviews = [REVIEW | {"unit": f"customer-{number % 20}"} for number in range(200)]
@@ -130,7 +130,7 @@ def test_a_challenger_that_becomes_champion_is_champion(deployment: Deployment, 
 
 
 def test_no_request_notices_a_change_of_challenger(deployment: Deployment, api: Api, registered: Mlflow) -> None:
-    """Under load the alias moves six times; every answer is 200 and has the probability of the version it names."""
+    """Under load the alias moves six times; every response is 200 and has the probability of the version it names."""
     expected = {(version, registered.reads(version, REVIEW["title"], REVIEW["text"])) for version in (1, 2, 3)}
     registered.nominate(3)
     deployment.promote(1)
@@ -144,14 +144,14 @@ def test_no_request_notices_a_change_of_challenger(deployment: Deployment, api: 
 
     with api(sharing(deployment, 0.5)) as client, ThreadPoolExecutor(2) as callers:
         until_version(client, 1)
-        asked = [callers.submit(load, client) for _ in range(2)]
+        futures = [callers.submit(load, client) for _ in range(2)]
         try:
             for version in [3, 2] * 3:
                 registered.nominate(version)
                 until_challenger(client, version)
         finally:
             stop.set()
-        assert set.union(*(caller.result() for caller in asked)) == expected
+        assert set.union(*(future.result() for future in futures)) == expected
 
 
 def test_a_challenger_of_unknown_bytes_is_refused(deployment: Deployment, registered: Mlflow) -> None:
@@ -179,15 +179,15 @@ def test_without_a_registered_model_there_is_no_challenger(deployment: Deploymen
     assert "MLflow" in found.problem
 
 
-@pytest.mark.parametrize("answer", ["[]", "null", '"up"', '{"registered_model": 3}', "<html>"])
-def test_a_response_of_another_server_than_mlflow_is_a_problem(deployment: Deployment, answer: str) -> None:
+@pytest.mark.parametrize("body", ["[]", "null", '"up"', '{"registered_model": 3}', "<html>"])
+def test_a_response_of_another_server_than_mlflow_is_a_problem(deployment: Deployment, body: str) -> None:
     """A portal or a proxy may return anything; the loaded models stay."""
 
     class Portal(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(answer.encode())
+            self.wfile.write(body.encode())
 
         def log_message(self, *_: object) -> None:
             """Writes no log."""
@@ -239,7 +239,7 @@ def test_a_challenger_stays_while_mlflow_is_down(deployment: Deployment, registe
 
 
 def test_the_challenger_has_a_cache_of_its_own(deployment: Deployment, api: Api, registered: Mlflow) -> None:
-    """It is downloaded once, whatever the champions' cache deletes; damaged files are downloaded again."""
+    """It is downloaded once, even if the champions' cache deletes files; damaged files are downloaded again."""
     registered.nominate(3)
     deployment.promote(1)
     with api(sharing(deployment, 0.5)) as client:

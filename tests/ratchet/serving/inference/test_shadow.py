@@ -95,8 +95,8 @@ def test_shadow_mode_changes_no_response(deployment: Deployment, api: Api, regis
         until_version(client, 1)
         wait_until(lambda: client.get("/v1/model").json()["experiment"]["challenger"] is not None)
         body = {"reviews": [{"text": text} for text in TEXTS * 50]}
-        answer = client.post("/v1/predict", json=body).raise_for_status().json()
-        assert {(each["arm"], each["model_version"]) for each in answer["predictions"]} == {("champion", 1)}
+        response = client.post("/v1/predict", json=body).raise_for_status().json()
+        assert {(each["arm"], each["model_version"]) for each in response["predictions"]} == {("champion", 1)}
         wait_until(lambda: client.get("/v1/model").json()["experiment"]["shadowed"]["read"] == 100)
         shadowed = client.get("/v1/model").json()["experiment"]["shadowed"]
     labels = [[registered.reads(version, "", text) >= 0.5 for text in TEXTS] for version in (1, 3)]

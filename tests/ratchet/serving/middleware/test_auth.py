@@ -49,15 +49,15 @@ def test_a_key_may_use_the_routes_of_its_roles(deployment: Deployment, api: Api)
         allowed = {}
         for key in [*ROLES, "plain"]:
             client.headers["Authorization"] = f"Bearer {key}"
-            answers = {
+            responses = {
                 "predict": client.post("/v1/predict", json={"reviews": [REVIEW]}),
                 "metrics": client.get("/metrics"),
                 "model": client.get("/v1/model"),
             }
-            allowed[key] = {name for name, answer in answers.items() if answer.status_code == 200}
-            refused = [answer for answer in answers.values() if answer.status_code != 200]
+            allowed[key] = {name for name, response in responses.items() if response.status_code == 200}
+            refused = [response for response in responses.values() if response.status_code != 200]
             assert all(
-                answer.status_code == 403 and "lacks the role" in problem(answer)["detail"] for answer in refused
+                response.status_code == 403 and "lacks the role" in problem(response)["detail"] for response in refused
             )
     assert allowed == {
         "reader": {"predict", "model"},
@@ -104,7 +104,7 @@ def test_every_route_has_a_role_or_is_known_to_have_none(deployment: Deployment)
 
 
 def test_a_key_over_its_rate_is_refused(deployment: Deployment, api: Api) -> None:
-    """After three requests, 429 with the time to wait; health checks have no limit, and another key has its own."""
+    """The fourth request gets 429 with the time to wait; health checks have no limit, and another key has its own."""
     keys = SecretStr(f"{digest(KEY)},{digest('other')}")
     with serving(deployment, api, serving_keys=keys, serving_rate=0.01, serving_burst=3) as client:
         assert [client.get("/v1/model").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
@@ -130,16 +130,16 @@ def test_a_token_bucket_refills_to_its_burst(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_response_has_the_security_headers(deployment: Deployment, api: Api) -> None:
     """Successful responses, refusals and unknown paths."""
     with serving(deployment, api) as client:
-        answers = [
+        responses = [
             client.get("/health"),
             client.get("/v1/model"),
             client.get("/nothing"),
             client.get("/v1/model", headers={"Authorization": ""}),
             client.post("/v1/predict", content=b"{", headers={"Content-Type": "application/json"}),
         ]
-    assert [answer.status_code for answer in answers] == [200, 200, 404, 401, 422]
+    assert [response.status_code for response in responses] == [200, 200, 404, 401, 422]
     assert all(
-        HEADERS.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in answers
+        HEADERS.items() <= {name.title(): text for name, text in each.headers.items()}.items() for each in responses
     )
 
 
@@ -149,15 +149,15 @@ def test_an_unexpected_error_quotes_no_request() -> None:
     async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("secret words of a review")
 
-    async def ask() -> httpx.Response:
+    async def request_once() -> httpx.Response:
         transport = httpx.ASGITransport(FaultBarrier(faulty))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             return await client.get("/v1/predict")
 
     with capture_logs() as logged:
-        answer = asyncio.run(ask())
-    assert answer.status_code == 500
-    assert "its log has the details" in problem(answer)["detail"]
+        response = asyncio.run(request_once())
+    assert response.status_code == 500
+    assert "its log has the details" in problem(response)["detail"]
     assert [event["kind"] for event in logged] == ["ValueError"]
     assert any("faulty" in line for line in logged[0]["stack"])
     assert "secret words" not in f"{answer.text}{logged}"

@@ -33,14 +33,14 @@ def padded(size: int) -> bytes:
 
 
 def test_a_body_has_at_most_a_mebibyte(client: httpx.Client) -> None:
-    """To the byte, with and without Content-Length; the connection can be used afterwards."""
+    """The limit is exact to the byte, with and without Content-Length; the connection can be used afterwards."""
     headers = {"Content-Type": "application/json"}
     for size, status in ((MAX_BODY, 200), (MAX_BODY + 1, 413)):
         body = padded(size)
         for content in (body, iter([body[:1000], body[1000:]])):
-            answer = client.post("/v1/predict", content=content, headers=headers)
-            assert answer.status_code == status
-    assert "1,048,576 bytes" in problem(answer)["detail"]
+            response = client.post("/v1/predict", content=content, headers=headers)
+            assert response.status_code == status
+    assert "1,048,576 bytes" in problem(response)["detail"]
     assert client.post("/v1/predict", json=REVIEW).status_code == 200
 
 
@@ -81,9 +81,9 @@ def test_compressed_bodies_are_refused(client: httpx.Client, coding: str) -> Non
     bomb = gzip.compress(padded(100 * MAX_BODY), 1)
     assert len(bomb) < MAX_BODY
     headers = {"Content-Type": "application/json", "Content-Encoding": coding}
-    answer = client.post("/v1/predict", content=bomb, headers=headers)
-    assert answer.status_code == 415
-    assert "without Content-Encoding" in problem(answer)["detail"]
+    response = client.post("/v1/predict", content=bomb, headers=headers)
+    assert response.status_code == 415
+    assert "without Content-Encoding" in problem(response)["detail"]
     assert client.post("/v1/predict", json=REVIEW, headers={"Content-Encoding": "identity"}).status_code == 200
 
 

@@ -43,15 +43,15 @@ def overloaded(guard: Callable[[Work, Metrics], ASGIApp], requests: int) -> tupl
     async def run() -> tuple[list[httpx.Response], Work, str]:
         work, metrics = Work(), Metrics()
         app = guard(work, metrics)
-        asked = [asyncio.create_task(request(app)) for _ in range(requests)]
-        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-        while sum(each.done() for each in asked) < requests - work.most:
+        tasks = [asyncio.create_task(request(app)) for _ in range(requests)]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        while sum(each.done() for each in tasks) < requests - work.most:
             await asyncio.sleep(0.01)
         assert (await request(app, "GET")).status_code == 200, "requests without a body are answered meanwhile"
         work.go.set()
-        answers = await asyncio.gather(*asked)
+        responses = await asyncio.gather(*tasks)
         assert (await request(app)).status_code == 200, "all requests are answered once the overload is over"
-        return answers, work, metrics.exposition().decode()
+        return responses, work, metrics.exposition().decode()
 
     return asyncio.run(run())
 
@@ -66,10 +66,10 @@ def overloaded(guard: Callable[[Work, Metrics], ASGIApp], requests: int) -> tupl
 )
 def test_excess_requests_are_refused_and_counted(guard: Callable[[Work, Metrics], ASGIApp], reasons: set[str]) -> None:
     """Three of ten are processed; seven get 503 with Retry-After before any work is done for them."""
-    answers, work, page = overloaded(guard, 10)
-    assert Counter(answer.status_code for answer in answers) == {200: 3, 503: 7}
+    responses, work, page = overloaded(guard, 10)
+    assert Counter(response.status_code for response in responses) == {200: 3, 503: 7}
     assert work.most == 3
-    refused = next(answer for answer in answers if answer.status_code == 503)
+    refused = next(response for response in responses if response.status_code == 503)
     assert refused.headers["retry-after"] == "1"
     assert "Retry-After" in problem(refused)["detail"]
     counted = dict(re.findall(r'ratchet_shed_total{reason="(\w+)"} (\d+)', page))
@@ -84,7 +84,7 @@ def test_a_burst_waits_and_is_not_refused() -> None:
         work, metrics = Work(), Metrics()
         work.go.set()
         app = AdmissionQueue(work, 1, 5, metrics)
-        return [answer.status_code for answer in await asyncio.gather(*(request(app) for _ in range(50)))]
+        return [response.status_code for response in await asyncio.gather(*(request(app) for _ in range(50)))]
 
     assert asyncio.run(run()) == [200] * 50
 
@@ -95,19 +95,19 @@ def test_a_standing_queue_is_kept_short() -> None:
     async def run() -> tuple[list[int], Work, str]:
         work, metrics = Work(), Metrics()
         queue = AdmissionQueue(work, 2, 60, metrics)
-        asked = [asyncio.create_task(request(queue)) for _ in range(2)]
+        tasks = [asyncio.create_task(request(queue)) for _ in range(2)]
         while work.now < 2:
             await asyncio.sleep(0)
         queue.empty_at -= 61  # no slot was free for a minute
-        asked += [asyncio.create_task(request(queue)) for _ in range(5)]
-        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-        while sum(each.done() for each in asked) < 3:
+        tasks += [asyncio.create_task(request(queue)) for _ in range(5)]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        while sum(each.done() for each in tasks) < 3:
             await asyncio.sleep(0)
         assert queue.waiting == 2
         work.go.set()
-        answers = await asyncio.gather(*asked)
-        answers += await asyncio.gather(*(request(queue) for _ in range(20)))
-        return [answer.status_code for answer in answers], work, metrics.exposition().decode()
+        responses = await asyncio.gather(*tasks)
+        responses += await asyncio.gather(*(request(queue) for _ in range(20)))
+        return [response.status_code for response in responses], work, metrics.exposition().decode()
 
     statuses, work, page = asyncio.run(run())
     assert Counter(statuses[:7]) == {200: 4, 503: 3}

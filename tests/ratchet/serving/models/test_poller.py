@@ -1,4 +1,4 @@
-"""Polling goes on for as long as the API runs, whatever a poll raises."""
+"""Polling goes on for as long as the API runs, even if a poll raises an error."""
 
 from __future__ import annotations
 

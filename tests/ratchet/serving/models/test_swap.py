@@ -36,7 +36,7 @@ def problem_of(client: httpx.Client) -> str:
 
 
 def test_no_request_notices_a_swap(deployment: Deployment, api: Api, registered: Mlflow) -> None:
-    """Under load the champion changes ten times; every answer is 200, names one version and has its probabilities."""
+    """Under load the champion changes ten times; every response is 200, names one version and has its probabilities."""
     expected = {version: registered.reads(version, REVIEW["title"], REVIEW["text"]) for version in (1, 2)}
     assert expected[1] != expected[2]
     stop = threading.Event()
@@ -44,21 +44,21 @@ def test_no_request_notices_a_swap(deployment: Deployment, api: Api, registered:
     def load(client: httpx.Client) -> list[tuple[int, float]]:
         seen = []
         while not stop.is_set():
-            answer = client.post("/v1/predict", json={"reviews": [REVIEW] * 20}).raise_for_status().json()
-            seen += [(answer["model_version"], each["probability"]) for each in answer["predictions"]]
+            response = client.post("/v1/predict", json={"reviews": [REVIEW] * 20}).raise_for_status().json()
+            seen += [(response["model_version"], each["probability"]) for each in response["predictions"]]
         return seen
 
     deployment.promote(1)
     with api(deployment.settings) as client, ThreadPoolExecutor(4) as callers:
         until_version(client, 1)
-        asked = [callers.submit(load, client) for _ in range(4)]
+        futures = [callers.submit(load, client) for _ in range(4)]
         try:
             for version in [2, 1] * 5:
                 deployment.promote(version)
                 until_version(client, version)
         finally:
             stop.set()
-        seen = {pair for caller in asked for pair in caller.result()}
+        seen = {pair for future in futures for pair in future.result()}
     assert seen == set(expected.items())
 
 
@@ -69,8 +69,8 @@ def test_a_damaged_champion_never_serves(deployment: Deployment, api: Api, regis
         until_version(client, 1)
         deployment.promote(3)
         assert f"{WEIGHTS} of version 3" in problem_of(client)
-        answer = client.post("/v1/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
-        assert answer["model_version"] == 1
+        response = client.post("/v1/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
+        assert response["model_version"] == 1
         assert model_of(client)["champion"] == {"epoch": 2, "version": 3}
         deployment.promote(2)
         until_version(client, 2)
@@ -97,8 +97,8 @@ def test_a_cold_start_needs_the_cache_only(deployment: Deployment, api: Api, reg
         until_version(client, 1)
     with api(deployment.without_services()) as client:
         until_version(client, 1)
-        answer = client.post("/v1/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
-        assert answer["predictions"][0]["probability"] == registered.reads(1, REVIEW["title"], REVIEW["text"])
+        response = client.post("/v1/predict", json={"reviews": [REVIEW]}).raise_for_status().json()
+        assert response["predictions"][0]["probability"] == registered.reads(1, REVIEW["title"], REVIEW["text"])
         assert "did not answer" in problem_of(client)
         assert "hunter2" not in client.get("/v1/model").text
 

@@ -59,5 +59,5 @@ def test_reviews_that_were_not_drawn_are_not_marked(challenger: LoadedChallenger
 
 
 def test_a_challenger_without_a_share_is_available_for_shadow_mode() -> None:
-    """It answers no reviews, but the pair has it."""
+    """It predicts no reviews, but it is in the pair."""
     assert pair_models(CHAMPION, CHALLENGER, 0.0).challenger is CHALLENGER
