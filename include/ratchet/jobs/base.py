@@ -1,4 +1,4 @@
-"""What every job shares: its options, the search for a standing result, the run, and the manifest written last."""
+"""The base of all jobs: options, the search for a standing result, the run, and the manifest written last."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Details(BaseModel):
-    """What one kind of job reports beyond rows and metrics. The manifest holds only the fields that were set."""
+    """The fields that one kind of job reports beyond rows and metrics. The manifest holds only the fields that were set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class Details(BaseModel):
 
 @dataclass
 class JobContext:
-    """What one job has read and made so far, which becomes the manifest, and the services that it may use."""
+    """The inputs and outputs of one job so far, which become the manifest, and the services that it may use."""
 
     storage: Storage
     prefix: str
@@ -133,7 +133,7 @@ class Job(BaseModel, ABC):
     order: ClassVar[int]
     """The place among the jobs in the CLI, the report and the costs; in steps of 10."""
     details_model: ClassVar[type[Details] | None] = None
-    """What the job sets `context.details` to, if it does."""
+    """The type of `context.details`; None if the job sets no details."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

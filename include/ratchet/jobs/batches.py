@@ -1,4 +1,4 @@
-"""Which batches exist: those of the seed, and later ones as they arrive. A week without a delivery leaves a gap."""
+"""The batches that exist: those of the seed, and later ones as they arrive. A week without a delivery leaves a gap."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ratchet.jobs.options import WindowOption
 
 
 class EvaluateDetails(Details):
-    """Which versions were compared."""
+    """The versions that were compared."""
 
     version: int | None = Field(description="The challenger; None if its artifact could not be registered.")
     champion: int | None = Field(description="The champion of that moment; None before the first.")

@@ -12,7 +12,7 @@ from ratchet.jobs.base import Details, FromSetting, Job, JobContext
 from ratchet.jobs.options import Delivery
 
 Order = Literal["archive", "shuffled"]
-"""Of a delivery's rows: `archive` keeps them as they came, so that weeks are contiguous."""
+"""The order of a delivery's rows: `archive` keeps the order of the files, so that weeks are contiguous."""
 
 
 class SourceFile(BaseModel):
@@ -25,7 +25,7 @@ class SourceFile(BaseModel):
 
 
 class IngestDetails(Details):
-    """What a delivery consists of."""
+    """The files of a delivery and the order of its rows."""
 
     order: Order
     files: dict[str, SourceFile] = Field(description="By role: `train`, and `test` if the source has a test file.")

@@ -13,7 +13,7 @@ from ratchet.jobs import keys
 from ratchet.jobs.storage import Storage
 
 OLD_FIELD = "room"
-"""What code before 0.1 called the field `prefix`."""
+"""The name of the field `prefix` in manifests written before 0.1."""
 
 
 class Output(BaseModel):

@@ -10,7 +10,7 @@ from ratchet.errors import ConfigurationError
 from ratchet.windows import Window
 
 ENGINES = ("local", "spark")
-"""What can run `preprocess` and `split`: this process, or Spark. It is no parameter, because the bytes are equal."""
+"""The engines of `preprocess` and `split`: this process, or Spark. Not a parameter, because the bytes are equal."""
 
 
 def _engine(name: str) -> str:

@@ -17,7 +17,7 @@ IMPLEMENTATIONS = {
 
 
 class PreprocessDetails(Details):
-    """What `split` needs to know of a delivery."""
+    """The facts of a delivery that `split` needs."""
 
     order: Order
 

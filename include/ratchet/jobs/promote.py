@@ -14,7 +14,7 @@ from ratchet.ledger.decision import Check
 
 
 class PromoteDetails(Details):
-    """What was decided, and why."""
+    """The decision and its reasons."""
 
     decision: int = Field(description="Its id in the ledger.")
     action: str = Field(description="`promote` or `keep`.")
@@ -22,7 +22,7 @@ class PromoteDetails(Details):
     champion: int | None = Field(description="The champion after the decision.")
     reasons: list[str]
     checks: list[Check] = Field(description="Every check of the gate.")
-    approval: str = Field("", description="Who approved or rejected it; empty if no person was involved.")
+    approval: str = Field("", description="The person who approved or rejected it; empty if there was none.")
 
 
 class Promote(Job):

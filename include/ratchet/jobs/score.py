@@ -12,7 +12,7 @@ from ratchet.jobs.options import Batch
 
 
 class ScoreDetails(Details):
-    """Which version was scored."""
+    """The version that was scored."""
 
     champion: int = Field(description="The model version that was champion.")
     not_scored: str = Field("", description="Why there is no score: the champion was trained on this batch.")

@@ -36,7 +36,7 @@ def flush_folder(folder: Path) -> None:
 
 
 class Storage(Protocol):
-    """What every store can do. Keys are relative, with `/`; reading a missing key raises MissingInput."""
+    """The interface of a store. Keys are relative, with `/`; reading a missing key raises MissingInput."""
 
     uri: str
 

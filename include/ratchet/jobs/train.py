@@ -23,7 +23,7 @@ class MlflowRun(BaseModel):
 
 
 class TrainDetails(Details):
-    """Where MLflow keeps a training."""
+    """The MLflow run of a training, and its model."""
 
     mlflow: MlflowRun
 

@@ -26,14 +26,14 @@ def store(tmp_path: Path) -> FolderStorage:
     return FolderStorage(tmp_path / "store")
 
 
-class Flour(Job):
+class Upstream(Job):
     """A job without inputs."""
 
-    kind: str = "rye"
+    kind: str = "a"
 
     @property
     def prefix(self) -> str:
-        return "flour"
+        return "upstream"
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -43,29 +43,29 @@ class Flour(Job):
         write(context, self.kind)
 
 
-class Bread(Job):
+class Downstream(Job):
     """A job that reads the output of the other one."""
 
     @property
     def prefix(self) -> str:
-        return "bread"
+        return "downstream"
 
     def run(self, context: JobContext) -> None:
-        context.read("flour", "ratchet flour")
-        write(context, f"bread of {context.storage.read('flour/it').decode()}")
+        context.read("upstream", "ratchet upstream")
+        write(context, f"downstream of {context.storage.read('upstream/it').decode()}")
 
 
-class Kitchen:
-    """Runs the two jobs and counts how often each of them was run, not found."""
+class Runner:
+    """Executes the two jobs and counts how often each was run instead of found."""
 
     def __init__(self, store: FolderStorage) -> None:
-        self.store, self.done = store, {"flour": 0, "bread": 0}
+        self.store, self.done = store, {"upstream": 0, "downstream": 0}
 
-    def flour(self, kind: str = "rye", **options: object) -> Manifest:
-        return self._run(Flour(kind=kind), **options)
+    def upstream(self, kind: str = "a", **options: object) -> Manifest:
+        return self._run(Upstream(kind=kind), **options)
 
-    def bread(self, **options: object) -> Manifest:
-        return self._run(Bread(), **options)
+    def downstream(self, **options: object) -> Manifest:
+        return self._run(Downstream(), **options)
 
     def _run(self, job: Job, *, force: bool = False, launch: str = "") -> Manifest:
         def counted(context: JobContext) -> None:
@@ -83,112 +83,112 @@ def write(context: JobContext, text: str) -> None:
 
 
 @pytest.fixture
-def kitchen(store: FolderStorage) -> Kitchen:
-    return Kitchen(store)
+def runner(store: FolderStorage) -> Runner:
+    return Runner(store)
 
 
-def test_a_job_leaves_a_manifest_of_what_it_did(kitchen: Kitchen) -> None:
-    """Inputs and outputs by digest, time, memory and the DAG run stand in it, and it reads as it was written."""
-    flour = kitchen.flour()
-    bread = kitchen.bread()
-    assert bread.inputs == {"flour": flour.digest}
-    assert bread.output("it").sha256 == sha256_of(kitchen.store.root / "bread/it")
-    assert bread.output("it").size == len("bread of rye")
-    assert bread.dag_run == "a run"
-    assert bread.peak_memory_mib > 1
-    assert manifests.read(kitchen.store, "bread", "bake") == bread
+def test_a_job_leaves_a_manifest_of_what_it_did(runner: Runner) -> None:
+    """Inputs and outputs by digest, time, memory and the DAG run stand in it, and it is read back equal."""
+    upstream = runner.upstream()
+    downstream = runner.downstream()
+    assert downstream.inputs == {"upstream": upstream.digest}
+    assert downstream.output("it").sha256 == sha256_of(runner.store.root / "downstream/it")
+    assert downstream.output("it").size == len("downstream of a")
+    assert downstream.dag_run == "a run"
+    assert downstream.peak_memory_mib > 1
+    assert manifests.read(runner.store, "downstream", "ratchet downstream") == downstream
 
 
-def test_a_result_that_stands_is_not_made_again(kitchen: Kitchen) -> None:
+def test_a_result_that_stands_is_not_made_again(runner: Runner) -> None:
     """The second run returns the manifest of the first and does no work."""
-    first = kitchen.flour(), kitchen.bread()
-    assert (kitchen.flour(), kitchen.bread()) == first
-    assert kitchen.done == {"flour": 1, "bread": 1}
+    first = runner.upstream(), runner.downstream()
+    assert (runner.upstream(), runner.downstream()) == first
+    assert runner.done == {"upstream": 1, "downstream": 1}
 
 
-def test_other_parameters_are_another_result(kitchen: Kitchen) -> None:
+def test_other_parameters_are_another_result(runner: Runner) -> None:
     """A job with a changed parameter runs."""
-    kitchen.flour("rye")
-    assert kitchen.flour("wheat").parameters == {"kind": "wheat"}
-    assert kitchen.done["flour"] == 2
+    runner.upstream("a")
+    assert runner.upstream("b").parameters == {"kind": "b"}
+    assert runner.done["upstream"] == 2
 
 
-def test_a_changed_input_makes_the_job_run_again(kitchen: Kitchen) -> None:
-    """When its flour is another the bread is baked anew; when the same flour was milled again it is not."""
-    kitchen.flour("rye")
-    kitchen.bread()
-    kitchen.flour("rye", force=True)
-    kitchen.bread()
-    assert kitchen.done == {"flour": 2, "bread": 1}
-    kitchen.flour("wheat")
-    kitchen.bread()
-    assert kitchen.store.read("bread/it") == b"bread of wheat"
-    assert kitchen.done["bread"] == 2
+def test_a_changed_input_makes_the_job_run_again(runner: Runner) -> None:
+    """A job runs again if the bytes of its input changed, but not if the same bytes were made again."""
+    runner.upstream("a")
+    runner.downstream()
+    runner.upstream("a", force=True)
+    runner.downstream()
+    assert runner.done == {"upstream": 2, "downstream": 1}
+    runner.upstream("b")
+    runner.downstream()
+    assert runner.store.read("downstream/it") == b"downstream of b"
+    assert runner.done["downstream"] == 2
 
 
-def test_a_vanished_input_makes_the_job_ask_for_it(kitchen: Kitchen) -> None:
+def test_a_missing_input_is_an_error_that_names_its_command(runner: Runner) -> None:
     """Without the manifest of its input a result does not stand, and the error names the command to run."""
-    kitchen.flour()
-    kitchen.bread()
-    (kitchen.store.root / keys.manifest("flour")).unlink()
-    with pytest.raises(MissingInput, match="Run `ratchet flour` first"):
-        kitchen.bread()
+    runner.upstream()
+    runner.downstream()
+    (runner.store.root / keys.manifest("upstream")).unlink()
+    with pytest.raises(MissingInput, match="Run `ratchet upstream` first"):
+        runner.downstream()
 
 
-def test_force_by_hand_always_runs(kitchen: Kitchen) -> None:
+def test_force_by_hand_always_runs(runner: Runner) -> None:
     """Without a launch token, every forced run is a run."""
     for _ in range(3):
-        kitchen.flour(force=True)
-    assert kitchen.done["flour"] == 3
+        runner.upstream(force=True)
+    assert runner.done["upstream"] == 3
 
 
-def test_force_runs_once_in_a_launch(kitchen: Kitchen) -> None:
-    """A forced job that is tried again within its launch finds its own result; another launch runs it anew."""
-    kitchen.flour()
+def test_force_runs_once_in_a_launch(runner: Runner) -> None:
+    """A forced job that is tried again within its launch finds its own result; another launch runs it again."""
+    runner.upstream()
     for launch in ("monday", "monday", "tuesday", "tuesday"):
-        kitchen.flour(force=True, launch=launch)
-    assert kitchen.done["flour"] == 3
-    kitchen.flour(launch="wednesday")
-    assert kitchen.done["flour"] == 3
+        runner.upstream(force=True, launch=launch)
+    assert runner.done["upstream"] == 3
+    runner.upstream(launch="wednesday")
+    assert runner.done["upstream"] == 3
 
 
-def test_a_job_that_fails_leaves_no_manifest(kitchen: Kitchen, store: FolderStorage) -> None:
-    """What it had published may lie there, but does not count; the next run makes it good."""
+def test_a_job_that_fails_leaves_no_manifest(runner: Runner, store: FolderStorage) -> None:
+    """Outputs that it published before the failure do not count; the next run replaces them."""
 
     def fail(context: JobContext) -> None:
         write(context, "half")
-        raise RuntimeError("the oven is out")
+        raise RuntimeError("no space left")
 
-    job = substitute(Flour(), fail)
-    with pytest.raises(RuntimeError, match="the oven is out"):
+    job = substitute(Upstream(), fail)
+    with pytest.raises(RuntimeError, match="no space left"):
         job.execute(store, Settings())
     assert job.result(store) is None
-    kitchen.flour()
-    assert store.read("flour/it") == b"rye"
+    runner.upstream()
+    assert store.read("upstream/it") == b"a"
 
 
-def test_a_forced_run_that_fails_leaves_the_old_result_standing(kitchen: Kitchen, store: FolderStorage) -> None:
-    """Nothing was published before the failure, so the manifest of before is still true."""
-    before = kitchen.flour()
+def test_a_forced_run_that_fails_leaves_the_old_result_standing(runner: Runner, store: FolderStorage) -> None:
+    """Nothing was published before the failure, so the earlier manifest is still correct."""
+    before = runner.upstream()
 
     def fail(context: JobContext) -> None:
-        raise RuntimeError("the oven is out")
+        raise RuntimeError("no space left")
 
-    job = substitute(Flour(), fail)
+    job = substitute(Upstream(), fail)
     with pytest.raises(RuntimeError):
         job.execute(store, Settings(), force=True)
     assert job.result(store) == before
 
 
-def test_a_forced_run_that_fails_after_it_published_leaves_no_manifest(kitchen: Kitchen, store: FolderStorage) -> None:
-    """The old manifest would speak of bytes that are no longer there, so it went before the first of them."""
-    kitchen.flour()
+def test_a_forced_run_that_fails_after_it_published_leaves_no_manifest(runner: Runner, store: FolderStorage) -> None:
+    """The old manifest is deleted before the first output is published, because it describes bytes that are replaced."""
+    runner.upstream()
 
     def fail(context: JobContext) -> None:
         write(context, "half")
-        raise RuntimeError("the oven is out")
+        raise RuntimeError("no space left")
 
-    job = substitute(Flour(), fail)
+    job = substitute(Upstream(), fail)
     with pytest.raises(RuntimeError):
         job.execute(store, Settings(), force=True)
     assert job.result(store) is None
@@ -203,34 +203,34 @@ def test_the_work_folder_is_gone_afterwards(store: FolderStorage) -> None:
         if len(folders) > 1:
             raise RuntimeError
 
-    substitute(Flour(), keep).execute(store, Settings())
+    substitute(Upstream(), keep).execute(store, Settings())
     with pytest.raises(RuntimeError):
-        substitute(Bread(), keep).execute(store, Settings())
+        substitute(Downstream(), keep).execute(store, Settings())
     assert not any(folder.exists() for folder in folders)
 
 
-def test_the_digest_is_of_the_result_alone(kitchen: Kitchen) -> None:
+def test_the_digest_is_of_the_result_alone(runner: Runner) -> None:
     """Time, memory, launch and place do not enter it; job, parameters and outputs do."""
-    manifest = kitchen.flour()
+    manifest = runner.upstream()
     same = {"seconds": 9.0, "launch": "x", "finished_at": "later", "prefix": "elsewhere", "code_version": "abc"}
     assert manifest.model_copy(update=same).digest == manifest.digest
-    for change in ({"job": "bread"}, {"parameters": {"kind": "wheat"}}, {"outputs": {}}):
+    for change in ({"job": "downstream"}, {"parameters": {"kind": "b"}}, {"outputs": {}}):
         assert manifest.model_copy(update=change).digest != manifest.digest
 
 
-@pytest.mark.parametrize("text", ["", "{}", "not json", '{"job": "flour"}'])
-def test_an_altered_manifest_is_an_error_that_says_what_to_do(kitchen: Kitchen, text: str) -> None:
-    """Bytes that are no manifest are never taken for a result, nor for none."""
-    kitchen.flour()
-    kitchen.store.write(keys.manifest("flour"), text.encode())
+@pytest.mark.parametrize("text", ["", "{}", "not json", '{"job": "upstream"}'])
+def test_an_altered_manifest_is_an_error_that_says_what_to_do(runner: Runner, text: str) -> None:
+    """Bytes that are no manifest count neither as a result nor as a missing one."""
+    runner.upstream()
+    runner.store.write(keys.manifest("upstream"), text.encode())
     with pytest.raises(IntegrityError, match="Delete it and run its job again"):
-        kitchen.flour()
+        runner.upstream()
 
 
-def test_an_output_that_is_not_there_is_named(kitchen: Kitchen) -> None:
-    """Asking a manifest for an output it does not have names job, prefix and output."""
-    with pytest.raises(IntegrityError, match="flour under flour names no output 'sugar'"):
-        kitchen.flour().output("sugar")
+def test_an_output_that_is_not_there_is_named(runner: Runner) -> None:
+    """The error for an output that a manifest does not have names job, prefix and output."""
+    with pytest.raises(IntegrityError, match="upstream under upstream names no output 'missing'"):
+        runner.upstream().output("missing")
 
 
 def test_importing_an_implementation_is_no_part_of_a_jobs_seconds(store: FolderStorage, tmp_path: Path) -> None:
@@ -238,9 +238,9 @@ def test_importing_an_implementation_is_no_part_of_a_jobs_seconds(store: FolderS
 
     def slow(context: JobContext) -> None:
         context.import_seconds += 0.5
-        write(context, "rye")
+        write(context, "a")
 
-    assert substitute(Flour(), slow).execute(store, Settings()).seconds < 0
+    assert substitute(Upstream(), slow).execute(store, Settings()).seconds < 0
 
 
 def test_options_come_as_text_and_are_checked() -> None:

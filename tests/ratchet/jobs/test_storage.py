@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> FolderStorage:
 
 
 def test_what_is_written_is_read(store: FolderStorage, tmp_path: Path) -> None:
-    """Bytes and files come back as they went in, by every way out."""
+    """Bytes and files come back as they went in, through every reading method."""
     (tmp_path / "file").write_bytes(b"file")
     store.write("prefix/bytes", b"bytes")
     store.upload(tmp_path / "file", "prefix/deep/file")
@@ -65,7 +65,7 @@ def test_what_is_deleted_is_gone(store: FolderStorage) -> None:
 
 
 def test_a_missing_key_is_named(store: FolderStorage, tmp_path: Path) -> None:
-    """Whatever reads it raises MissingInput with the key and the store."""
+    """Every reading method raises MissingInput with the key and the store."""
     reads = (store.read, lambda key: store.download(key, tmp_path / "out"), lambda key: store.local(key).__enter__())
     for read in reads:
         with pytest.raises(MissingInput, match=r"prefix/nothing is not in the store .*/store"):
