@@ -16,7 +16,7 @@ from ratchet.serving.settings import ServingSettings
 log = structlog.get_logger()
 
 FINISH_SECONDS = 7
-"""For requests in flight. With the longest drain and the time to stop shadow mode, both followers and the prediction
+"""The time for requests in flight, in seconds. With the longest drain and the time to stop shadow mode, both followers and the prediction
 log, one after the other, it is within the 30 s that ECS grants."""
 
 

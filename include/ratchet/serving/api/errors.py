@@ -29,7 +29,7 @@ class FeedbackConflict(Exception):
 
 
 class Problem(BaseModel):
-    """Why a request was refused, and what to do."""
+    """The reason why a request was refused, and the remedy."""
 
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")

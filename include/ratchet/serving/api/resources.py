@@ -1,4 +1,4 @@
-"""What the app's lifespan owns and its routes use."""
+"""The resources that the app's lifespan owns and its routes use."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class FeedbackRequest(RequestBody):
 
 
 class FeedbackResult(BaseModel):
-    """What was done with one label."""
+    """The outcome for one label."""
 
     prediction_id: str
     outcome: FeedbackOutcome = Field(
@@ -153,7 +153,7 @@ class FeedbackResult(BaseModel):
 
 
 class FeedbackResponse(BaseModel):
-    """What was done with each label, in the order of the request."""
+    """The outcome for each label, in the order of the request."""
 
     feedback: list[FeedbackResult]
 

@@ -1,1 +1,1 @@
-"""From reviews to predictions: routing to the arms, scoring, shadow mode and rows for the prediction log."""
+"""Predicts reviews: routing to the arms, scoring, shadow mode and rows for the prediction log."""

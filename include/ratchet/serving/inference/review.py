@@ -10,17 +10,17 @@ class Review(Protocol):
 
     @property
     def title(self) -> str:
-        """May be empty."""
+        """The review's title; may be empty."""
         ...
 
     @property
     def text(self) -> str:
-        """Not empty."""
+        """The review's text; not empty."""
         ...
 
     @property
     def prediction_id(self) -> str:
-        """Names the prediction."""
+        """The identity of the prediction."""
         ...
 
     @property

@@ -18,7 +18,7 @@ class ModelPair:
     champion: LoadedChampion
     challenger: LoadedChallenger | None
     experiment: Experiment | None
-    """None if the challenger answers no reviews; it may score them in shadow mode nevertheless."""
+    """The experiment; None if the challenger predicts no reviews, although it may score them in shadow mode."""
 
     def model_of(self, arm: Arm) -> LoadedChampion | LoadedChallenger:
         """The model of an arm."""

@@ -38,7 +38,7 @@ class ChallengerSource:
         self._champion, self._history = self._ledger.champion().version, self._ledger.history()
 
     def withdrawn(self, info: ChallengerInfo) -> str:
-        """Why the ledger excludes a version; empty if it does not."""
+        """The reason why the ledger excludes a version; empty if it does not."""
         return excluded(info.version, self._champion, self._history)
 
     def find(self) -> ChallengerInfo:
@@ -77,7 +77,7 @@ class ChallengerSource:
 
 
 def excluded(version: int, champion: int | None, history: DecisionHistory) -> str:
-    """Why a version may not be challenger: it is champion, or was withdrawn or rejected. Empty if it may."""
+    """The reason why a version may not be challenger: it is champion, withdrawn or rejected. Empty if it may."""
     if version == champion:
         return f"Version {version} was the challenger and is the champion now; the next evaluation registers another."
     if (withdrawn := history.withdrawn_in(version)) is not None:

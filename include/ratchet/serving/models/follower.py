@@ -1,6 +1,6 @@
 """Follows one role, champion or challenger: loads the wanted version, and swaps it in while requests are served.
 
-A source says which version is wanted, or why there is none, and where its files are cached; see champion.py and
+A source names the wanted version, or the reason why there is none, and the cache of its files; see champion.py and
 challenger.py.
 """
 
@@ -55,7 +55,7 @@ class LoadedModel(Generic[V]):
 
 
 class ModelSource(Protocol[V]):
-    """Where the wanted version of a role comes from."""
+    """Names the wanted version of a role and provides its files."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class ModelSource(Protocol[V]):
 
     @property
     def cache(self) -> ModelCache:
-        """Where the files of the role are cached."""
+        """The cache of the role's files."""
         ...
 
     def refresh(self) -> None:
@@ -80,7 +80,7 @@ class ModelSource(Protocol[V]):
         ...
 
     def withdrawn(self, info: V, /) -> str:
-        """Why the ledger excludes a loaded version; empty if it does not."""
+        """The reason why the ledger excludes a loaded version; empty if it does not."""
         ...
 
     def find(self) -> V:
@@ -115,11 +115,11 @@ class ModelFollower(Generic[V]):
         self.source, self.poll_seconds, self.enabled = source, poll_seconds, enabled
         self.current: LoadedModel[V] | None = None
         self.checked_at: datetime | None = None
-        unread = f"The {source.name} has not been looked up yet in the ledger."
+        unread = f"The {source.name} has not been read from the ledger yet."
         self.problem = unread if source.required else ""
-        """Why the wanted version is not loaded or not known; empty if all is well."""
+        """The reason why the wanted version is not loaded or not known; empty if it is loaded."""
         self.absence = unread if enabled and not source.required else ""
-        """Why no version has the role although nothing is wrong."""
+        """The reason why no version has the role without an error."""
         self._confirmed: V | None = None  # loaded because the source wants it, not because it was cached
         self._refused: V | None = None
         self._retry_at = 0.0

@@ -13,7 +13,7 @@ from ratchet.logs import fault
 log = structlog.get_logger()
 
 STOP_SECONDS = 2.0
-"""How long to wait for a poll at the end. It may hang in a download, which is dropped with the process."""
+"""The time to wait for a poll at the end, in seconds. It may hang in a download, which is dropped with the process."""
 
 
 @contextmanager
