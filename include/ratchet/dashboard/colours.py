@@ -1,4 +1,4 @@
-"""The colours of all charts, which can be told apart with colour blindness (Okabe and Ito, 2008)."""
+"""The colours of all charts, which people with colour blindness can distinguish (Okabe and Ito, 2008)."""
 
 from __future__ import annotations
 

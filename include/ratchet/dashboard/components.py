@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def page_header(title: str, caption: str) -> None:
-    """The title of a page, and one or two sentences that say what it shows."""
+    """The title of a page, and one or two sentences on its content."""
     st.title(title)
     st.caption(caption)
 
@@ -32,7 +32,7 @@ def load_or_warn(source: str, query: Callable[..., T], *arguments: object) -> T 
 
 
 def empty_state(message: str) -> None:
-    """A note in place of data that do not exist yet; the message says what to do next."""
+    """A note in place of data that do not exist yet; the message names the next step."""
     st.info(message, icon=":material/hourglass_empty:")
 
 

@@ -37,13 +37,13 @@ def predict_review(settings: DashboardSettings, title: str, text: str) -> dict[s
     request, required = {"reviews": [{"title": title, "text": text}]}, ("model_version", "predictions")
     try:
         body = _json_body(_request(settings, "POST", "/v1/predict", json=request | {"explain": TERMS}), *required)
-    except RequestRejected:  # the API is older than explanations, or the review is wrong: a second request tells which
+    except RequestRefused:  # the API is older than explanations, or the review is wrong: a second request shows which
         body = _json_body(_request(settings, "POST", "/v1/predict", json=request), *required)
     return {"model_version": body["model_version"], **body["predictions"][0]}
 
 
-class RequestRejected(ServiceUnavailable):
-    """The API rejects the content of a request (422)."""
+class RequestRefused(ServiceUnavailable):
+    """The API refuses the content of a request (422)."""
 
 
 def _request(settings: DashboardSettings, method: str, path: str, **options: Any) -> httpx.Response:
@@ -77,7 +77,7 @@ def _error(response: httpx.Response, address: str, path: str) -> ServiceUnavaila
         case httpx.codes.SERVICE_UNAVAILABLE:
             return ServiceUnavailable(f"The API cannot answer now: {detail}")
         case httpx.codes.UNPROCESSABLE_ENTITY:
-            return RequestRejected(f"The API rejects this request: {detail}")
+            return RequestRefused(f"The API refuses this request: {detail}")
     return ServiceUnavailable(f"The API refused {path} with status {response.status_code}: {detail}")
 
 

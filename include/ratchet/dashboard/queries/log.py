@@ -14,7 +14,7 @@ from ratchet.errors import ConfigurationError, ServiceUnavailable
 from ratchet.prediction_log.sinks.database import feedback, predictions
 
 CONNECT_SECONDS, STATEMENT_SECONDS = 3, 20
-"""How long a page waits for Postgres. It shows the rest without it."""
+"""The time that a page waits for Postgres, in seconds. Without it, the page shows the rest."""
 
 
 def has_log(connection: sa.Connection) -> bool:

@@ -1,4 +1,4 @@
-"""Metrics in the Prometheus text format, and what two snapshots of the same counters say about the time between."""
+"""Metrics in the Prometheus text format, and the growth of counters between two snapshots."""
 
 from __future__ import annotations
 

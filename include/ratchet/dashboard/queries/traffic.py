@@ -15,7 +15,7 @@ MAX_AGE_SECONDS = 300.0  # older snapshots would hide what happens now
 
 @dataclass(frozen=True)
 class Traffic:
-    """Counts, and the seconds in which they were made; None: since the API started, which the counters do not tell."""
+    """Counts, and the seconds in which they grew; None: since the API's start, whose time the counters do not have."""
 
     values: Values
     seconds: float | None

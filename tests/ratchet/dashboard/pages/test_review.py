@@ -57,7 +57,7 @@ def test_a_review_of_unknown_words_has_an_empty_explanation(store: Path, monkeyp
     (401, "Correct RATCHET_DASHBOARD_API_KEY."),
     (403, "The API's key may not use /v1/predict"),
     (404, "has no /v1/predict: update it"),
-    (422, "The API rejects this request: it is too long"),
+    (422, "The API refuses this request: it is too long"),
     (429, "The API refused /v1/predict with status 429: it is too long"),
     (503, "The API cannot answer now: it is too long"),
 ])  # fmt: skip
