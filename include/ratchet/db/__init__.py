@@ -1,1 +1,1 @@
-"""What the ledger's and the prediction log's tables have in common."""
+"""Schemas and migrations of the ledger and the prediction log."""

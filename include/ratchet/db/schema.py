@@ -35,7 +35,7 @@ class Schema:
 
     @property
     def folder(self) -> Path:
-        """Where Alembic finds `env.py` and `versions/`."""
+        """The folder in which Alembic finds `env.py` and `versions/`."""
         return MIGRATIONS / self.name
 
     @cached_property
@@ -83,7 +83,7 @@ def upgrade(connection: sa.Connection, schema: Schema) -> list[str]:
 
 
 def _apply(connection: sa.Connection, schema: Schema, found: str | None) -> list[str]:
-    """Run what is missing behind the revision `found`."""
+    """Apply the revisions after `found`."""
     from alembic import command  # a tenth of a second, which only a database that is behind takes
     from alembic.config import Config
     from alembic.script import ScriptDirectory

@@ -85,7 +85,7 @@ class Verdict(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """What invalidates the comparison, or else what it shows."""
+        """The messages of the checks that invalidate the comparison; if there are none, those of its result."""
         invalid = [check.message for check in self.checks if not check.decisive and not check.passed]
         return invalid or [check.message for check in self.checks if check.decisive]
 

@@ -1,4 +1,4 @@
-"""Anytime-valid tests by betting: valid however often and whenever the experiment is evaluated.
+"""Anytime-valid tests by betting: valid at any number and any time of evaluations.
 
 The capital of bets that are fair under a hypothesis is a martingale if the hypothesis holds. By Ville's inequality
 (1939) it ever reaches 1 / significance with probability `significance` at most: exactly, for any number of rows. The
@@ -48,7 +48,7 @@ class BettingTest:
 
     @classmethod
     def for_arms(cls, share: float) -> BettingTest:
-        """For rows of either arm. Cells: challenger right, challenger wrong, champion right, champion wrong.
+        """The test for rows of either arm. Cells: challenger right, challenger wrong, champion right, champion wrong.
 
         A row pays its distance to a centre, not 0 or 1, divided by its arm's share: the mean is the same.
         """
@@ -60,7 +60,7 @@ class BettingTest:
 
     @classmethod
     def for_pairs(cls) -> BettingTest:
-        """For rows that both arms predicted. Cells: only challenger right, only champion right, no difference."""
+        """The test for rows that both arms predicted. Cells: only challenger right, only champion right, no difference."""
         return cls.from_payoffs(np.array([[1.0], [-1.0], [0.0]]))
 
     def log_capital(self, counts: Array | Sequence[int], difference: float = 0.0) -> Array:

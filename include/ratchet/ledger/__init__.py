@@ -1,1 +1,1 @@
-"""The ledger: who is champion, and every decision about it. Light: Airflow imports it."""
+"""The ledger: the champion, and every decision about it. Light: Airflow imports it."""

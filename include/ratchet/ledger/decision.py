@@ -1,4 +1,4 @@
-"""A decision about the champion: the evidence, the gate's verdict on it, and what was concluded.
+"""A decision about the champion: the evidence, the gate's verdict on it, and the conclusion.
 
 These models are rows of the ledger. Rows are never changed, so a renamed field still reads its former name, through a
 validation alias; only the present name is written.
@@ -46,7 +46,7 @@ class GatePolicy(BaseModel):
 
 
 class Evidence(BaseModel):
-    """What was measured about a challenger, on one test set, beside the champion of that moment."""
+    """The measurements of a challenger and the champion of that moment, on one test set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -83,7 +83,7 @@ class Verdict(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """For a promotion the messages of the decisive checks, otherwise those of all failed checks."""
+        """The messages of the decisive checks for a promotion, otherwise those of all failed checks."""
         return [check.message for check in self.checks if (check.decisive if self.promote else not check.passed)]
 
 
@@ -102,12 +102,12 @@ class GateRecord(BaseModel):
 
     @property
     def knows_present_champion(self) -> bool:
-        """Whether a decision that came too late also considered who was champion by then; the oldest rows did not."""
+        """Whether the reasons of a decision that came too late consider the champion of that time; the oldest do not."""
         return "rejected" in self.model_fields_set
 
 
 class Decision(BaseModel):
-    """One row of the ledger: what was decided about which version, by whom, and on what evidence."""
+    """One row of the ledger: an action on a version, with its author, reasons and evidence."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -148,10 +148,10 @@ class Decision(BaseModel):
 
     @property
     def evidence(self) -> Evidence | None:
-        """What was measured; None for a rollback."""
+        """The measurements; None for a rollback."""
         return self.gate.evidence if self.gate else None
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the gate concluded from the evidence; None for a rollback."""
+        """The gate's verdict on the evidence; None for a rollback."""
         return self.gate.verdict if self.gate else None

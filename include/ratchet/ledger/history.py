@@ -1,4 +1,4 @@
-"""What follows from all decisions on one registered model: who is champion, since when, and who was before."""
+"""Derives from all decisions on one registered model the champion, its predecessors and the dates of changes."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class DecisionHistory(Sequence[Decision]):
 
     @property
     def kept_since(self) -> int:
-        """How many challengers were kept back since the champion became champion."""
+        """The number of challengers that were kept back since the champion became champion."""
         return len(list(takewhile(lambda decision: decision.action == "keep", reversed(self)))) if self._changes else 0
 
     @cached_property
     def promoted(self) -> dict[int, int | None]:
-        """Every version that was ever promoted, with the champion that it replaced then."""
+        """Every version that was ever promoted, with the champion that it replaced."""
         found = [decision for decision in self if decision.action == "promote"]
         return {decision.version: decision.previous for decision in found if decision.version is not None}
 
@@ -112,7 +112,7 @@ class DecisionHistory(Sequence[Decision]):
         return DecisionHistory(takewhile(lambda decision: decision.window != window, self))
 
     def number_of(self, action: Literal["promote", "keep", "rollback"]) -> int:
-        """How many decisions have this action."""
+        """The number of decisions with this action."""
         return sum(decision.action == action for decision in self)
 
     def withdrawn_in(self, version: int | None) -> int | None:

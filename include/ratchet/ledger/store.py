@@ -1,4 +1,4 @@
-"""The ledger: who is champion, and every decision that was ever made about it. Append-only.
+"""The ledger: the champion, and every decision about it. Append-only.
 
 A promotion is a compare-and-set: one transaction moves the champion's epoch, if it still is the expected one, and
 appends the decision. MLflow's aliases have no compare-and-set, so the alias follows the ledger (`Registry.reconcile`).

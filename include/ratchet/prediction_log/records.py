@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 LogArm = Literal["champion", "challenger", "shadow"]
 
 FeedbackOutcome = Literal["added", "known", "contradicts", "unknown prediction", "accepted"]
-"""What the log did with a label. The first label of a prediction is final: the same label again is `known`, another one
+"""The result of storing a label. The first label of a prediction is final: the same label again is `known`, another one
 `contradicts`. `unknown prediction`: stored, but the log has no such prediction yet. `accepted`: stored, and compared
 with earlier labels later."""
 

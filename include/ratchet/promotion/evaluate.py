@@ -174,7 +174,7 @@ def slices(test: Features) -> dict[str, Array]:
 
 
 def lineage_problem(storage: Storage, trained: Manifest, window: Window, test: Manifest) -> str:
-    """Why the training data are not exactly the window's batches without test reviews; empty if they are."""
+    """How the training data differ from the window's batches without test reviews; empty if they do not."""
     batches = present(storage, window)
     wanted = {job.prefix: job.result(storage) for job in (Featurize(batch=name) for name in batches)}
     before = {keys.model(Window(end), trained.parameters["candidate"]) for end in range(window.end)}  # warm starts

@@ -129,7 +129,7 @@ def _conclusion(
 
 
 def _outdated_reasons(evidence: Evidence, present: int | None, approval: Approval | None) -> list[str]:
-    """Why to keep when the champion is no longer the one that was measured against, but version `present`."""
+    """The reasons to keep the champion if it is now version `present`, not the one in the evidence."""
     approved = [approval.summary] if approval else []
     if evidence.version is not None and evidence.version == present:
         return ["it already is the champion", *approved]

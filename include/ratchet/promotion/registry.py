@@ -33,9 +33,9 @@ from ratchet.settings import Settings
 log = structlog.get_logger()
 
 OLD_PREFIX = "ratchet.room"
-"""What code before 0.1 called the tag."""
+"""The name of the tag on runs and versions written before 0.1."""
 CONCURRENT_TRAININGS = 10
-"""How many trainings may log the same datasets at once."""
+"""The number of trainings that may log the same datasets at once."""
 
 
 @contextmanager
@@ -161,7 +161,7 @@ class Registry:
 
     @_translated_errors()
     def aliases(self) -> dict[str, int]:
-        """Which version each alias names; empty before the first registration."""
+        """The version that each alias names; empty before the first registration."""
         model = self._model()
         return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
 

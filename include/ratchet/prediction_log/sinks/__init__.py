@@ -1,1 +1,1 @@
-"""Where rows of the prediction log are stored: a database or files."""
+"""The stores for rows of the prediction log: a database or files."""

@@ -10,7 +10,7 @@ from ratchet.prediction_log.records import FeedbackOutcome, FeedbackRecord, Pred
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What a sink did with the rows of one write, in numbers of rows."""
+    """The result of one write to a sink, in numbers of rows."""
 
     new: int
     """Prediction rows that were stored."""
@@ -19,7 +19,7 @@ class WriteResult:
     contradicting: int
     """Prediction rows dropped because another row of their identity was already stored."""
     outcomes: list[FeedbackOutcome]
-    """What was done with each feedback row, in the order of the rows."""
+    """The outcome for each feedback row, in the order of the rows."""
 
 
 class Sink(Protocol):

@@ -185,7 +185,7 @@ class DatabaseSink:
 
 
 def _require_durable_commits(connection: Any, _: object) -> None:
-    """Make a commit wait for the disk, whatever the database's default is."""
+    """Make a commit wait for the disk, also if the database's default is another."""
     connection.execute("SET synchronous_commit = on")
     connection.commit()
 

@@ -1,4 +1,4 @@
-"""What Alembic runs for this history: the caller's connection and transaction, and no configuration file."""
+"""Alembic's entry point: uses the caller's connection and transaction, and no configuration file."""
 
 from __future__ import annotations
 

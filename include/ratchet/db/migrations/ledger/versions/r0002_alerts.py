@@ -1,4 +1,4 @@
-"""The table `alerts`, in which Airflow's callbacks note what was published. They used to make it at the first alert."""
+"""The table `alerts`, in which Airflow's callbacks record published alerts. Before, they created it at the first alert."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ revision, down_revision = "0002", "0001"
 
 
 def upgrade() -> None:
-    """Create the table, unless a callback has made it already."""
+    """Create the table, unless a callback has created it."""
     op.create_table(
         "alerts",
         sa.Column("run", sa.Text, primary_key=True),

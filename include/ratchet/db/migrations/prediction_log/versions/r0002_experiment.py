@@ -1,4 +1,4 @@
-"""The column `predictions.experiment`. A log that was made before challengers answered has no such column."""
+"""The column `predictions.experiment`. A log from before experiments has no such column."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ revision, down_revision = "0002", "0001"
 
 
 def upgrade() -> None:
-    """Add the column; empty means that no arm was drawn, which is true of every row from before."""
+    """Add the column; empty means that no arm was drawn, as for every earlier row."""
     op.add_column("predictions", sa.Column("experiment", sa.Text, nullable=False, server_default=""))
