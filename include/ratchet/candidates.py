@@ -34,7 +34,7 @@ class Candidate:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the fit depends on besides its data, as JSON values for the manifest and MLflow."""
+        """Everything besides the data that the fit depends on, as JSON values for the manifest and MLflow."""
         parameters = {"candidate": self.name, "loss": self.loss, "C": self.C}
         ratio = {} if self.floor is None else {"ratio_floor": self.floor}
         return {**parameters, **ratio, "featurizer": FEATURIZER, "gap": GAP, "seed": 0}
@@ -66,7 +66,7 @@ class SklearnCandidate:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the fit depends on besides its data, as JSON values for the manifest and MLflow."""
+        """Everything besides the data that the fit depends on, as JSON values for the manifest and MLflow."""
         parameters = {"candidate": self.name, "estimator": self.estimator, "arguments": self.arguments}
         return {**parameters, "featurizer": FEATURIZER, "seed": 0}
 

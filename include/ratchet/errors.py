@@ -1,4 +1,4 @@
-"""Errors by kind. Every message ends with what to do next; the CLI prints it and exits with `exit_code`."""
+"""Errors by kind. Every message ends with the next step; the CLI prints it and exits with `exit_code`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between a laptop and AWS, read once from the environment, at the entry point."""
+"""The settings that differ between a laptop and AWS, read once from the environment, at the entry point."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def compile_ahead(folder: str) -> None:
     from numba.core.errors import NumbaPendingDeprecationWarning
 
     with warnings.catch_warnings():
-        # numba warns at the import; the module's docstring says how to replace pycc. The allow-list of the tests in
+        # numba warns at the import; the module's docstring explains how to replace pycc. The allow-list of the tests in
         # pyproject.toml needs no entry for it, because pycc is imported nowhere else.
         warnings.filterwarnings("ignore", message="The 'pycc' module", category=NumbaPendingDeprecationWarning)
         from numba.pycc import CC  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Check every service that Ratchet depends on, one by one: `doctor`. A failed check says what to do."""
+"""Check every service that Ratchet depends on, one by one: `doctor`. A failed check has a remedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ console = Console()
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of checking one part; `remedy` says what to do where it is not ok."""
+    """The result of checking one part; `remedy` is the next step if it is not ok."""
 
     ok: bool
     part: str

@@ -35,7 +35,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
 
 
 def command(job: type[Job], settings_for: Callable[[str | None], Settings]) -> Callable[..., None]:
-    """The function of a job's command; its signature tells Typer the options."""
+    """The function of a job's command; its signature defines the options for Typer."""
 
     def body(*, store: str | None, force: bool, **options: Any) -> None:
         settings = settings_for(store)

@@ -1,4 +1,4 @@
-"""The command `migrate`: bring what earlier code wrote to the names and the tables of this code."""
+"""The command `migrate`: upgrades databases, manifests and tags that earlier code wrote."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
 
 
 def steps(settings: Settings) -> Iterator[str]:
-    """Do one step after the other, and tell what each one did. Raises ServiceUnavailable if a service is down."""
+    """Run the steps in order and yield a line on the result of each. Raises ServiceUnavailable if a service is down."""
     yield _database(LEDGER, settings.ledger_url)
     log = ServingSettings(store=settings.store).serving_log
     if not log.get_secret_value() or log.get_secret_value().startswith(DATABASES):

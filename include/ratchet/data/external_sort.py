@@ -88,7 +88,7 @@ def _fill(source: Path, buckets: Sequence[tuple[Path, Rows]]) -> None:
 
 
 def _grouped(numbers: Rows) -> Iterator[tuple[int, Rows]]:
-    """Each number from 0 on with the places where it occurs, in order."""
+    """The non-negative numbers, ascending, each with the positions where it occurs."""
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
     for number, places in zip(found, np.split(order, starts[1:]), strict=True):

@@ -38,7 +38,7 @@ DUPLICATE_OF_EARLIER = "duplicate of an earlier batch"
 
 @dataclass
 class RowCounts:
-    """How many rows were read, accepted and refused so far."""
+    """Numbers of rows read, accepted and refused so far."""
 
     read: int = 0
     accepted: dict[str, Counter[int]] = field(default_factory=dict)  # by file, by label
@@ -122,7 +122,7 @@ def publish(context: JobContext, counts: RowCounts, raw: Manifest) -> None:
     paths = sorted(context.folder.glob("*.parquet"))
     written = sum(pq.read_metadata(path).num_rows for path in paths)
     if written != counts.read:
-        raise IntegrityError(f"{counts.read} rows read, but {written} written: a fault in ratchet, please report it.")
+        raise IntegrityError(f"{counts.read} rows read, but {written} written: a bug in Ratchet, please report it.")
     try:
         _require_usable(counts, f"{context.storage.uri}/{context.prefix}")
     except InputError:
@@ -155,7 +155,7 @@ def _separate(
             if isinstance(row, Refusal):
                 refused.append(row)
                 continue
-            reason = records.content_fault(row) or known.get(identity := review_id(row.title, row.text))
+            reason = records.content_problem(row) or known.get(identity := review_id(row.title, row.text))
             if reason:
                 refused.append(refuse(row, reason))
             else:

@@ -67,7 +67,7 @@ def read(path: Path, name: str, form: str) -> Iterator[Row | Refusal]:
 
 
 def rows(file: IO[bytes], name: str, form: str, first: int = 1) -> Iterator[Row | Refusal]:
-    """As `read`, of an open file, or of a piece of a file that begins with the line `first`."""
+    """The records of an open file, as in `read`, or of a piece of a file that begins with the line `first`."""
     csv.field_size_limit(LONGEST)  # a setting of the whole process; its default refuses fields over 128 KiB
     split = {"csv": csv_columns, "fasttext": fasttext_columns}[form]
     lines = Lines(file, name, first)
@@ -85,10 +85,10 @@ def rows(file: IO[bytes], name: str, form: str, first: int = 1) -> Iterator[Row 
             yield Row(number, label, title, text)
 
 
-def content_fault(row: Row) -> str | None:
-    """Why a row is no review: its label is not 1 or 2, or it has no text. None for a review.
+def content_problem(row: Row) -> str | None:
+    """The reason to refuse a row: its label is not 1 or 2, or it has no text. None for a review.
 
-    A row with both faults gets the first one.
+    A row with both problems gets the first reason.
     """
     if row.label not in {"1", "2"}:
         return WRONG_LABEL

@@ -1,4 +1,4 @@
-"""What a `review_id` decides, and the ids of stored batches.
+"""The bits of a `review_id` that assign a review to its part, and the ids of stored batches.
 
 A `review_id` is a hash of the review's words, so its bits are uniformly random and belong to the review alone. All 16
 bytes order the reviews of a shuffled source; the last 4 bytes select the validation reviews, and the 4 before them the

@@ -37,6 +37,6 @@ def create(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 def review_id(title: str, text: str) -> str:
     """The identity of a review: the 16-byte BLAKE2b digest of its words, as 32 hex digits.
 
-    The same title and text are the same review, whatever source they came from.
+    The same title and text are the same review, from any source.
     """
     return hashlib.blake2b(f"{title}\x1f{text}".encode(), digest_size=16).hexdigest()

@@ -1,1 +1,1 @@
-"""What a deployment is and what it costs."""
+"""The cost of a deployment."""

@@ -63,7 +63,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _joined(texts: Any) -> tuple[Array, Array]:
-    """Where each text begins, shape (n + 1,), and the bytes of all."""
+    """The start of each text, shape (n + 1,), and the bytes of all."""
     encoded = list(texts)
     starts = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(each) for each in encoded], out=starts[1:])
@@ -71,7 +71,7 @@ def _joined(texts: Any) -> tuple[Array, Array]:
 
 
 def _buffers(texts: pa.StringArray) -> tuple[Array, Array]:
-    """Where each text begins in Arrow's buffer, shape (n + 1,), and the buffer."""
+    """The start of each text in Arrow's buffer, shape (n + 1,), and the buffer."""
     _, offsets, data = texts.buffers()
     starts = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     return starts, _bytes(data or b"")
@@ -79,7 +79,7 @@ def _buffers(texts: pa.StringArray) -> tuple[Array, Array]:
 
 @cache
 def letters() -> Array:
-    r"""Whether each character up to U+3FFFF is one of a word, as `\w` matches: 1 or 0. There are none beyond."""
+    r"""1 for each character up to U+3FFFF that is part of a word, as `\w` matches, else 0. There are none beyond."""
     return _bytes(bytes(map(str.isalnum, map(chr, range(0x40000)))))
 
 

@@ -105,7 +105,7 @@ class Frequencies:
 
 @compiled
 def _by_block(starts, terms, labels):
-    """Where each block begins, and the terms by block: the column within the block in the low bits, the label above."""
+    """The start of each block, and the terms by block: the column within the block in the low bits, the label above."""
     begins = np.zeros(DIMENSIONS // BLOCK + 1, np.int64)
     for term in terms:
         begins[(term & COLUMN) // u4(BLOCK) + 1] += 1
@@ -164,7 +164,7 @@ def add_up(groups: Sequence[Sequence[Frequencies]], least: int) -> tuple[Array, 
 
 
 def _joined(parts: Sequence[Frequencies]) -> tuple[Array, ...]:
-    """The arrays of all parts, one behind the other, and where each part begins."""
+    """The arrays of all parts, concatenated, and the start of each part."""
     rare_at = np.cumsum([0, *(len(part.rare) for part in parts)])
     often_at = np.cumsum([0, *(len(part.often) for part in parts)])
     arrays = ([np.empty(0, u4), *(getattr(part, name) for part in parts)] for name in ("rare", "often"))

@@ -1,1 +1,1 @@
-"""How numeric functions become machine code. Imports nothing else of the package, so every layer may use it."""
+"""Compiles numeric functions to machine code. Imports nothing else of the package, so every layer may use it."""

@@ -1,1 +1,1 @@
-"""Where reviews come from: files, archives, S3, Kaggle, synthetic reviews. The job `ingest` stores them."""
+"""Sources of reviews: files, archives, S3, Kaggle, synthetic reviews. The job `ingest` stores them."""

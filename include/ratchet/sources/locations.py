@@ -10,7 +10,7 @@ from ratchet.sources import s3
 
 
 class Location(Protocol):
-    """Where the files of a source are."""
+    """A folder or a prefix of a bucket with the files of a source."""
 
     def names(self) -> list[str]:
         """The names of its files."""

@@ -1,4 +1,4 @@
-"""What every solver gets and returns: the counts of a window's reviews, and a linear model of them."""
+"""The input and the result of every solver: the counts of a window's reviews, and a linear model of them."""
 
 from __future__ import annotations
 

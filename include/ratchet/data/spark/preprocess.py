@@ -136,12 +136,12 @@ def _checked(found: list[Row | records.Refusal]) -> pa.RecordBatch:
     for row in found:
         size = local.size_of(row)
         if isinstance(row, Row):
-            fault = records.content_fault(row)
-            if fault is None:
+            problem = records.content_problem(row)
+            if problem is None:
                 review = review_id(row.title, row.text), local.label_of(row), row.title, row.text
                 parsed.append((row.line, size, *review, None, None))
                 continue
-            refusal = local.refuse(row, fault)
+            refusal = local.refuse(row, problem)
         else:
             refusal = row
         parsed.append((row.line, size, None, None, None, None, refusal.reason, refusal.sample))
@@ -198,7 +198,7 @@ class _Duplicates:
 
 
 def reason(file: int, first_file: int) -> str:
-    """Why a review of a file is refused whose first occurrence is in `first_file`."""
+    """The reason to refuse a review of a file whose first occurrence is in `first_file`."""
     if first_file == EARLIER:
         return DUPLICATE_OF_EARLIER
     return DUPLICATE if first_file == file else DUPLICATE_OF_TEST

@@ -35,7 +35,7 @@ SINGLE_MACHINE = {
     "spark.ui.showConsoleProgress": "false",
     "spark.executorEnv.PYTHONWARNINGS": f"ignore:{OLD_PANDAS}:FutureWarning",
 }
-"""Without a cluster: all cores of this machine, and no port that others can reach."""
+"""Configuration without a cluster: all cores of this machine, and no port that others can reach."""
 
 RAISED = re.compile(r"ratchet\.errors\.(?P<kind>\w+): (?P<message>.+)")
 
@@ -94,7 +94,7 @@ def require_spark() -> None:
 
 
 def home_path(home: str | None) -> str | None:
-    """Where Spark searches for `java`: in JAVA_HOME if it is set, or else on the PATH (None)."""
+    """The search path for `java`, as Spark's: JAVA_HOME if it is set, or else the PATH (None)."""
     return str(Path(home) / "bin") if home else None
 
 

@@ -52,7 +52,7 @@ ARRANGED = pa.schema([pa.field("place", pa.int64()), PLACES.field("target"), PLA
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where reviews that are not for test go: the `names` of batches, and the sequence where each but the first begins.
+    """The limits of the batches: their `names`, and the sequence at which each but the first begins.
 
     `begins` is shorter where there are fewer reviews than batches.
     """
