@@ -64,7 +64,7 @@ def extract_source(week: dict[str, Any]) -> str:
 
 @task
 def list_missing_features(week: dict[str, Any]) -> list[dict[str, str]]:
-    """One entry, and so one ECS task, for each batch of the window without features."""
+    """One entry, and so one ECS task, per batch of the window without features."""
     return unfeaturized(week["window"], Settings())
 
 

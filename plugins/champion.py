@@ -16,7 +16,7 @@ CROWN = (
 
 
 class ChampionPlugin(AirflowPlugin):
-    """Adds the page to the navigation and mounts the app that answers for it."""
+    """Adds the page to the navigation and mounts the app that serves it."""
 
     name = "champion"
     external_views: list[dict[str, Any]] = [  # noqa: RUF012 - Airflow reads the class attribute and does not change it

@@ -1,4 +1,4 @@
-"""The errors of this package. Every message says what to do next."""
+"""The errors of this package. Every message names the next step."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ IGNORE_ALL_BUT_DAGS = f"/*\n!/{DAGS}\n".encode()
 class Release:
     """The result of `release`.
 
-    `uploaded` counts the files that were missing or different in the store; `pointer_moved` says whether another
+    `uploaded` counts the files that were missing or different in the store; `pointer_moved` is whether another
     release, or another commit of the same files, was current before.
     """
 

@@ -35,7 +35,7 @@ MLFLOW_CLIENT = {
 
 @dataclass(frozen=True)
 class JobEnvironment:
-    """What a job reads from its environment: `ledger` is the ledger's URL, passed as a secret; the rest is plain."""
+    """The environment of a job: `ledger` is the ledger's URL, passed as a secret; the rest is plain."""
 
     ledger: str
     variables: dict[str, str]

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_SUBJECT = 100
 """Characters of a subject, a limit of SNS."""
 MAX_REASON = 4_000
-"""Characters of a reason; nobody reads more of it in a mail."""
+"""Characters of a reason; more of it does not help in a mail."""
 
 SECRET = re.compile(r"(?i)\b(\w*(?:password|passwd|pwd|secret|token|access_key)\w*[\"']?\s*[=:]\s*)[\"']?[^\s\"',;&]+")
 

@@ -15,7 +15,7 @@ class AskForApproval(HITLOperator):
     """Wait until a person approves or rejects; returns the approval as text arguments of `ratchet promote`.
 
     Airflow's ApprovalOperator skips the tasks after a rejection, so the rejection would not be recorded. Raises
-    HITLTimeoutError if nobody responds in time.
+    HITLTimeoutError without a response in time.
     """
 
     def __init__(self, **kwargs: Any) -> None:

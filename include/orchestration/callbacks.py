@@ -1,6 +1,6 @@
 """Airflow's callbacks for a failed task, a failed DAG run and a late one.
 
-Each publishes one message that says what happened, where, why, and what to do.
+Each publishes one message with the event, its place, its reason and the remedy.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ async def notify_run_late(context: Mapping[str, Any]) -> None:
 
 
 def late_alert(run: Mapping[str, Any], states: Mapping[str, str | None]) -> Alert:
-    """The alert about a late DAG run; the states of its tasks, by task id, tell what it waits for."""
+    """The alert about a late DAG run; the states of its tasks, by task id, show what it waits for."""
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
     awaiting = sorted(task for task, state in states.items() if state == "awaiting_input")
     busy = sorted(task for task, state in states.items() if state in {"running", "queued", "scheduled", "up_for_retry"})
@@ -122,7 +122,7 @@ def _task_states(dag_id: str, run_id: str) -> dict[str, str | None]:
 
 
 def failure_reason(error: BaseException | str | None) -> str:
-    """Why a task failed: the job's own last error message if there is one, else that of Airflow or AWS."""
+    """The reason why a task failed: the job's last error message if there is one, else that of Airflow or AWS."""
     if error is None:
         return "It left no message: killed, out of memory, or its worker was lost."
     text = str(error).strip() or type(error).__name__

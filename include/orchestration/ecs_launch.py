@@ -95,7 +95,7 @@ class Launch:
 
     @property
     def interruptions(self) -> int:
-        """How many of the launch's tasks Spot has interrupted: those of this try, and others of the last hour or so.
+        """The number of the launch's tasks that Spot interrupted: in this try, and in others of the last hour or so.
 
         ECS lists stopped tasks for about an hour.
         """

@@ -207,7 +207,7 @@ class JobLogFetcher(AwsTaskLogFetcher):
         self.hook = AwsLogsHook(aws_conn_id=kwargs["aws_conn_id"], region_name=kwargs["region_name"], config=config)
 
     def get_last_log_messages(self, number_messages: int) -> list[str]:
-        """The last lines of the log or, if CloudWatch refuses or does not answer, one line that says so."""
+        """The last lines of the log or, if CloudWatch refuses or does not answer, one line with the error."""
         try:
             return super().get_last_log_messages(number_messages)
         except (BotoCoreError, ClientError) as error:

@@ -1,4 +1,4 @@
-"""Tell from the description of a stopped ECS task whether its job succeeded, and if not, whether to try again.
+"""Decides by the description of a stopped ECS task whether its job succeeded, and if not, whether to try again.
 
 The exit code alone is not enough: a task that was stopped from outside can have exit code 0, or none at all.
 """
@@ -14,7 +14,7 @@ from ratchet.errors import NEEDS_A_PERSON
 
 SIGKILL_EXIT_CODE = 137
 CAPACITY_MESSAGE = "Capacity is unavailable"
-"""How ECS's message about a lack of capacity begins, in an error, in a failure and in a stopped task's reason."""
+"""The beginning of ECS's message about a lack of capacity, in an error, in a failure and in a stopped task's reason."""
 
 
 class LostTask(AirflowException):

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class EcsSettings(BaseSettings):
-    """Where and how jobs run: the `RATCHET_ECS_…` variables."""
+    """The ECS cluster and how jobs run on it: the `RATCHET_ECS_…` variables."""
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_ECS_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -70,7 +70,7 @@ class UiSettings(BaseSettings):
 
 
 class AlertSettings(BaseSettings):
-    """Where alerts are published: the `RATCHET_ALERTS_…` variables."""
+    """The SNS topic of alerts: the `RATCHET_ALERTS_…` variables."""
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_ALERTS_", frozen=True, extra="ignore", env_ignore_empty=True)
 

@@ -1,4 +1,4 @@
-"""Which week a DAG run is about, and which jobs it still needs. Reads names and manifests, no data."""
+"""Plans the week of a DAG run and the jobs that it still needs. Reads names and manifests, no data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Week:
 
 
 def plan(params: dict[str, Any], logical_date: datetime | None, settings: Settings) -> Week:
-    """The week that a DAG run is about. Raises NoNewBatch if its batch has not arrived.
+    """The plan of a DAG run's week. Raises NoNewBatch if its batch has not arrived.
 
     It depends only on the decisions before that week, so a repeated week is planned as it was the first time. The
     Param `window_end` names the week, or else a logical date at the start of a week. Any other logical date comes from
@@ -83,7 +83,7 @@ def _begins_a_week(moment: datetime, settings: Settings) -> bool:
 
 
 def _seed(settings: Settings) -> str:
-    """Where the seed comes from. A database's URL stays in the environment: many people can read XCom and logs."""
+    """The source of the seed. A database's URL stays in the environment: many people can read XCom and logs."""
     source = settings.source.get_secret_value()
     return SQL if source.startswith("postgresql") else source
 

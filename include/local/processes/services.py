@@ -102,7 +102,7 @@ def _training_image() -> docker_api.Image:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(Path.home()),
-        "PYTHONPATH": str(PROJECT / "include"),  # the sources that Airflow reads too, whatever is installed
+        "PYTHONPATH": str(PROJECT / "include"),  # the sources that Airflow reads too, before any installed ones
     }
     return docker_api.Image([sys.executable, "-m", "ratchet"], environment)
 

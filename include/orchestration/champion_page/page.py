@@ -47,7 +47,7 @@ class Row:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the gate concluded; None for a rollback."""
+        """The gate's verdict; None for a rollback."""
         return self.decision.verdict
 
     @property
@@ -115,7 +115,7 @@ def render(registered_model: str, history: DecisionHistory, dag: str) -> str:
 
 
 def render_error(title: str, message: str, remedy: str) -> str:
-    """The page shown instead of it, as HTML."""
+    """The page that shows an error, as HTML."""
     return _environment("").get_template("error.html.j2").render(title=title, message=message, remedy=remedy)
 
 
