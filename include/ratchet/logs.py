@@ -31,7 +31,7 @@ def configure(*, job: str = "", dag_run: str = "") -> None:
     )
 
 
-def fault(error: Exception) -> dict[str, Any]:
+def error_fields(error: Exception) -> dict[str, Any]:
     """The fields of a log event about an unexpected error: kind and stack, but no message, which may quote a review."""
     stack = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)]
     return {"kind": type(error).__name__, "stack": stack}

@@ -24,7 +24,7 @@ HTML = {"Accept": "text/html"}
 
 
 def token(role: str | None, seconds: int = 60) -> str:
-    """What somebody of this role gets when they log in."""
+    """The token that a user of this role gets at login."""
     user = SimpleAuthManagerUser(username="jane", role=role)
     return get_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds)
 
@@ -44,9 +44,9 @@ def pages() -> dict[str, Any]:
         bearer = {"Authorization": f"Bearer {browser.post('/auth/token', json=login).json()['access_token']}"}
     session = {"_token": token("viewer")}
     return {
-        "nobody, page": got(PAGE, headers=HTML),
-        "nobody, json": got(API),
-        "nobody, page by a program": got(PAGE),
+        "no session, page": got(PAGE, headers=HTML),
+        "no session, json": got(API),
+        "no session, page by a program": got(PAGE),
         "expired, page": got(PAGE, headers=HTML, cookies={"_token": token("viewer", -60)}),
         "forged, page": got(PAGE, headers=HTML, cookies={"_token": token("viewer")[:-8] + "AAAAAAAA"}),
         "forged, json": got(API, cookies={"_token": token("viewer")[:-8] + "AAAAAAAA"}),
@@ -63,7 +63,7 @@ def pages() -> dict[str, Any]:
 
 
 def links() -> dict[str, Any]:
-    """The links of each task of a finished DAG run, and those of one while it ran, as Airflow's UI asks for them."""
+    """The links of each task of a finished DAG run, and those of one while it ran, as Airflow's UI requests them."""
     dag = DagBag().get_dag("linked")
     module: Any = sys.modules[type(dag.get_task("train")).__module__]
     headers = {"Authorization": f"Bearer {token('viewer')}"}
@@ -75,7 +75,7 @@ def links() -> dict[str, Any]:
         found: dict[str, str] = response.raise_for_status().json()["extra_links"]
         return found
 
-    module.look = of
+    module.read_links = of
     ended = dag.test(logical_date=datetime(2026, 1, 5, tzinfo=UTC))
     tasks = [task for task in dag.task_ids if task != "mapped"]
     return {

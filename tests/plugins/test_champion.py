@@ -53,7 +53,7 @@ def test_loading_plugins_does_not_load_the_page(responses: dict[str, Any]) -> No
     assert responses["loaded late"]
 
 
-@pytest.mark.parametrize("who", ["nobody", "expired", "forged"])
+@pytest.mark.parametrize("who", ["no session", "expired", "forged"])
 def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str, Response], who: str) -> None:
     """And comes back to the page from there."""
     response = pages[f"{who}, page"]
@@ -64,7 +64,7 @@ def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str,
 @pytest.mark.parametrize(
     ("visit", "status"),
     [
-        ("nobody, json", 401), ("nobody, page by a program", 401), ("forged, json", 403), ("no rights, json", 403),
+        ("no session, json", 401), ("no session, page by a program", 401), ("forged, json", 403), ("no rights, json", 403),
         ("no rights, page", 403), ("documentation", 404),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ def test_hostile_text_stays_text(pages: dict[str, Response]) -> None:
     assert "runs/..%2F..%2F%3Cscript%3E" in page["text"]
 
 
-@pytest.mark.parametrize("visit", ["full, page", "nobody, page", "nobody, json", "unreachable, page"])
+@pytest.mark.parametrize("visit", ["full, page", "no session, page", "no session, json", "unreachable, page"])
 def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Response], visit: str) -> None:
     """Only our own style and script run, only Airflow frames the page, and no cache keeps it."""
     headers = pages[visit]["headers"]

@@ -22,7 +22,7 @@ from typing import Self
 import structlog
 
 from ratchet.errors import ServiceUnavailable
-from ratchet.logs import fault
+from ratchet.logs import error_fields
 from ratchet.prediction_log.records import FeedbackOutcome, FeedbackRecord, PredictionRecord
 from ratchet.prediction_log.sinks.base import Sink, WriteResult
 from ratchet.prediction_log.spool import Spool, SpoolFull, new_name
@@ -288,7 +288,7 @@ class PredictionLog:
             self._counts.update(rows)
 
     def _failed_unexpectedly(self, error: Exception) -> None:
-        log.error("prediction log failed", **fault(error))
+        log.error("prediction log failed", **error_fields(error))
         self._sink_up, self._sink_problem = False, f"unexpected error: {type(error).__name__}"
 
     def _sink_failed(self, error: Exception) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ratchet.experiments.sequential_test import BettingTest
 
 ROWS, EXPERIMENTS = 4_000, 400
-LOOKS = np.unique(np.geomspace(1, ROWS, 120).astype(int)) - 1
+EVALUATIONS = np.unique(np.geomspace(1, ROWS, 120).astype(int)) - 1
 
 shares = st.floats(0.01, 0.99)
 rates = st.floats(0.0, 1.0)
@@ -18,12 +18,12 @@ four = st.lists(st.integers(0, 2_000), min_size=4, max_size=4)
 
 
 def experiments(champion: np.ndarray, challenger: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """Counts by cell at every evaluation, shape (experiments, looks, 4); accuracies, shape (rows,), may drift."""
+    """Counts by cell at every evaluation, shape (experiments, evaluations, 4); accuracies, shape (rows,), may drift."""
     rng = np.random.default_rng(seed)
     drawn = rng.random((EXPERIMENTS, len(champion))) < share
     right = rng.random(drawn.shape) < np.where(drawn, challenger, champion)
     cells = [drawn & right, drawn & ~right, ~drawn & right, ~drawn & ~right]
-    return np.stack([np.cumsum(cell, axis=1)[:, LOOKS] for cell in cells], axis=-1)
+    return np.stack([np.cumsum(cell, axis=1)[:, EVALUATIONS] for cell in cells], axis=-1)
 
 
 def ever(bets: BettingTest, counts: np.ndarray, difference: float = 0.0, significance: float = 0.05) -> float:
@@ -70,11 +70,11 @@ def test_drift_of_both_arms_is_no_difference() -> None:
 def test_a_test_of_fixed_size_is_not_valid_under_repeated_evaluation() -> None:
     """The usual z-test at the same evaluations reports a difference in more than 15 % of the experiments."""
     alike = np.full(ROWS, 0.9)
-    right, wrong, other, another = np.moveaxis(experiments(alike, alike, 0.5)[:, LOOKS >= 100].astype(float), -1, 0)
+    right, wrong, other, another = np.moveaxis(experiments(alike, alike, 0.5)[:, EVALUATIONS >= 100].astype(float), -1, 0)
     first, second, pooled = (
         right / (right + wrong),
         other / (other + another),
-        (right + other) / (LOOKS[LOOKS >= 100] + 1),
+        (right + other) / (EVALUATIONS[EVALUATIONS >= 100] + 1),
     )
     deviation = np.sqrt(pooled * (1 - pooled) * (1 / (right + wrong) + 1 / (other + another)))
     assert (np.abs(first - second) > 1.96 * deviation).any(axis=1).mean() > 0.15
@@ -86,7 +86,7 @@ def test_a_real_difference_is_found(champion: float, challenger: float, share: f
     variance = champion * (1 - champion) / (1 - share) + challenger * (1 - challenger) / share
     needed = 3 * (1.96 + 0.84) ** 2 * variance / (challenger - champion) ** 2
     assert needed < 5_000
-    counts = experiments(np.full(ROWS, champion), np.full(ROWS, challenger), share)[:, needed > LOOKS]
+    counts = experiments(np.full(ROWS, champion), np.full(ROWS, challenger), share)[:, needed > EVALUATIONS]
     assert ever(BettingTest.for_arms(share), counts) >= 0.8
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratchet.logs import fault
+from ratchet.logs import error_fields
 from ratchet.serving.inference.predict import ArmPredictions, request_size
 from ratchet.serving.models.challenger import LoadedChallenger
 
@@ -91,7 +91,7 @@ class Shadow:
                 self._failed(predictions, error)
 
     def _failed(self, predictions: ArmPredictions, error: Exception) -> None:
-        log.error("shadow failed", **fault(error))
+        log.error("shadow failed", **error_fields(error))
         self._count(dropped=len(predictions.reviews), size=-request_size(predictions.reviews))
 
     def _score(self, predictions: ArmPredictions, challenger: LoadedChallenger) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratchet.logs import fault
+from ratchet.logs import error_fields
 from ratchet.serving.api.errors import problem_response
 
 log = structlog.get_logger()
@@ -40,4 +40,4 @@ class FaultBarrier:
 
 
 def _log_failure(error: Exception) -> None:
-    log.error("request failed", **fault(error))
+    log.error("request failed", **error_fields(error))

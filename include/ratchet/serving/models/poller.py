@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from ratchet.logs import fault
+from ratchet.logs import error_fields
 
 log = structlog.get_logger()
 
@@ -42,4 +42,4 @@ def polling(poll: Callable[[], None], seconds: float, name: str) -> Iterator[Non
 
 
 def _log_failure(name: str, error: Exception) -> None:
-    log.error("poll failed", thread=name, **fault(error))
+    log.error("poll failed", thread=name, **error_fields(error))
