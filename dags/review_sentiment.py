@@ -102,7 +102,7 @@ def decide(candidates: str) -> RatchetJobOperator:
     )
     approve = AskForApproval(
         task_id="approve",
-        subject=f"May the challenger of window {WINDOW} become champion, if the gate says so?",
+        subject=f"May the challenger of window {WINDOW} become champion, if the gate promotes it?",
         response_timeout=timedelta(days=6),
         execution_timeout=None,
         retries=0,  # a second wait would exceed the DAG run's timeout

@@ -1,4 +1,4 @@
-"""What all tests share: an Airflow home of their own, and no setting of the machine they run on."""
+"""Fixtures of all tests: an Airflow home of their own, and no setting of the machine that runs them."""
 
 from __future__ import annotations
 

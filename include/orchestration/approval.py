@@ -40,6 +40,6 @@ class AskForApproval(HITLOperator):
         """Raise an error with the remedy."""
         if event["error_type"] == "timeout":
             raise HITLTimeoutError(
-                f"Nobody responded within {self.response_timeout}. Clear this task to request the approval again."
+                f"No person responded within {self.response_timeout}. Clear this task to request the approval again."
             )
         super().process_trigger_event_error(event)

@@ -98,7 +98,7 @@ def late_alert(run: Mapping[str, Any], states: Mapping[str, str | None]) -> Aler
     awaiting = sorted(task for task, state in states.items() if state == "awaiting_input")
     busy = sorted(task for task, state in states.items() if state in {"running", "queued", "scheduled", "up_for_retry"})
     if awaiting:
-        what, why = "is waiting for approval", f"{', '.join(awaiting)} waits for a response that nobody has given."
+        what, why = "is waiting for approval", f"{', '.join(awaiting)} waits for a response."
         remedy = "Respond under “Required Actions”. Without a response the task fails six days after it began to wait."
     elif run["state"] == "queued":
         what, why = "has not started", "It is queued: another run is active, the DAG is paused, or no scheduler runs."

@@ -17,7 +17,7 @@ def test_the_locks_name_no_index() -> None:
 
 
 def test_every_locked_package_has_hashes() -> None:
-    """What is installed is what was resolved."""
+    """Only packages with the resolved bytes are installed."""
     entries = re.split(r"\n(?=\S)", f"{LOCK}{SPARK}".strip())
     assert len(entries) > 100
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
@@ -54,7 +54,7 @@ def test_the_readme_names_only_commands_that_exist() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """A setting that nobody can find is not a setting."""
+    """A setting without documentation cannot be found."""
     from ratchet.settings import Settings
 
     guide = (PROJECT / "docs/settings.md").read_text()

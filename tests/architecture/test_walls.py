@@ -1,4 +1,4 @@
-"""What import-linter does not see: DAG and plugin files, which are no packages, and the circles between packages."""
+"""The import rules that import-linter cannot check: DAG and plugin files, and circles between packages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["dags", "plugins"])
 def test_dags_and_plugins_import_only_what_is_light(folder: str) -> None:
-    """What they import of `orchestration` and `ratchet` is checked by the contracts in pyproject.toml."""
+    """The contracts in pyproject.toml check their imports of `orchestration` and `ratchet`."""
     files = list((PROJECT / folder).rglob("*.py"))
     assert files
     for file in files:
@@ -44,7 +44,7 @@ def test_the_import_check_sees_an_import_inside_a_function(tmp_path: Path) -> No
 
 
 def test_the_contracts_on_imports_are_kept() -> None:
-    """`make lint` says the same, and names the chain of imports that breaks a contract."""
+    """`make lint` reports the same, and names the chain of imports that breaks a contract."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -37,7 +37,7 @@ class Plan:
     seed: int = 0
 
     def moments(self) -> Array:
-        """When requests are due, in seconds since the beginning."""
+        """The times at which requests are due, in seconds since the beginning."""
         random, begin, found = np.random.default_rng(self.seed), 0.0, []
         for seconds, rate in self.phases:
             gaps = random.exponential(1 / rate, int(seconds * rate * 1.5) + 50)

@@ -75,7 +75,7 @@ def respond(option: str, name: str) -> None:
 
 
 def never_respond() -> None:
-    """Let the six days pass, and the scheduler check."""
+    """Let the six days pass, and run the scheduler's check."""
     _, identity = waiting()
     with create_session() as session:
         session.get(TaskInstance, identity).trigger_timeout = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What only a real Airflow can show: how a person's response reaches `ratchet promote`, and failures reach SNS."""
+"""A real Airflow passes a person's response to `ratchet promote`, and failures to SNS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this test, and of nobody else",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this test alone",
         "RATCHET_STORE": str(home / "store"),
         "PYTHONPATH": str(PROJECT / "include"),
     }
@@ -59,12 +59,12 @@ def test_either_response_reaches_the_promotion_with_name_and_time(
 
 
 def test_an_approval_without_a_response_fails_the_run_with_one_message(runs: dict[str, Any]) -> None:
-    """Nothing is decided, and the message tells why."""
+    """Nothing is decided, and the message has the reason."""
     week = runs["no response"]
     assert (week["state"], week["arguments"]) == ("failed", [])
     (message,) = week["messages"]
     assert message.startswith("Ratchet: training.approve failed in review_sentiment\n")
-    assert "Nobody responded within 6 days" in message
+    assert "No person responded within 6 days" in message
 
 
 def test_mapped_tasks_and_their_run_fail_with_one_message(runs: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def test_mapped_tasks_and_their_run_fail_with_one_message(runs: dict[str, Any]) 
     assert "lost S3" in message
 
 
-def test_a_run_that_was_cleared_and_fails_again_tells_again(runs: dict[str, Any]) -> None:
+def test_a_run_that_was_cleared_and_fails_again_publishes_again(runs: dict[str, Any]) -> None:
     """It is the same DAG run, and another attempt."""
     assert runs["cleared"]["run"] == runs["failed"]["run"]
     assert len(runs["cleared"]["messages"]) == 1

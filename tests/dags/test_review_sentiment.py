@@ -83,7 +83,7 @@ def test_every_param_explains_itself(dag: DAG) -> None:
     assert [name for name, param in schemas.items() if not param.description or not param.schema.get("title")] == []
 
 
-def test_every_job_ends_in_bounded_time_and_tells_of_its_failure(dag: DAG) -> None:
+def test_every_job_ends_in_bounded_time_and_reports_its_failure(dag: DAG) -> None:
     """A task without a timeout could hang for ever without an alert."""
     for task_id, task in dag.task_dict.items():
         if task_id.endswith(".approve"):

@@ -60,7 +60,7 @@ def test_an_error_response_has_the_format_of_its_service(aws: AwsEndpoints, kind
 
 @pytest.mark.parametrize("kind", IN_THE_NETWORK)
 def test_boto3_reports_a_broken_connection(aws: AwsEndpoints, kind: FaultKind) -> None:
-    """Before the request, instead of the response, or in the middle of it; the next request succeeds."""
+    """The connection breaks before the request, instead of the response, or within it; the next request succeeds."""
     aws.client("s3", aws.direct).put_object(Bucket=BUCKET, Key="whole", Body=b"x" * 1000)
     aws.faults.inject("GET", kind)
     with pytest.raises(BotoCoreError):
@@ -70,7 +70,7 @@ def test_boto3_reports_a_broken_connection(aws: AwsEndpoints, kind: FaultKind) -
 
 @pytest.mark.parametrize(("kind", "stored"), [(FaultKind.RESET, False), (FaultKind.RESPONSE_LOST, True)])
 def test_a_request_with_a_lost_response_was_carried_out(aws: AwsEndpoints, kind: FaultKind, stored: bool) -> None:
-    """That is the difference between the two kinds of reset."""
+    """The two kinds of reset differ in this."""
     aws.faults.inject("PUT", kind)
     with pytest.raises(BotoCoreError):
         aws.client("s3").put_object(Bucket=BUCKET, Key=kind.name, Body=b"x")

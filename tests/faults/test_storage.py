@@ -54,7 +54,7 @@ def test_a_missing_key_is_reported_without_retries(store: Storage) -> None:
 
 
 def test_an_outage_of_s3_is_an_error_with_a_remedy(store: Storage, aws: AwsEndpoints) -> None:
-    """It is raised within two minutes, so that Airflow's retries can follow, and says what to do.
+    """It is raised within two minutes, so that Airflow's retries can follow, and names the remedy.
 
     botocore makes nine attempts and waits in between up to 1, 2, 4, 8, 16 and three times 20 s, 91 s at most.
     """

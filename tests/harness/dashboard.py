@@ -69,7 +69,7 @@ def charts(page: AppTest) -> int:
 
 
 def evidence(week: int, champion: Champion) -> Evidence:
-    """Of 1,000 reviews, of which the challenger reads 800 and 10 a week right, the champion 10 fewer."""
+    """Evidence on 1,000 reviews: the challenger is right on 800 and 10 more per week, the champion on 10 fewer."""
     right = 400 + 5 * week
     table = [
         [[right - 5, 0], [5, 500 - right]],

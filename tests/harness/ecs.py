@@ -53,7 +53,7 @@ class EcsHarness:
         return self.operator(**changes).execute(self.context)
 
     def set_behaviour(self, words: str) -> None:
-        """What `fake_job.py` does: some of `wait`, `fail`, `killed`, `input_error`, `manifest`, or `nothing`."""
+        """Set what `fake_job.py` does: some of `wait`, `fail`, `killed`, `input_error`, `manifest`, or `nothing`."""
         (self.folder / "behaviour").write_text(words)
 
     def operator_that_ends_the_wait(self) -> RatchetJobOperator:
@@ -77,7 +77,7 @@ class EcsHarness:
 
     @property
     def started_processes(self) -> int:
-        """How many processes were started for this job."""
+        """The number of processes that were started for this job."""
         record = self.folder / "launches"
         return record.read_text().split().count(launch_token(self.context)) if record.exists() else 0
 

@@ -10,7 +10,7 @@ SLOW_SECONDS = 0.3
 
 
 class FaultKind(StrEnum):
-    """What the proxy does to one request; the value is how test reports name it."""
+    """The kind of fault that the proxy injects into a request; the value is its name in test reports."""
 
     UNAVAILABLE = "503"
     THROTTLED = "throttled"
@@ -42,7 +42,7 @@ BY_OPERATION = {
 CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 
 STOP_DETAILS = {
-    FaultKind.TASK_STOPPED: {"stopCode": "UserInitiated", "stoppedReason": "Stopped by somebody"},
+    FaultKind.TASK_STOPPED: {"stopCode": "UserInitiated", "stoppedReason": "Stopped by a user"},
     FaultKind.SPOT_INTERRUPTION: {"stopCode": "SpotInterruption", "stoppedReason": "Your Spot Task was interrupted."},
     FaultKind.TASK_NOT_PLACED: {"stopCode": "TaskFailedToStart", "stoppedReason": CAPACITY},
 }

@@ -42,7 +42,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "
 
 @dataclass
 class Faults:
-    """Which requests get a fault: first those that a test asked for, then a fraction `rate` of all others, at random.
+    """Selects requests for faults: first those that a test requested, then a fraction `rate` of all others, at random.
 
     `injected` counts the faults by operation and kind, `requests` all requests by operation.
     """

@@ -1,4 +1,4 @@
-"""Replaces the training image's `ratchet`: it counts its launches and behaves as a file says.
+"""Replaces the training image's `ratchet`: it counts its launches and behaves as a file defines.
 
 It writes a real manifest to a real store, or fails, or exits with code 0 and no manifest.
 """
@@ -41,7 +41,7 @@ def main() -> None:
 
         class Nothing(JOBS[name]):
             def run(self, context: JobContext) -> None:
-                """Only the manifest matters here."""
+                """Do nothing: only the manifest matters here."""
 
         Nothing.name = name
         Nothing(**arguments).execute(open_storage(settings.store), settings, force=force)

@@ -46,9 +46,7 @@ def causes(alerts: list[Alert]) -> set[tuple[str, str]]:
     return {(alert.attempt, alert.cause) for alert in alerts}
 
 
-def test_the_message_says_what_failed_where_why_and_what_to_do(
-    sent: list[Alert], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_message_has_failure_place_reason_and_remedy(sent: list[Alert], monkeypatch: pytest.MonkeyPatch) -> None:
     """The person on call knows what to do without a browser; the link opens the DAG run."""
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/")
     notify_task_failed(failure(RuntimeError(ECS_ERROR.format(batch="batch_01")), batch="batch_01"))
@@ -130,7 +128,7 @@ def run(state: str) -> dict[str, str]:
         ("queued", {}, "has not started", "another run is active"),
     ],
 )
-def test_the_message_about_a_late_run_says_what_it_waits_for(
+def test_the_message_about_a_late_run_names_what_it_waits_for(
     state: str, tasks: dict[str, str], subject: str, reason: str
 ) -> None:
     """A run that waits for approval is reported as such, not as a failure."""

@@ -167,7 +167,7 @@ def test_a_job_without_a_log_fails_by_its_exit_code(ecs: EcsHarness) -> None:
 def test_a_job_stopped_from_outside_fails_although_its_exit_code_is_0(ecs: EcsHarness) -> None:
     """The emulator reports exit code 0 after StopTask."""
     ecs.faults.inject("RunTask", FaultKind.TASK_STOPPED)
-    with pytest.raises(AirflowException, match="was stopped from outside: Stopped by somebody"):
+    with pytest.raises(AirflowException, match="was stopped from outside: Stopped by a user"):
         ecs.run("wait manifest")
     assert ecs.tasks[0]["containers"][0]["exitCode"] == 0
 

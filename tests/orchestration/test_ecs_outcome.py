@@ -23,7 +23,7 @@ def end(stop: str = BY_ITSELF, code: int | None = 0, why: str = "Essential conta
     )
 
 
-def test_a_job_with_exit_code_0_has_succeeded_whatever_the_sidecar_returned() -> None:
+def test_a_job_with_exit_code_0_has_succeeded_for_any_exit_code_of_the_sidecar() -> None:
     """ECS kills the other containers after the essential one has exited."""
     end()
 
@@ -50,7 +50,7 @@ def test_a_job_with_exit_code_0_has_succeeded_whatever_the_sidecar_returned() ->
     ],
 )
 def test_every_other_outcome_raises_with_a_reason(outcome: dict[str, Any], kind: type[Exception], message: str) -> None:
-    """Also with exit code 0; only an error that a retry would repeat is an AirflowFailException."""
+    """This holds with exit code 0 too; only an error that a retry would repeat is an AirflowFailException."""
     with pytest.raises(AirflowException, match=f"(?s){message}") as failure:
         end(**outcome)
     assert type(failure.value) is kind

@@ -1,4 +1,4 @@
-"""Which week a DAG run is about."""
+"""The week that a DAG run plans."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def monday(week: int) -> datetime:
 
 @pytest.mark.parametrize(("week", "window"), [(0, "0-0"), (1, "0-1"), (2, "0-2")])
 def test_a_scheduled_run_is_about_the_week_of_its_logical_date(settings: Settings, week: int, window: str) -> None:
-    """A backfill of an old week trains that week's window, whatever happened since."""
+    """A backfill of an old week trains that week's window, independent of later events."""
     decided(settings, "0-2")
     assert plan(PARAMS, monday(week), settings).window == window
 
@@ -62,7 +62,7 @@ def test_a_click_in_the_ui_means_the_week_after_the_last_decision(settings: Sett
 
 
 def test_a_param_names_the_window(settings: Settings) -> None:
-    """What a person asks for wins over every date."""
+    """The Param has precedence over every date."""
     assert plan({**PARAMS, "window_end": 1}, monday(2), settings).window == "0-1"
 
 
@@ -94,8 +94,8 @@ def test_the_first_champion_comes_from_training_and_later_ones_from_retraining(s
     assert plan(PARAMS, monday(0), settings).first
 
 
-def test_retraining_keeps_the_champions_kind_unless_told(settings: Settings) -> None:
-    """The champion's kind won the comparison; a Param may try the other."""
+def test_retraining_trains_the_champions_candidate_unless_a_param_names_another(settings: Settings) -> None:
+    """The champion's candidate won the comparison; a Param may name another one."""
     decided(settings, "0-0")
     assert plan(PARAMS, monday(1), settings).candidate == "linear-svc"
     other = {**PARAMS, "candidate": "logistic-regression"}
@@ -103,7 +103,7 @@ def test_retraining_keeps_the_champions_kind_unless_told(settings: Settings) -> 
 
 
 def test_a_repeated_week_is_planned_as_it_was_the_first_time(settings: Settings) -> None:
-    """What was decided later changes neither the kind of model nor the section."""
+    """Later decisions change neither the candidate nor the section."""
     decided(settings, "0-0")
     decided(settings, "0-1", "keep", 2)
     before = plan(PARAMS, monday(1), settings)
@@ -171,7 +171,7 @@ def test_a_window_without_its_newest_batch_is_no_window(seeded: Settings) -> Non
 
 
 def test_after_a_rollback_the_candidate_is_that_of_the_champion(settings: Settings) -> None:
-    """Not of the one that was rolled back from; and forcing still finds the last week."""
+    """It is not that of the withdrawn version; forcing still finds the last week."""
     decided(settings, "0-0")
     decided(settings, "0-1", "promote", 2, candidate="logistic-regression")
     decided(settings, "", "rollback", 1, candidate="")
@@ -181,7 +181,7 @@ def test_after_a_rollback_the_candidate_is_that_of_the_champion(settings: Settin
 
 
 def test_an_upload_under_way_is_no_batch(settings: Settings) -> None:
-    """Only a name that promises reviews is a delivery."""
+    """Only a file with the name of a review file is a delivery."""
     open_storage(settings.store).write("incoming/batch_03.csv.gz.partial", b"")
     with pytest.raises(NoNewBatch):
         plan(PARAMS, monday(3), settings)

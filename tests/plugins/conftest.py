@@ -41,7 +41,7 @@ def airflow_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def responses(airflow_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `in_airflow.py` received for ledgers that are empty, full, or full of hostile text."""
+    """The responses to `in_airflow.py` for ledgers that are empty, full, or full of hostile text."""
     folder = tmp_path_factory.mktemp("ledgers")
     for name, fill in (("full", write_ten_weeks), ("hostile", attack)):
         ledger = Ledger(SecretStr(f"sqlite:///{folder}/{name}.db"), "review-sentiment")
@@ -55,7 +55,7 @@ def responses(airflow_env: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
 
 def attack(ledger: Ledger) -> None:
-    """Text that somebody else wrote, wherever the page shows text."""
+    """A ledger with hostile text in every field that the page shows."""
     record = gate_record(1, HOSTILE)
     verdict = Verdict(promote=False, checks=[Check(name=HOSTILE, passed=False, message=HOSTILE)])
     ledger.record(

@@ -12,7 +12,7 @@ RIGHT = (3316, 3420, 3438, 3502, 3495, 3561, 3570, 3421, 3642)
 
 
 def write_ten_weeks(ledger: Ledger) -> None:
-    """Weeks 0 to 8; after week 6 somebody goes back to the champion before."""
+    """Weeks 0 to 8; after week 6 a person rolls back to the previous champion."""
     right: dict[int | None, int] = {}
     for week, found in enumerate(RIGHT):
         champion = ledger.champion()
@@ -61,7 +61,7 @@ def outcomes(rows: int, challenger: int, champion: int) -> list[list[list[int]]]
 
 
 def decided(evidence: Evidence, verdict: Verdict) -> Decision:
-    """What `ratchet promote` would record."""
+    """The decision that `ratchet promote` would record."""
     return Decision(
         subject=f"{evidence.window}/{evidence.model_digest[-16:]}",
         action="promote" if verdict.promote else "keep",

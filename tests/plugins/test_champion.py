@@ -24,7 +24,7 @@ def pages(responses: dict[str, Any]) -> dict[str, Response]:
 
 
 def words(response: Response) -> str:
-    """What a reader of the page reads, on one line."""
+    """The visible text of the page, on one line."""
     body = re.sub(r"<(style|script)>.*?</\1>", "", response["text"], flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
@@ -55,7 +55,7 @@ def test_loading_plugins_does_not_load_the_page(responses: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("who", ["no session", "expired", "forged"])
 def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str, Response], who: str) -> None:
-    """And comes back to the page from there."""
+    """After the login it returns to the page."""
     response = pages[f"{who}, page"]
     assert (response["status"], response["text"]) == (303, "")
     assert response["headers"]["location"] == "/api/v2/auth/login?next=%2Fchampion%2F"
@@ -64,12 +64,12 @@ def test_a_browser_without_a_session_is_sent_to_airflow_s_login(pages: dict[str,
 @pytest.mark.parametrize(
     ("visit", "status"),
     [
-        ("no session, json", 401), ("no session, page by a program", 401), ("forged, json", 403), ("no rights, json", 403),
-        ("no rights, page", 403), ("documentation", 404),
+        ("no session, json", 401), ("no session, page by a program", 401), ("forged, json", 403),
+        ("no rights, json", 403), ("no rights, page", 403), ("documentation", 404),
     ],
 )  # fmt: skip
 def test_who_may_not_read_the_dag_reads_nothing(pages: dict[str, Response], visit: str, status: int) -> None:
-    """No session, a forged one, or a user without any right: not a word of the ledger gets out."""
+    """Without a session, with a forged one, or without rights, the response has no text of the ledger."""
     response = pages[visit]
     assert response["status"] == status
     assert "macro" not in response["text"]
@@ -108,14 +108,14 @@ def test_the_history_is_whole_and_newest_first(pages: dict[str, Response]) -> No
 
 
 def test_a_reason_opens_to_every_check(pages: dict[str, Response]) -> None:
-    """Passed and failed ones, in the gate's words."""
+    """Passed and failed checks appear with the gate's messages."""
     row = rows(pages["full, page"])[5]
     assert "✗ calibration error 0.0900 is over" in row
     assert "✓ macro-F1 0.8738 is above the floor 0.7" in row
 
 
 def test_versions_and_runs_are_links(pages: dict[str, Response]) -> None:
-    """To MLflow as a browser finds it, without credentials, and to Airflow's page of the DAG run."""
+    """Links lead to MLflow's address for browsers, without credentials, and to Airflow's page of the DAG run."""
     text = pages["full, page"]["text"]
     assert 'href="http://mlflow.example:5000/#/models/review-sentiment/versions/9" target="_blank"' in text
     assert 'href="/dags/review_sentiment/runs/scheduled__2026-01-12T00%3A00%3A00%2B00%3A00" target="_parent"' in text
@@ -123,7 +123,7 @@ def test_versions_and_runs_are_links(pages: dict[str, Response]) -> None:
 
 
 def test_machines_get_the_same_with_all_evidence(pages: dict[str, Response]) -> None:
-    """Enough to compute a verdict again elsewhere."""
+    """The JSON is enough to compute a verdict again."""
     response = pages["full, json"]
     body = json.loads(response["text"])
     assert (response["status"], body["registered_model"], body["champion"]) == (200, "review-sentiment", 9)
@@ -154,7 +154,7 @@ def test_a_ledger_that_does_not_answer_is_named_without_its_password(pages: dict
 
 
 def test_hostile_text_stays_text(pages: dict[str, Response]) -> None:
-    """Whoever writes into the ledger writes no markup, no template, and no address outside of Airflow."""
+    """Text in the ledger becomes no markup, no template, and no address outside of Airflow."""
     page = pages["hostile, page"]
     assert page["status"] == 200
     assert page["text"].count("<script>") == 1
@@ -165,7 +165,7 @@ def test_hostile_text_stays_text(pages: dict[str, Response]) -> None:
 
 
 @pytest.mark.parametrize("visit", ["full, page", "no session, page", "no session, json", "unreachable, page"])
-def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Response], visit: str) -> None:
+def test_every_response_keeps_foreign_code_and_frames_out(pages: dict[str, Response], visit: str) -> None:
     """Only our own style and script run, only Airflow frames the page, and no cache keeps it."""
     headers = pages[visit]["headers"]
     policy = headers["content-security-policy"]
@@ -176,5 +176,5 @@ def test_every_answer_keeps_foreign_code_and_frames_out(pages: dict[str, Respons
 
 
 def test_the_page_fetches_nothing(pages: dict[str, Response]) -> None:
-    """No font, picture, style or script from anywhere: what is not in the page, it does without."""
+    """The page loads no font, picture, style or script."""
     assert re.findall(r"<(?:link|img|iframe)\b|\bsrc=|@import|url\(", pages["full, page"]["text"]) == []

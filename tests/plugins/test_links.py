@@ -17,7 +17,7 @@ ARN = "arn:aws:ecs:eu-west-1:123456789012:task/ratchet/0a1b2c"
 
 @pytest.fixture(scope="module")
 def links(responses: dict[str, Any]) -> dict[str, Any]:
-    """By task, what Airflow's REST API gives the UI after a real DAG run."""
+    """The links of each task that Airflow's REST API returns after a real DAG run."""
     links: dict[str, Any] = responses["links"]
     return links
 
@@ -51,7 +51,7 @@ def test_a_link_to_nothing_is_not_shown(links: dict[str, Any], task: str, link: 
 
 
 def test_a_running_task_already_links_to_its_ecs_task(links: dict[str, Any]) -> None:
-    """That is when somebody wants to see it."""
+    """The link is most useful while the task runs."""
     (running,) = links["while it ran"]
     assert running == {"MLflow run": None, "Model version": None, "ECS task": CONSOLE}
 

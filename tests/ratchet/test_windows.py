@@ -1,4 +1,4 @@
-"""Which batches a week trains on, and which week a date lies in."""
+"""The batches that a week trains on, and the week of a date."""
 
 from __future__ import annotations
 

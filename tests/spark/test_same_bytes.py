@@ -136,7 +136,7 @@ def test_without_a_test_file_the_same_reviews_are_held_out(tmp_path: Path, sourc
 
 @pytest.mark.usefixtures("spark", "sources")
 def test_the_order_of_an_archive_is_kept(tmp_path: Path) -> None:
-    """If it means time."""
+    """The order is kept if it means time."""
     assert_same(tmp_path, ("synthetic:rows=2000&test_rows=100&weeks=3&drift_week=none", keys.SEED))
 
 
@@ -202,7 +202,7 @@ def test_a_batch_of_one_class_is_the_same_error(tmp_path: Path, sources: Path, o
 def test_the_archives_order_gives_the_same_bytes_for_any_number_of_batches(
     tmp_path: Path, sources: Path, batches: int
 ) -> None:
-    """Also where the test set is held out of the rows that are cut."""
+    """This holds also where the test set is held out of the rows that are cut."""
     source, found = write_source(sources, train=good(0, 1203)), []
     for engine in ENGINES:
         store = FolderStorage(tmp_path / engine)
@@ -248,7 +248,7 @@ def test_all_real_reviews_give_the_same_bytes(tmp_path: Path) -> None:
     assert_same(tmp_path, (str(REVIEWS), keys.SEED))
 
 
-def test_without_java_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_java_the_error_names_the_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Instead of what the launcher prints, and before anything is read."""
     for home in ({"JAVA_HOME": str(tmp_path)}, {}):
         monkeypatch.delenv("JAVA_HOME", raising=False)

@@ -37,7 +37,7 @@ PROCESSES = {
 
 @dataclass
 class Deployment:
-    """`tap` sees the requests between Airflow and ECS; `archive` says whether the reviews are real."""
+    """`tap` sees the requests between Airflow and ECS; `archive` is whether the reviews are real."""
 
     compose: Compose
     tap: Tap

@@ -17,7 +17,7 @@ MINUTES = 12
 
 
 def points(kills: int) -> list[tuple[str, Moment]]:
-    """For each kind of process, `kills` moments, all in a random order."""
+    """Pairs of process kind and moment, `kills` per kind, in random order."""
     rng = random.Random(SEED)
     found = [(name, moment) for name in PROCESSES for moment in rng.sample(MOMENTS * kills, kills)]
     return rng.sample(found, len(found))

@@ -181,7 +181,7 @@ def test_a_rejection_is_recorded_and_the_run_keeps_its_release(deployment: Deplo
 
 
 def test_a_failure_is_reported_once(deployment: Deployment) -> None:
-    """An unreadable batch fails its DAG run, and one message says which task failed, why, and what to do."""
+    """An unreadable batch fails its DAG run, and one message names the task, the reason and the remedy."""
     sns, sqs = deployment.aws("sns"), deployment.aws("sqs")
     queue = sqs.create_queue(QueueName="alerts")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -1,7 +1,7 @@
 """Reviews become weekly batches and the frozen test set.
 
 A shuffled source is ordered by `review_id`, so the same reviews give the same bytes in any order of their rows.
-An archive whose order means time keeps it. `ratchet.data.review_ids` defines which bits of an id decide a review's part.
+An archive whose order means time keeps it. `ratchet.data.review_ids` names the bits of an id that decide a review's part.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class BettingTest:
 
     @classmethod
     def for_pairs(cls) -> BettingTest:
-        """The test for rows that both arms predicted. Cells: only challenger right, only champion right, no difference."""
+        """The test for rows of both arms. Cells: only challenger right, only champion right, no difference."""
         return cls.from_payoffs(np.array([[1.0], [-1.0], [0.0]]))
 
     def log_capital(self, counts: Array | Sequence[int], difference: float = 0.0) -> Array:

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Details(BaseModel):
-    """The fields that one kind of job reports beyond rows and metrics. The manifest holds only the fields that were set."""
+    """Fields that one kind of job reports beyond rows and metrics. The manifest holds only the fields that were set."""
 
     model_config = ConfigDict(frozen=True)
 

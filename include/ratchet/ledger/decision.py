@@ -102,7 +102,7 @@ class GateRecord(BaseModel):
 
     @property
     def knows_present_champion(self) -> bool:
-        """Whether the reasons of a decision that came too late consider the champion of that time; the oldest do not."""
+        """Whether the reasons of an outdated decision consider the present champion; those of the oldest do not."""
         return "rejected" in self.model_fields_set
 
 

@@ -16,8 +16,8 @@ from ratchet.serving.settings import ServingSettings
 log = structlog.get_logger()
 
 FINISH_SECONDS = 7
-"""The time for requests in flight, in seconds. With the longest drain and the time to stop shadow mode, both followers and the prediction
-log, one after the other, it is within the 30 s that ECS grants."""
+"""The time for requests in flight, in seconds. With the longest drain and the time to stop shadow mode, both
+followers and the prediction log, one after the other, it is within the 30 s that ECS grants."""
 
 
 def serve(settings: ServingSettings, host: str, port: int) -> None:

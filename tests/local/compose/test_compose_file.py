@@ -59,7 +59,7 @@ def test_the_provision_service_needs_no_module_of_this_project() -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_an_image_is_built_in_stages_from_a_known_base_and_runs_as_nobody(image: str) -> None:
+def test_an_image_is_built_in_stages_from_a_known_base_and_runs_as_an_unprivileged_user(image: str) -> None:
     """The final stage has no compiler, no cache and no root; it has a health check and a label with its commit."""
     text = (PROJECT / f"containers/{image}/Dockerfile").read_text()
     assert set(re.findall(r"^FROM (\S+)", text, re.M)) == {"python:3.12-slim"}

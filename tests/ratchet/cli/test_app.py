@@ -1,4 +1,4 @@
-"""What the command line prints: failures for people and for machines, and never a password."""
+"""The output of the command line: failures for people and for machines, and never a password."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_failed_job_is_an_event_and_a_line(ratchet) -> None:
 
 
 def test_a_sql_source_is_refused_before_anything_is_logged(ratchet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the environment or the command line: the message leads to the DAG, and names no secret."""
+    """This holds for the environment and the command line; the message names the DAG, and no secret."""
     source = f"postgresql+psycopg://bob:{PASSWORD}@127.0.0.1:9/shop?table=reviews"
     results = [ratchet("ingest", "--source", source)]
     monkeypatch.setenv("RATCHET_SOURCE", source)

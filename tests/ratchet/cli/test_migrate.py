@@ -41,7 +41,7 @@ def registry(bench: Bench) -> Registry:
 
 
 def test_an_old_store_is_migrated_once_and_then_goes_on(old: Bench) -> None:
-    """Before, a job says what to run; after, results stand, the next week trains, and nothing is left to rename."""
+    """Before, a job names the command; after, results stand, the next week trains, and nothing is left to rename."""
     storage = FolderStorage(old.store)
     with pytest.raises(ConfigurationError, match="Run `ratchet migrate` once"):
         manifests.find(storage, keys.split(keys.SEED))

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_rows_come_in_their_order(path: Path) -> None:
-    """For any number of rows at a time, with the requested columns."""
+    """This holds for any number of rows at a time, with the requested columns."""
     found = list(chunks(path, 7, columns=["number"]))
     assert {len(chunk) for chunk in found[:-1]} == {7}
     assert pa.Table.from_batches(found).to_pydict() == {"number": list(range(512))}

@@ -119,7 +119,7 @@ def test_an_open_quote_extends_over_a_limited_number_of_lines() -> None:
 
 
 def test_a_field_of_100_mb_is_refused_in_little_memory() -> None:
-    """Of a line that is too long only its beginning is in memory."""
+    """Only the beginning of a line that is too long is in memory."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(GOOD + b'"1","t","')
         for _ in range(100):

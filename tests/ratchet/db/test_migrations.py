@@ -171,7 +171,7 @@ def test_several_processes_that_start_at_once_upgrade_once(engine: sa.Engine, ur
 
 
 def test_a_database_that_is_newer_than_the_code_is_used_as_it_is(engine: sa.Engine) -> None:
-    """So that a release can be put back after its migration."""
+    """A release can therefore be rolled back after its migration."""
     with engine.begin() as connection:
         upgrade(connection, LEDGER)
         connection.exec_driver_sql(f"UPDATE {LEDGER.version_table} SET version_num = '9999'")

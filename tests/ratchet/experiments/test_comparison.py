@@ -121,7 +121,7 @@ def test_a_wrong_ratio_is_refused() -> None:
 
 @pytest.mark.parametrize("share", [0, 1, 1.5])
 def test_one_arm_alone_is_no_experiment(share: float) -> None:
-    """Without a second arm there is nothing to compare, whatever the counts."""
+    """Without a second arm there is nothing to compare, for any counts."""
     with pytest.raises(ConfigurationError, match="only one arm answers"):
         compare(counts_of(10, 9), counts_of(10, 9), share, POLICY)
 

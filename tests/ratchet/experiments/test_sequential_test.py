@@ -70,7 +70,9 @@ def test_drift_of_both_arms_is_no_difference() -> None:
 def test_a_test_of_fixed_size_is_not_valid_under_repeated_evaluation() -> None:
     """The usual z-test at the same evaluations reports a difference in more than 15 % of the experiments."""
     alike = np.full(ROWS, 0.9)
-    right, wrong, other, another = np.moveaxis(experiments(alike, alike, 0.5)[:, EVALUATIONS >= 100].astype(float), -1, 0)
+    right, wrong, other, another = np.moveaxis(
+        experiments(alike, alike, 0.5)[:, EVALUATIONS >= 100].astype(float), -1, 0
+    )
     first, second, pooled = (
         right / (right + wrong),
         other / (other + another),

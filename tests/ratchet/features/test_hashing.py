@@ -49,7 +49,7 @@ def assert_same(counts: Counts, documents: list[str]) -> None:
 @settings(deadline=None, max_examples=300)
 @given(st.lists(texts, min_size=1, max_size=8))
 def test_any_text_is_counted_as_scikit_learn_counts_it(documents: list[str]) -> None:
-    """For any script, case and length, and even if the text is no valid Unicode."""
+    """This holds for any script, case and length, and even if the text is no valid Unicode."""
     assert_same(count(documents), documents)
 
 

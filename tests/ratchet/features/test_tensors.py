@@ -29,7 +29,7 @@ def test_released_pages_take_no_memory_and_are_read_again(tmp_path: Path) -> Non
 
 
 def test_an_array_that_is_not_mapped_keeps_its_values() -> None:
-    """Also if only a view of it is released."""
+    """This holds also if only a view of it is released."""
     array = np.arange(10)
     release(array)
     release(array[3:])

@@ -181,7 +181,7 @@ def test_a_forced_run_that_fails_leaves_the_old_result_standing(runner: Runner, 
 
 
 def test_a_forced_run_that_fails_after_it_published_leaves_no_manifest(runner: Runner, store: FolderStorage) -> None:
-    """The old manifest is deleted before the first output is published, because it describes bytes that are replaced."""
+    """The old manifest is deleted before the first output is published, because it describes replaced bytes."""
     runner.upstream()
 
     def fail(context: JobContext) -> None:
@@ -219,7 +219,7 @@ def test_the_digest_is_of_the_result_alone(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"job": "upstream"}'])
-def test_an_altered_manifest_is_an_error_that_says_what_to_do(runner: Runner, text: str) -> None:
+def test_an_altered_manifest_is_an_error_with_a_remedy(runner: Runner, text: str) -> None:
     """Bytes that are no manifest count neither as a result nor as a missing one."""
     runner.upstream()
     runner.store.write(keys.manifest("upstream"), text.encode())
@@ -256,7 +256,7 @@ def test_options_come_as_text_and_are_checked() -> None:
 
 
 def test_an_option_of_the_settings_is_read_when_the_command_runs() -> None:
-    """What the command line gives wins; the secret source is unwrapped."""
+    """An option of the command line has precedence; the secret source is unwrapped."""
     settings = Settings(seed_batches=4, source="synthetic:rows=5")
     assert Split.from_command_line({"batches": None}, settings).batches == 4
     assert Split.from_command_line({"batches": 6}, settings).batches == 6

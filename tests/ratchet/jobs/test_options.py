@@ -1,4 +1,4 @@
-"""An engine is chosen by name, and one that cannot run says what is missing."""
+"""An engine is chosen by name, and the error of one that cannot run names what is missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_unknown_engine_is_an_error_that_lists_all(job: str, tmp_path: Path) 
     assert str(result.exception) == "'sparc' is no engine. Choose one of: local, spark."
 
 
-def test_without_pyspark_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyspark_the_error_names_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     """No image contains it."""
     monkeypatch.setitem(sys.modules, "pyspark", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'ratchet\[spark\]'"):

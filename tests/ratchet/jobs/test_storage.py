@@ -105,7 +105,7 @@ def test_no_key_leads_out(store: FolderStorage, tmp_path: Path, key: str) -> Non
 
 
 def test_verified_gives_only_the_bytes_that_were_promised(store: FolderStorage) -> None:
-    """The right digest opens the file; altered bytes raise IntegrityError, which says what to do."""
+    """The right digest opens the file; altered bytes raise IntegrityError, with the remedy."""
     store.write("key", b"bytes")
     with verified(store, "key", hashlib.sha256(b"bytes").hexdigest()) as path:
         assert sha256_of(path) == hashlib.sha256(b"bytes").hexdigest()

@@ -80,7 +80,7 @@ def test_the_last_change_makes_the_champion(
 
 
 def test_repeated_rollbacks_walk_backwards_through_the_promotions() -> None:
-    """A version's predecessor is the champion that its promotion replaced, whatever was rolled back since."""
+    """A version's predecessor is the champion that its promotion replaced, independent of later rollbacks."""
     history = history_of("promote 1", "promote 2", "keep 3", "promote 4", "rollback 2")
     assert history.promoted == {1: None, 2: 1, 4: 2}
     assert [history.predecessor(version) for version in (4, 2, 1, 3, None)] == [2, 1, None, None, None]

@@ -89,7 +89,7 @@ def test_a_changed_old_decision_does_not_replay(ledger: Ledger) -> None:
     rejected = entry(2)
     rejected["answer"]["says"] = "approve"
     assert not replay(Decision.model_validate(rejected))[1]
-    assert not replay(Decision.model_validate(entry(4) | {"reasons": ["somebody said so"]}))[1]
+    assert not replay(Decision.model_validate(entry(4) | {"reasons": ["an invented reason"]}))[1]
 
 
 @pytest.mark.parametrize("identity", [1, 4, 11])

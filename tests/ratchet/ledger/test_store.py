@@ -138,7 +138,7 @@ def test_a_champion_that_moved_refuses_and_nothing_is_written(ledger: Ledger) ->
 
 
 def test_models_do_not_meet(url: SecretStr, ledger: Ledger, opened: Callable[[SecretStr, str], Ledger]) -> None:
-    """Two registered models share the tables and nothing else, not even the ids they may ask for."""
+    """Two registered models share the tables and nothing else, not even the ids that they may read."""
     other = opened(url, f"{ledger.registered_model}-other")
     row = ledger.record(promotion(1), Champion())
     assert (other.champion(), list(other.history()), other.find(row.subject)) == (Champion(), [], None)
@@ -164,7 +164,7 @@ def test_postgres_refuses_truncate_too(server: str, opened: Callable[[SecretStr,
 
 
 def together(tasks: Sequence[Callable[[], object]]) -> list[object]:
-    """What each task returns or raises when all start at the same moment."""
+    """The results or exceptions of tasks that all start at the same moment."""
     gate = threading.Barrier(len(tasks))
 
     def start(task: Callable[[], object]) -> object:
@@ -232,7 +232,7 @@ def test_a_writer_killed_inside_its_transaction_leaves_the_ledger_whole(url: Sec
     assert (list(ledger.history()), ledger.champion()) == ([first, second], Champion(epoch=2, version=2))
 
 
-def test_a_ledger_that_does_not_answer_says_where_and_hides_the_password() -> None:
+def test_a_ledger_that_does_not_answer_is_named_without_its_password() -> None:
     """The error names the place and what to do, never the secret."""
     with pytest.raises(ServiceUnavailable, match="Is Postgres up") as raised:
         Ledger(SecretStr("postgresql+psycopg://me:hush@127.0.0.1:9/ledger"), "model")

@@ -81,7 +81,7 @@ def ids(rows: list[PredictionRecord]) -> list[str]:
 
 
 def test_a_row_is_stored_when_record_returns(url: SecretStr, spool: Spool) -> None:
-    """In fsync mode, in either database, with nothing in the spool."""
+    """This holds in fsync mode, in either database, with nothing in the spool."""
     with PredictionLog(DatabaseSink(url), spool, flush_seconds=NEVER) as log:
         until_up(log)
         for name in "abc":
@@ -146,7 +146,7 @@ def test_no_row_is_lost_while_postgres_is_down(server: Postgres, postgres_url: S
 def test_requests_do_not_wait_for_a_database_that_hangs(
     server: Postgres, postgres_url: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither during a write nor later: all rows are spooled, and stored once when the database responds again."""
+    """No request waits, now or later: all rows are spooled, and stored once when the database responds again."""
     monkeypatch.setattr("ratchet.prediction_log.sinks.database.TIMEOUT_SECONDS", 1)
     with PredictionLog(DatabaseSink(postgres_url), spool, flush_seconds=SOON) as log:
         until_up(log)
@@ -256,7 +256,7 @@ def test_a_buffer_does_not_wait_for_a_replay(sqlite_url: SecretStr, spool: Spool
 def test_a_buffer_does_not_grow_without_bound(
     sqlite_url: SecretStr, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A caller that fills it waits until it is written, whatever the interval is."""
+    """A caller that fills it waits until it is written, for any interval."""
     monkeypatch.setattr("ratchet.prediction_log.log.MAX_BUFFERED", 10)
     with PredictionLog(DatabaseSink(sqlite_url), spool, buffered=True, flush_seconds=NEVER) as log:
         until_up(log)

@@ -181,7 +181,7 @@ def test_a_changed_approval_does_not_replay(bench: Bench, promoted: Callable[...
 
 
 def test_a_name_is_text_and_nothing_else(bench: Bench, promoted: Callable[..., Decision]) -> None:
-    """Neither an option, nor markup, nor a second line: names come from a user directory."""
+    """A name is neither an option, nor markup, nor a second line, because names come from a user directory."""
     decision = promoted("reject", "--force [red]jane\n\x1b[2J" + "x" * 200, MONDAY)
     assert decision.approval is not None
     assert decision.approval.by.startswith("--force [red]jane [2Jxxx")

@@ -135,7 +135,7 @@ def test_a_slice_may_lose_by_chance_but_not_beyond() -> None:
 
 
 def test_a_broken_artifact_is_judged_without_figures() -> None:
-    """A model that does not load has no scores, and its verdict asks for none."""
+    """A model that does not load has no scores, and its verdict needs none."""
     verdict = decide(evidence(artifact_problem="broken", metrics={}, validation={}), POLICY)
     assert [check.name for check in verdict.checks] == ["artifact", "lineage"]
     assert not verdict.promote

@@ -56,7 +56,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
 @pytest.fixture(scope="module")
 def bench(prepared: Callable[[str], Bench]) -> Bench:
-    """A bench on which version 1 stays champion, whatever challenges it."""
+    """A bench on which version 1 stays champion."""
     return prepared("challenged")
 
 
@@ -80,7 +80,7 @@ def planted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Planted:
 
 
 def refused(bench: Bench, decision: Decision) -> str:
-    """All reasons of a refusal, once it is sure that version 1 still serves."""
+    """All reasons of a refusal, after a check that version 1 still serves."""
     assert decision.action == "keep"
     assert bench.ledger.champion().version == bench.registry.aliases()["champion"] == 1
     return "; ".join(decision.reasons)
@@ -285,7 +285,7 @@ def test_running_a_week_again_changes_nothing(moving: Bench) -> None:
 
 
 def test_a_forced_week_gives_the_same_bytes_and_no_second_version(moving: Bench) -> None:
-    """Forced, the jobs run again: the artifact is the same to the byte, and its version is found, not made anew."""
+    """Forced jobs run again: the artifact is the same to the byte, and its version is not registered again."""
     digests = {name: sha256_of(moving.store / PREFIX / name) for name in (WEIGHTS, CARD)}
     champion, versions, run = moving.ledger.champion(), moving.versions, moving.manifest(PREFIX).details["mlflow"]
     decision = moving.week("0-1", FORCE)
@@ -304,7 +304,7 @@ def test_promote_alone_forced_returns_the_first_decision(moving: Bench) -> None:
 
 
 def test_a_champion_that_moved_on_keeps_the_challenger_back(moving: Bench) -> None:
-    """What was measured against a former champion is about the past: keep, and the replay agrees."""
+    """Evidence against a former champion is outdated: keep, and the replay agrees."""
     if moving.ledger.champion().version != 2:
         moving.ratchet("rollback", "--to", "2")
     moving.ratchet("train", "--window", "0-2")
@@ -393,7 +393,7 @@ def test_replay_gives_the_recorded_verdict(moving: Bench) -> None:
         moving.ratchet("replay", "999")
 
 
-@pytest.mark.parametrize("change", [{"reasons": ["somebody said so"]}, {"action": "keep"}])
+@pytest.mark.parametrize("change", [{"reasons": ["an invented reason"]}, {"action": "keep"}])
 def test_replay_finds_a_decision_that_was_altered(moving: Bench, change: dict[str, object]) -> None:
     """Action and reasons must be those that the evidence leads to, word by word."""
     decision = moving.ledger.history()[1]
@@ -402,7 +402,7 @@ def test_replay_finds_a_decision_that_was_altered(moving: Bench, change: dict[st
 
 
 def test_replay_finds_a_gate_that_was_altered(moving: Bench) -> None:
-    """The checks of then are kept, so a gate that asks other questions today is noticed."""
+    """The recorded checks are kept, so a gate with other checks is noticed."""
     decision = moving.ledger.history()[1]
     assert decision.gate is not None
     verdict = decision.gate.verdict.model_copy(update={"checks": decision.gate.verdict.checks[1:]})

@@ -56,7 +56,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("folder", ["", "./", "amazon_review_polarity_csv/"])
 def test_both_files_are_unpacked(tmp_path: Path, out: Path, kind: str, folder: str) -> None:
-    """At the top or one folder down, training and test file keep their bytes; other members are not unpacked."""
+    """Training and test file, at the top or one folder down, keep their bytes; other members are not unpacked."""
     members = [(f"{folder}readme.txt", b"hello"), (f"{folder}train.csv", ROWS), (f"{folder}test.csv", ROWS[:50])]
     found = archives.extract(packed(tmp_path, kind, members), out)
     assert {role: path.read_bytes() for role, path in found.items()} == {"train": ROWS, "test": ROWS[:50]}
@@ -73,7 +73,7 @@ def test_compressed_members_stay_compressed(tmp_path: Path, out: Path, kind: str
 
 @pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
 def test_a_truncated_archive_is_found(tmp_path: Path, out: Path, kind: str, keep: float) -> None:
-    """At any place, even after the last member, and the message names the remedy."""
+    """This holds at any byte, even after the last member, and the message names the remedy."""
     path = packed(tmp_path, kind, [("train.csv", os.urandom(100_000)), ("notes.bin", os.urandom(100_000))])
     os.truncate(path, int(path.stat().st_size * keep))
     with pytest.raises(InputError, match=r"reviews\.\S+ ends in the middle or is damaged .* Download it again"):
@@ -154,7 +154,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path, out: Path) -> None:
 
 @pytest.mark.parametrize("names", [["readme.txt"], ["test.csv"], ["a/b/train.csv"]])
 def test_an_archive_without_a_training_file_is_refused(tmp_path: Path, out: Path, kind: str, names: list[str]) -> None:
-    """Also if there is only a test file, or the training file is too many folders down."""
+    """This holds also if there is only a test file, or the training file is too many folders down."""
     with pytest.raises(InputError, match="has no training file"):
         archives.extract(packed(tmp_path, kind, [(name, ROWS) for name in names]), out)
 

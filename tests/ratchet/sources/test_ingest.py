@@ -83,7 +83,7 @@ def test_a_training_file_comes_with_its_test_file(context: JobContext, source: P
 
 
 def test_a_single_file_is_the_training_file(context: JobContext, source: Path) -> None:
-    """Under any name; only its suffix counts."""
+    """Its name does not matter; only its suffix counts."""
     (source / "export-2026.csv.gz").write_bytes(gzip.compress(TRAIN, mtime=0))
     assert list(ingested(context, source / "export-2026.csv.gz")) == ["train.csv.gz"]
     assert context.details.files == {"train": SourceFile(name="train.csv.gz", form="csv")}
@@ -140,7 +140,7 @@ def test_an_archive_in_s3(context: JobContext, bucket: str, source: Path) -> Non
 
 
 def test_an_empty_prefix_in_s3_is_refused(context: JobContext, bucket: str) -> None:
-    """Nothing there means no training file, and the message repeats the URI."""
+    """An empty prefix has no training file, and the message repeats the URI."""
     with pytest.raises(InputError, match=f"s3://{bucket}/nothing has no training file"):
         ingested(context, f"s3://{bucket}/nothing")
 

@@ -24,7 +24,7 @@ KEY = "in/train.csv.gz"
 
 
 class Killed(BaseException):
-    """In place of kill -9: the code cannot catch it."""
+    """Replaces kill -9: the code cannot catch it."""
 
 
 class Unsteady:
@@ -98,7 +98,7 @@ def test_a_broken_connection_is_opened_again(bucket: str, tmp_path: Path, no_wai
 
 
 def test_connections_without_progress_end_in_an_error(bucket: str, tmp_path: Path, no_waiting: None) -> None:
-    """After five empty responses in a row; the message names the bytes downloaded, and that a new run continues."""
+    """Five empty responses in a row are an error, which names the bytes downloaded and that a new run continues."""
     put(bucket, DATA)
     client = Unsteady(*[broken() for _ in range(9)], after=0)
     with pytest.raises(ServiceUnavailable, match=r"broke off at 0 of 3000000 bytes.*continues from there"):

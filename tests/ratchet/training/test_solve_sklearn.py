@@ -283,7 +283,7 @@ def test_the_next_window_has_features_alone_as_inputs(trained: Trained) -> None:
 
 
 def test_the_saved_artifact_scores_as_the_estimator(trained: Trained) -> None:
-    """On the test set, from scikit-learn's own hashing and weighting, to 1e-5."""
+    """The scores are equal to 1e-5 on the test set, with scikit-learn's own hashing and weighting."""
     model = artifact.load(trained.folder)
     documents = [document(*each) for batch in (keys.batch_name(0), keys.TEST) for each in trained.texts(batch)]
     rows = len(trained.texts(keys.batch_name(0)))

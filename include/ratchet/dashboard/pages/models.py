@@ -34,8 +34,8 @@ def show(settings: DashboardSettings) -> None:
     newest = list(judged)[::-1]
     st.header("Slices")
     st.caption(
-        "Scores of one version in parts of the test set. The gate keeps the champion if the challenger is worse in one of "
-        "them."
+        "Scores of one version in parts of the test set. The gate keeps the champion if the challenger is worse in "
+        "one of them."
     )
     chosen = st.selectbox(
         "Model version",

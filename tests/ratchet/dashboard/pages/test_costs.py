@@ -46,7 +46,7 @@ def test_weeks_are_in_numeric_order_and_priced_by_the_largest_job() -> None:
 
 
 def test_all_manifests_of_the_store_are_found(weeks: Path) -> None:
-    """Those of eleven score jobs, by time of finish; other JSON files are ignored."""
+    """The manifests of eleven score jobs are read, by time of finish; other JSON files are ignored."""
     (weeks / "scores" / "notes.json").write_text("{}")
     found = store.job_manifests(DashboardSettings())
     assert [made.prefix for made in found] == [keys.score(keys.batch_name(week)) for week in range(1, 12)]

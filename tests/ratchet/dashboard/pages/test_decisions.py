@@ -34,7 +34,7 @@ def test_decisions_can_be_searched(weeks: Path) -> None:
 
 
 def test_a_decision_is_shown_in_detail(weeks: Path) -> None:
-    """With every check of the gate, and the evidence as stored."""
+    """The details are every check of the gate, and the evidence as stored."""
     found = page("decisions").run()
     found.selectbox[0].set_value(13).run()
     assert "The gate did not judge this decision" in text(found)

@@ -94,7 +94,7 @@ def test_a_database_without_the_log_tables_is_an_empty_log(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("place", ["s3://bucket/prefix", "./data", "/var/log/ratchet"])
 def test_a_log_in_files_is_an_error(tmp_path: Path, place: str) -> None:
-    """The dashboard does not read files, and the message says what to do instead."""
+    """The dashboard does not read files, and the message names the remedy."""
     settings = DashboardSettings(store=str(tmp_path), serving_log=SecretStr(place))
     with pytest.raises(ConfigurationError, match="let the API log into Postgres"):
         predictions.counts(settings, MONDAY, "week")

@@ -50,7 +50,7 @@ def test_the_text_format_is_parsed_as_specified() -> None:
 
 @pytest.mark.parametrize("other", ["<html>", "a_total one", '{"status": "alive"}', "{, =1} 2"])
 def test_other_text_is_refused(other: str) -> None:
-    """Another service answers at the address; the message says which setting to correct."""
+    """Another service answers at the address; the message names the setting to correct."""
     with pytest.raises(ConfigurationError, match=r"not Prometheus metrics .* Correct RATCHET_DASHBOARD_API"):
         parse_metrics(other)
 
@@ -105,7 +105,7 @@ def test_a_restart_discards_earlier_snapshots() -> None:
 
 
 def test_old_snapshots_are_discarded() -> None:
-    """After five minutes."""
+    """A snapshot is discarded after five minutes."""
     snapshots = [MetricsSnapshot(float(at), parse_metrics(exposition(1000))) for at in (0, 200)]
     assert [
         each.at for each in traffic.add_snapshot(snapshots, MetricsSnapshot(400.0, parse_metrics(exposition(1000))))

@@ -16,7 +16,7 @@ TABLE = np.array([[[395, 0], [5, 100]], [[100, 5], [0, 395]]])  # the challenger
 
 
 def test_wilsons_interval_matches_published_values() -> None:
-    """Those of Newcombe (1998), table I, and the limits at 0 and 1."""
+    """The values are those of Newcombe (1998), table I, and the limits at 0 and 1."""
     assert intervals.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert intervals.wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
     assert intervals.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
@@ -61,7 +61,7 @@ def test_the_page_shows_every_version_and_the_champions_slices(weeks: Path) -> N
 
 
 def test_the_first_version_has_no_comparison(weeks: Path) -> None:
-    """If it is selected, the page shows neither slices nor a difference, and says why."""
+    """If it is selected, the page shows neither slices nor a difference, and names the reason."""
     found = page("models").run()
     found.selectbox[0].set_value(1).run()
     assert not found.exception

@@ -17,7 +17,7 @@ from ratchet.ledger.store import Ledger
 
 
 def test_with_an_empty_ledger_the_page_shows_the_first_step(store: Path) -> None:
-    """It says that there is no decision yet and how to make the first, and shows neither chart nor table."""
+    """It explains that there is no decision yet and how to make the first, and shows neither chart nor table."""
     page = render("retraining")
     assert "There is no decision yet" in text(page)
     assert "ratchet promote --window 0-0" in text(page)
@@ -52,7 +52,7 @@ def test_the_curve_has_a_point_for_every_score(weeks: Path) -> None:
 
 
 def test_a_failed_challenger_is_shown_without_scores(store: Path) -> None:
-    """No champion yet, no score: the page says so and shows the reasons."""
+    """Without champion and score, the page states both and shows the reasons."""
     ledger = Ledger(SecretStr(f"sqlite:///{store}/ledger.db"), "review-sentiment")
     failed = {"action": "keep", "version": None, "previous": None, "window": "0-0", "reasons": ["it does not load"]}
     ledger.record(Decision(subject="0-0", gate=gate_record(None, "unreadable"), **failed), ledger.champion())
@@ -85,7 +85,7 @@ def test_without_the_store_only_the_prequential_line_is_missing(weeks: Path, mon
 
 
 def test_without_the_api_only_its_line_is_missing(weeks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page says that the API did not answer and which command starts it."""
+    """The page states that the API did not answer, and names the command that starts it."""
     monkeypatch.setenv("RATCHET_DASHBOARD_API", f"http://{UNREACHABLE}")
     page = render("retraining")
     assert "The API is not available" in page.error[0].value

@@ -38,7 +38,7 @@ def test_a_review_is_classified_and_explained(store: Path, monkeypatch: pytest.M
 
 
 def test_a_prediction_without_an_explanation_is_shown(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page shows it, and says why the explanation is missing."""
+    """The page shows it, and the reason why the explanation is missing."""
     body = {"model_version": 3, "predictions": [PREDICTION | {"label": 0, "probability": 0.1}]}
     with fake_api({"/v1/predict": (200, body)}, monkeypatch):
         found = submitted()
@@ -64,7 +64,7 @@ def test_a_review_of_unknown_words_has_an_empty_explanation(store: Path, monkeyp
 def test_a_refusal_is_shown_with_its_remedy(
     store: Path, monkeypatch: pytest.MonkeyPatch, status: int, message: str
 ) -> None:
-    """With the detail of the API's response where it has one."""
+    """The page shows the detail of the API's response where it has one."""
     with fake_api({"/v1/predict": (status, {"detail": "it is too long"})}, monkeypatch):
         assert message in text(submitted())
 

@@ -46,7 +46,7 @@ def in_pieces(path: Path, name: str, form: str = "csv") -> list[list[records.Row
 def test_pieces_give_the_records_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], size: int, form: str
 ) -> None:
-    """For any bytes and any size of piece, with the same line numbers."""
+    """This holds for any bytes and any size of piece, with the same line numbers."""
     path = tmp_path_factory.mktemp("pieces") / "train.csv"
     path.write_bytes(b"".join(lines))
     with pytest.MonkeyPatch.context() as patch:

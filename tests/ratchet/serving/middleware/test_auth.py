@@ -160,4 +160,4 @@ def test_an_unexpected_error_quotes_no_request() -> None:
     assert "its log has the details" in problem(response)["detail"]
     assert [event["kind"] for event in logged] == ["ValueError"]
     assert any("faulty" in line for line in logged[0]["stack"])
-    assert "secret words" not in f"{answer.text}{logged}"
+    assert "secret words" not in f"{response.text}{logged}"

@@ -1,4 +1,4 @@
-"""The table `alerts`, in which Airflow's callbacks record published alerts. Before, they created it at the first alert."""
+"""The table `alerts`, where Airflow's callbacks record published alerts. Before, the first alert created it."""
 
 from __future__ import annotations
 
