@@ -1,7 +1,8 @@
 """Reviews become weekly batches and the frozen test set.
 
 A shuffled source is ordered by `review_id`, so the same reviews give the same bytes in any order of their rows.
-An archive whose order means time keeps it. `ratchet.data.review_ids` names the bits of an id that decide a review's part.
+An archive whose order means time keeps it. The bits of an id that decide a review's part are defined in
+`ratchet.data.review_ids`.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def test_a_function_follows_the_ledger(function: RuntimeApi, deployment: Deploym
 
 
 def test_a_function_url_of_the_emulator_answers(deployment: Deployment, tmp_path: Path) -> None:
-    """The call goes over HTTP: ministack makes the event and runs the handler in its own process, in this environment."""
+    """Over HTTP, ministack makes the event and runs the handler in its own process, with this environment."""
     deployment.promote(1)
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
