@@ -25,7 +25,7 @@ from orchestration.settings import AlertSettings
 
 REMEDY = "Fix the cause, then clear the task; finished results are kept."
 LATE_AFTER = timedelta(hours=24)
-"""Beyond the mean duration of past runs. Jobs end within 2 hours, so something hangs, and six days are left to fix it
+"""Over the mean duration of past runs. Jobs end within 2 hours, so something hangs, and six days are left to fix it
 before the DAG run times out."""
 
 

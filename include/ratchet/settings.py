@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     source: SecretStr = Field(
         SecretStr("synthetic:"), description="Where reviews come from: see docs/sources.md. May contain a password."
     )
-    seed_batches: int = Field(10, ge=1, le=100, description="How many weekly batches the seed archive is split into.")
+    seed_batches: int = Field(10, ge=1, le=100, description="Number of weekly batches that the seed is split into.")
     first_week: date = Field(date(2026, 1, 5), description="The Monday on which week 0 begins.")
     cache: Path = Field(Path("~/.cache/ratchet"), description="Where downloads are kept, so that they resume.")
     code_version: str = Field(

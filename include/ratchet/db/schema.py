@@ -22,7 +22,7 @@ LOCK = {
     "postgresql": "SELECT pg_advisory_xact_lock(hashtext('ratchet ledger'))",
     "sqlite": "BEGIN IMMEDIATE",
 }
-"""Taken in the transaction that upgrades: of several processes that start at once, one upgrades and the others wait."""
+"""The lock of an upgrade: of several processes that start at once, one upgrades and the others wait."""
 
 
 @dataclass(frozen=True)

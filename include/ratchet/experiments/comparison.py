@@ -59,9 +59,9 @@ class PairedCounts(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    both: NonNegativeInt = Field(description="Both right.")
-    champion: NonNegativeInt = Field(description="Only the champion right.")
-    challenger: NonNegativeInt = Field(description="Only the challenger right.")
+    both: NonNegativeInt = Field(description="Rows that both predicted correctly.")
+    champion: NonNegativeInt = Field(description="Rows that only the champion predicted correctly.")
+    challenger: NonNegativeInt = Field(description="Rows that only the challenger predicted correctly.")
     neither: NonNegativeInt = 0
 
     @property

@@ -24,4 +24,4 @@ def _found() -> Iterator[type[Job]]:
 
 
 JOBS: dict[str, type[Job]] = {job.name: job for job in sorted(_found(), key=lambda job: job.order)}
-"""In their order."""
+"""The class of each job by its name, in the order of the CLI."""

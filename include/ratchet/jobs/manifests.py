@@ -22,7 +22,7 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     sha256: str
-    size: int = Field(description="bytes")
+    size: int = Field(description="Size of the file in bytes.")
 
 
 class Manifest(BaseModel):
@@ -43,7 +43,7 @@ class Manifest(BaseModel):
     code_version: str = "unknown"
     launch: str = Field("", description="Token of the DAG run and task that launched it; empty without Airflow.")
     dag_run: str = ""
-    finished_at: str = Field("", description="UTC, ISO 8601.")
+    finished_at: str = Field("", description="Time of the job's end, UTC, ISO 8601.")
 
     @property
     def digest(self) -> str:

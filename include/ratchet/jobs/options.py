@@ -28,6 +28,6 @@ Batch = Annotated[str, Field(description="`batch_00` and so on, or `test`.")]
 Engine = Annotated[
     str,
     AfterValidator(_engine),
-    Field(description="What runs it: `local`, or `spark` (docs/spark.md). Both give the same bytes."),
+    Field(description="The engine: `local`, or `spark` (docs/spark.md). Both give the same bytes."),
 ]
 WindowOption = Annotated[Window, BeforeValidator(_window), Field(description="The window of batches, for example 0-4.")]

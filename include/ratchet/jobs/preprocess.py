@@ -13,7 +13,7 @@ IMPLEMENTATIONS = {
     "local": "ratchet.data.preprocess:preprocess",
     "spark": "ratchet.data.spark.preprocess:preprocess",
 }
-"""By engine."""
+"""The implementation of each engine, as `module:function`."""
 
 
 class PreprocessDetails(Details):

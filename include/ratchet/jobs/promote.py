@@ -16,7 +16,7 @@ from ratchet.ledger.decision import Check
 class PromoteDetails(Details):
     """The decision and its reasons."""
 
-    decision: int = Field(description="Its id in the ledger.")
+    decision: int = Field(description="The decision's id in the ledger.")
     action: str = Field(description="`promote` or `keep`.")
     version: int | None = Field(description="The challenger.")
     champion: int | None = Field(description="The champion after the decision.")
@@ -34,7 +34,7 @@ class Promote(Job):
     window: WindowOption
     response: str = Field("", description="A person's response: approve or reject. Empty without an approval.")
     by: str = Field("", description="The name of that person, for the ledger.")
-    at: str = Field("", description="When the person responded, ISO 8601; tells two responses of one person apart.")
+    at: str = Field("", description="Time of the response, ISO 8601; distinguishes two responses of one person.")
 
     @model_validator(mode="after")
     def _valid_approval(self) -> Self:

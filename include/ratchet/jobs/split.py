@@ -11,7 +11,7 @@ from ratchet.jobs.base import FromSetting, Job, JobContext
 from ratchet.jobs.options import Delivery, Engine
 
 IMPLEMENTATIONS = {"local": "ratchet.data.split:split", "spark": "ratchet.data.spark.split:split"}
-"""By engine."""
+"""The implementation of each engine, as `module:function`."""
 
 
 class Split(Job):
@@ -21,7 +21,7 @@ class Split(Job):
 
     delivery: Delivery = keys.SEED
     batches: Annotated[int, FromSetting("seed_batches")] = Field(
-        10, ge=1, description="How many weekly batches the seed is divided into."
+        10, ge=1, description="Number of weekly batches that the seed is split into."
     )
     engine: Engine = "local"
 

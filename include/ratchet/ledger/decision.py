@@ -26,7 +26,7 @@ class Check(BaseModel):
     message: str = Field(
         validation_alias=AliasChoices("message", "says"), description="Rows written before 0.1 call it `says`."
     )
-    decisive: bool = Field(False, description="Whether passing it is why a challenger is promoted, not a precondition.")
+    decisive: bool = Field(False, description="Whether it is a reason for a promotion, not only a precondition.")
 
 
 class GatePolicy(BaseModel):
@@ -58,12 +58,12 @@ class Evidence(BaseModel):
     champion_version: int | None
     test_digest: str = Field(description="Digest of the test set; both models were scored on it in the same job.")
     outcomes: Table = Field(
-        description="On the whole test set. Without a champion its predictions repeat the challenger's."
+        description="Counts on the whole test set. Without a champion its predictions repeat the challenger's."
     )
     slices: dict[str, Table] = {}
-    metrics: dict[str, float] = Field(default={}, description="Of the challenger on the test set.")
+    metrics: dict[str, float] = Field(default={}, description="Metrics of the challenger on the test set.")
     champion_metrics: dict[str, float] = {}
-    validation: dict[str, float] = Field(default={}, description="Of the challenger on its validation part.")
+    validation: dict[str, float] = Field(default={}, description="Metrics on its validation part.")
     validation_rows: int = 0
     compared: dict[str, float] = Field(default={}, description="Validation macro-F1 of each candidate of this week.")
     artifact_problem: str = Field("", description="Why the artifact does not load or predict in a fresh process.")
@@ -113,7 +113,7 @@ class Decision(BaseModel):
 
     id: int | None = None
     epoch: int = Field(0, description="The champion's epoch after this decision.")
-    subject: str = Field(description="What was decided on; a second decision on the same subject is refused.")
+    subject: str = Field(description="The subject of the decision; a second decision on the same subject is refused.")
     action: Literal["promote", "keep", "rollback"]
     version: int | None = Field(description="The model version judged or rolled back to; None if never registered.")
     previous: int | None = Field(description="The champion's version before.")
@@ -123,7 +123,7 @@ class Decision(BaseModel):
     gate: GateRecord | None = Field(
         None,
         validation_alias=AliasChoices("gate", "evidence"),
-        description="What the gate judged; None for a rollback. Rows written before 0.1 call it `evidence`.",
+        description="The gate's record; None for a rollback. Rows written before 0.1 call it `evidence`.",
     )
     decided_by: str = "the gate"
     approval: Approval | None = Field(
@@ -133,7 +133,7 @@ class Decision(BaseModel):
     )
     dag_run: str = ""
     code_version: str = ""
-    decided_at: str = Field("", description="UTC, ISO 8601.")
+    decided_at: str = Field("", description="Time of the decision, UTC, ISO 8601.")
 
     @field_validator("gate", mode="before")
     @classmethod

@@ -44,7 +44,7 @@ decisions = sa.Table(
 )
 
 CONNECT_SECONDS = 10
-"""Without it psycopg waits 130 seconds, in which an API does not start from its cache while the ledger is down."""
+"""psycopg's default is 130 seconds, in which an API does not start from its cache while the ledger is down."""
 
 _REMEDY = {
     "postgresql": "Is Postgres up?",

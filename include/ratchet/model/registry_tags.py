@@ -5,7 +5,7 @@ from __future__ import annotations
 DIGEST = "ratchet.model_digest"
 """SHA-256 over the model's files, by which the gate's evidence names the model."""
 FILE = "ratchet.sha256."
-"""Followed by a file's name: SHA-256 of the file."""
+"""The beginning of a tag that ends with a file's name: SHA-256 of the file."""
 PREFIX = "ratchet.prefix"
 """The prefix in the store under which the training published the model."""
 WINDOW = "window"

@@ -39,15 +39,15 @@ class LogState:
     """Numbers of rows since this process started, and the state of spool and sink."""
 
     written: int
-    """New in the sink, directly or from the spool, rows that another process had spooled included."""
+    """Rows new in the sink, directly or from the spool; rows that another process had spooled count too."""
     repeated: int
-    """Stored before: the caller repeated a request."""
+    """Rows that were stored before, because the caller repeated a request."""
     contradicting: int
-    """Dropped, because the prediction_id was used before for another review or by another model version."""
+    """Rows dropped because their prediction_id was used before for another review or by another version."""
     spooled: int
-    """Written to the spool; with a sink of files, every row."""
+    """Rows written to the spool; with a sink of files, every row."""
     lost: int
-    """Accepted by neither sink nor spool."""
+    """Rows that neither sink nor spool accepted."""
     spool_bytes: int
     sink_up: bool
     """Whether the last write to the sink succeeded."""
@@ -59,7 +59,7 @@ class _Group:
 
     rows: list[PredictionRecord] = field(default_factory=list)
     done: bool = False
-    """The rows are stored, or counted as lost."""
+    """Whether the rows are stored or counted as lost."""
     write: asyncio.Future[None] | None = None
     """The pending write that all callers on the event loop wait for."""
 

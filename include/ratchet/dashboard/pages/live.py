@@ -19,7 +19,7 @@ SPANS = {
     "last 7 days": (timedelta(days=7), "hour", "%d %b"),
     "last 30 days": (timedelta(days=30), "day", "%d %b"),
 }
-"""By name: the time span, the step of counting, and the format of the time axis."""
+"""For each name: the time span, the step of counting, and the format of the time axis."""
 REFRESH_SECONDS = 10  # between two scrapes while the page is open
 
 

@@ -57,7 +57,7 @@ feedback = sa.Table(
 
 STATEMENT_ROWS = 1_000
 TIMEOUT_SECONDS = 3
-"""To connect, and for a transaction. A request may be waiting, and the spool takes the rows instead."""
+"""Seconds to connect, and for a transaction. A request may be waiting, and the spool takes the rows instead."""
 
 _ROWS = {
     "postgresql": "SELECT {columns} FROM json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))",

@@ -40,7 +40,7 @@ class Review(BaseModel):
     text: str = Field(min_length=1, max_length=100_000, examples=["It works well and does not cost much."])
     prediction_id: PredictionId = Field(
         default_factory=lambda: str(uuid4()),
-        description="Names the prediction, so that feedback can refer to it; generated if missing.",
+        description="Identifies the prediction, so that feedback can refer to it; generated if missing.",
         examples=["order-4711"],
     )
     unit: PredictionId | None = Field(

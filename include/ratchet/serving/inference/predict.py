@@ -16,7 +16,7 @@ from ratchet.serving.inference.review import Review
 from ratchet.serving.inference.routing import ModelPair
 
 SMALL_REQUEST = 10_000
-"""In characters, with REVIEW_OVERHEAD for each review: about 0.3 ms of work, less than waking a thread costs."""
+"""Size in characters, with REVIEW_OVERHEAD for each review: about 0.3 ms of work, less than waking a thread costs."""
 REVIEW_OVERHEAD = 1_000
 
 Array = np.ndarray[Any, Any]

@@ -10,7 +10,7 @@ from ratchet.serving.api_keys import ApiKey, find
 from ratchet.serving.middleware.body_limit import WITHOUT_BODY
 
 OPEN = frozenset({"/health", "/ready"})
-"""Open for requests without a body only: otherwise slow bodies without a key could exhaust the concurrency limit."""
+"""Paths without a key. Their requests have no body: slow bodies could exhaust the concurrency limit."""
 REQUIRED_ROLE = {"/v1/predict": "predict", "/v1/feedback": "feedback", "/metrics": "admin"}
 """The role that a path requires. Every other path, /v1/model among them, accepts any key."""
 

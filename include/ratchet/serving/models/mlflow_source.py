@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ratchet.promotion.registry import Registry
 
 TIMEOUT = httpx.Timeout(10.0, read=60.0)
-"""In seconds. The server reads a whole file from its artifact store before it sends the first byte."""
+"""Timeouts in seconds. The server reads a whole file from its artifact store before it sends the first byte."""
 
 
 class RegisteredVersion(Protocol):
