@@ -59,3 +59,13 @@ def test_every_setting_is_documented() -> None:
 
     guide = (PROJECT / "docs/settings.md").read_text()
     assert [name for name in Settings.model_fields if f"RATCHET_{name.upper()}" not in guide] == []
+
+
+def test_every_path_in_the_guide_to_the_architecture_exists() -> None:
+    """A newcomer who follows the page finds the file."""
+    page = (PROJECT / "docs/architecture.md").read_text()
+    table = page[page.index("## Where to start a change") :]
+    paths = re.findall(r"`([\w/.-]+/[\w.-]*)`", table)
+    assert len(paths) > 25
+    roots = (PROJECT, PROJECT / "include")
+    assert [path for path in paths if path != "include/" and not any((root / path).exists() for root in roots)] == []
