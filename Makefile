@@ -17,6 +17,8 @@ DATE    ?= 2026-01-05
 PORT    ?= 8000
 # WORKERS  number of processes for the tests; with 0 pytest runs them itself, as a debugger needs it
 WORKERS ?= 2
+# FLOOR    percent of lines that the tests must cover at least
+FLOOR   ?= 60
 # ROUNDS   repetitions of bench, of which the median is reported
 ROUNDS  ?= 1
 # ROWS     training rows of bench-full
@@ -37,8 +39,9 @@ serve: $(READY) ## start the API with the champion of `make demo`, a new key and
 	@$(LOCAL) serve --port $(PORT)
 
 # Workers get the files in their given order; pytest-xdist alone would start with those of many tests, which are quick.
-test: $(READY) ## run every test that needs no Docker; WORKERS=0
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Coverage counts what runs in the workers; jobs and services that tests start as processes of their own come on top.
+test: $(READY) ## run every test that needs no Docker, with coverage; WORKERS=0
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(FLOOR)
 
 # Without REVIEWS on the command line, the stack keeps the source that is in .env.
 STACK_UP = $(LOCAL) stack up $(if $(filter file,$(origin REVIEWS)),,--reviews "$(REVIEWS)") $(PROFILES:%=--profile %)

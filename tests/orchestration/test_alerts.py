@@ -20,7 +20,6 @@ import sqlalchemy as sa
 
 from local.processes import postgres, services
 from local.processes.children import Children, free_port
-from orchestration import alerts
 from orchestration.alerts import Alert, notify, redact
 
 ALERT = Alert("review_sentiment/monday/0", "retraining.train: out of memory", "Ratchet: train failed", "Why: memory")
@@ -89,7 +88,8 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = request.getfixturevalue("database")
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        alerts.published_alerts.drop(connection, checkfirst=True)
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
     return url
 

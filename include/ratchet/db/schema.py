@@ -93,8 +93,7 @@ def _apply(connection: sa.Connection, schema: Schema, found: str | None) -> list
     config.attributes |= {"connection": connection, "version_table": schema.version_table}
     if found is None and (found := schema.unversioned(sa.inspect(connection))):
         command.stamp(config, found)
-    missing = [each.revision for each in ScriptDirectory.from_config(config).iterate_revisions("head", found or "base")]
+    missing = ScriptDirectory.from_config(config).iterate_revisions("head", found or "base")
+    applied = sorted(each.revision for each in missing)
     command.upgrade(config, "head")
-    applied = sorted(missing)
-    log.info("database upgraded", schema=schema.name, before=found, revisions=applied)
     return applied

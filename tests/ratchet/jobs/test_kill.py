@@ -59,6 +59,16 @@ class World:
         shutil.rmtree(self.bench.store)
         shutil.copytree(self.before[job], self.bench.store)
 
+    def fastest(self, job: str, *argv: str) -> float:
+        """Seconds of the fastest of three whole runs: on a busy machine, one alone says little about the next."""
+        seconds = []
+        for _ in range(3):
+            self.restore(job)
+            whole = self.run(*argv)
+            assert whole["status"] == 0, whole["output"]
+            seconds.append(whole["seconds"])
+        return min(seconds)
+
     def mlflow(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of MLflow's own database."""
         with closing(sqlite3.connect(self.bench.store / "mlflow.db")) as connection:
@@ -115,12 +125,11 @@ def moments(seed: int, seconds: float) -> list[float]:
 
 def test_a_killed_training_leaves_the_champion_and_converges(world: World) -> None:
     """After each kill version 1 loads; run again, the artifact is the same to the byte, of one finished MLflow run."""
-    world.restore("train")
-    whole = world.run(*TRAIN)
+    whole = world.fastest("train", *TRAIN)
     expected = {name: sha256_of(world.bench.store / PREFIX / name) for name in (WEIGHTS, CARD)}
     digest = world.bench.manifest(PREFIX).digest
     killed = 0
-    for moment in moments(1, whole["seconds"]):
+    for moment in moments(1, whole):
         world.restore("train")
         killed += world.run(*TRAIN, kill_after=moment)["status"] == -signal.SIGKILL
         assert world.champion_loads(), moment
@@ -136,14 +145,12 @@ def test_a_killed_training_leaves_the_champion_and_converges(world: World) -> No
 
 def test_a_killed_promotion_leaves_one_champion_and_converges(world: World) -> None:
     """After each kill the ledger's champion loads; run again, there is one decision, and the aliases say the same."""
-    world.restore("promote")
+    whole = world.fastest("promote", *PROMOTE)
     versions = world.versions()
-    whole = world.run(*PROMOTE)
-    assert whole["status"] == 0, whole["output"]
     expected = world.decisions()
     assert [decision.action for decision in expected] == ["promote", "promote"]
     killed, found = 0, set()
-    for moment in moments(2, whole["seconds"]):
+    for moment in moments(2, whole):
         world.restore("promote")
         killed += world.run(*PROMOTE, kill_after=moment)["status"] == -signal.SIGKILL
         assert world.champion_loads(), moment

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from harness.ledger import gate_record
 from harness.serving import Api, Deployment, Mlflow, until_version, wait_until
 from ratchet.experiments.assignment import Experiment
 from ratchet.ledger.approval import Approval
@@ -210,8 +211,9 @@ def test_a_challenger_that_was_judged_on_other_bytes_is_refused(deployment: Depl
     registered.nominate(3)
     deployment.promote(1)
     ledger = Ledger(deployment.settings.ledger_url, deployment.settings.registered_model)
-    judged = {"evidence": {"model_digest": "another"}}
-    kept = Decision(subject="week", action="keep", version=3, previous=1, reasons=["no better"], evidence=judged)
+    kept = Decision(
+        subject="week", action="keep", version=3, previous=1, reasons=["no better"], gate=gate_record(3, "another")
+    )
     ledger.record(kept, ledger.champion())
     found = follower_of(sharing(deployment, 0.5))
     found.refresh()
