@@ -31,7 +31,7 @@ Reviews = Annotated[str, typer.Option(help="Source of the reviews; docs/sources.
 def demo(
     weeks: Annotated[int, typer.Option(min=1, max=52, help="Number of logical weeks to run.")] = 10,
     reviews: Reviews = "synthetic:",
-    output: Annotated[Path, typer.Option(help="Output folder; it is emptied first.")] = Path("var/demo"),
+    output: Annotated[Path, typer.Option(help="Output folder; an earlier run in it is removed.")] = Path("var/demo"),
 ) -> None:
     """Run the DAG for consecutive weeks against local services, and write a report."""
     from local.demo import run_demo
@@ -54,7 +54,9 @@ def serve(
 def dag_test(
     date: Annotated[str, typer.Option(help="Logical date, for example 2026-01-05.")] = "2026-01-05",
     reviews: Reviews = "synthetic:",
-    output: Annotated[Path, typer.Option(help="Output folder; it is emptied first.")] = Path("var/dag-test"),
+    output: Annotated[Path, typer.Option(help="Output folder; an earlier run in it is removed.")] = Path(
+        "var/dag-test"
+    ),
 ) -> None:
     """Run `airflow dags test review_sentiment DATE` against local services."""
     from local.demo import run_dag_test

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from rich.markup import escape
 
 from local.dag_runs import DAG_ID
 from local.environment import replaced_environment
+from local.output_folder import emptied_folder
 from local.processes import services
 from local.processes.children import sigterm_as_interrupt
 from local.progress import Progress, WeekRun
@@ -39,12 +39,12 @@ POLL_SECONDS = 0.5
 def run_demo(weeks: int, reviews: str, root: Path) -> int:
     """Run `weeks` consecutive logical weeks and write the report under `root`.
 
-    Returns the exit code: 0, 1 if a week failed, 130 after Ctrl-C. Raises ConfigurationError if another run uses
-    `root`.
+    Returns the exit code: 0, 1 if a week failed, 130 after Ctrl-C. Raises the errors of `emptied_folder`.
     """
-    with empty_folder(root), sigterm_as_interrupt():
+    source = absolute_source(reviews)
+    with emptied_folder(root, source), sigterm_as_interrupt():
         try:
-            return _run_demo(weeks, absolute_source(reviews), root)
+            return _run_demo(weeks, source, root)
         except KeyboardInterrupt:
             print_line("Interrupted; everything that was started has been stopped.")
             return 130
@@ -146,16 +146,15 @@ def _current_task(runs: list[WeekRun]) -> str:
 def run_dag_test(date: str, reviews: str, root: Path) -> int:
     """Run `airflow dags test` for one logical date against new local services; returns its exit code.
 
-    Raises ConfigurationError for an invalid date, or if another run uses `root`.
+    Raises ConfigurationError for an invalid date, and the errors of `emptied_folder`.
     """
     try:
         datetime.fromisoformat(date)
     except ValueError:
         raise ConfigurationError(f"{date!r} is not a date. Write DATE=2026-01-05.") from None
-    cache = root.parent / "cache"
-    with empty_folder(root), sigterm_as_interrupt():
-        source = download_if_remote(absolute_source(reviews), cache, root / "source")
-        return _run_dag_test(date, source, root, cache)
+    cache, source = root.parent / "cache", absolute_source(reviews)
+    with emptied_folder(root, source), sigterm_as_interrupt():
+        return _run_dag_test(date, download_if_remote(source, cache, root / "source"), root, cache)
 
 
 def _run_dag_test(date: str, source: str, root: Path, cache: Path) -> int:
@@ -181,23 +180,3 @@ def copy_champion(settings: Settings, version: int, folder: Path) -> None:
 
     with Registry(settings).artifact(version) as files:
         shutil.copytree(files, folder)
-
-
-@contextmanager
-def empty_folder(root: Path) -> Iterator[None]:
-    """Empty and lock the folder `root`. Raises ConfigurationError if another run uses it."""
-    with locked_folder(root):
-        shutil.rmtree(root, ignore_errors=True)
-        yield
-
-
-@contextmanager
-def locked_folder(root: Path) -> Iterator[None]:
-    """Lock the folder `root` against other runs. Raises ConfigurationError if another run uses it."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with (root.parent / f".{root.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(f"Another run is using {root}. Wait for it, or give another --output.") from None
-        yield

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from local.demo import display_path, locked_folder, print_line
+from local.demo import display_path, print_line
+from local.output_folder import locked_folder
 from local.processes import postgres
 from local.processes.children import Children, is_free, sigterm_as_interrupt
 from ratchet.errors import ConfigurationError

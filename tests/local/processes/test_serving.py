@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from harness.ledger import gate_record
-from local.demo import locked_folder
+from local.output_folder import locked_folder
 from local.processes import postgres
 from local.processes.children import free_port, is_free
 from local.processes.serving import serve
