@@ -21,16 +21,20 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
 
     @app.command(**panel)
     def rollback(
+        serving: Annotated[
+            int | None,
+            typer.Option("--from", help="The version that should be champion no longer; any other is left alone."),
+        ] = None,
         to: Annotated[int | None, typer.Option(help="A former champion; by default the one before.")] = None,
         by: Annotated[str | None, typer.Option(help="Your name, for the ledger; by default your login name.")] = None,
         store: panels.Store = None,
     ) -> None:
-        """Make an earlier champion champion again."""
-        from ratchet.promotion.promote import rollback as roll_back
+        """Make an earlier champion champion again. With --from, it may be repeated without going further back."""
+        from ratchet.promotion.rollback import rollback as roll_back
 
         settings = settings_for(store)
-        who = by or getpass.getuser()
-        done = roll_back(connections.ledger(settings), connections.registry(settings), settings, to=to, by=who)
+        ledger, registry = connections.ledger(settings), connections.registry(settings)
+        done = roll_back(ledger, registry, settings, to=to, by=by or getpass.getuser(), serving=serving)
         console.print(f"Version {done.version} is champion again, after version {done.previous} (decision {done.id}).")
 
     @app.command(**panel)

@@ -117,7 +117,7 @@ def _artifact(registry: Registry, version: int) -> Finding:
             artifact.load(folder)
     except RatchetError as error:
         unreachable = isinstance(error, ServiceUnavailable)
-        remedy = "Start MLflow's server." if unreachable else "Run `ratchet rollback`."
+        remedy = "Start MLflow's server." if unreachable else f"Run `ratchet rollback --from {version}`."
         return Finding(False, "champion", str(error), remedy)
     return Finding(True, "champion", f"version {version} loads, and its bytes are what was trained")
 

@@ -14,7 +14,6 @@ from ratchet.jobs.storage import verified
 from ratchet.ledger.approval import Approval
 from ratchet.ledger.decision import Decision, Evidence, GatePolicy, GateRecord, Verdict
 from ratchet.ledger.store import Champion, Ledger
-from ratchet.model.registry_tags import CHAMPION
 from ratchet.promotion.gate import EVIDENCE, decide
 from ratchet.promotion.registry import Registry
 from ratchet.settings import Settings
@@ -59,7 +58,8 @@ def promote(
     if decision.approval and _rejects_champion(decision):
         raise LedgerError(
             f"Version {decision.version} is champion already: that it was {decision.approval.summary} is recorded in "
-            f"decision {decision.id}, but it still serves. `ratchet rollback` takes it out of service."
+            f"decision {decision.id}, but it still serves. `ratchet rollback --from {decision.version}` takes "
+            "it out of service."
         )
     return decision
 
@@ -138,45 +138,6 @@ def _outdated_reasons(evidence: Evidence, present: int | None, approval: Approva
         "was evaluated: the evidence is about the past",
         *approved,
     ]
-
-
-def rollback(ledger: Ledger, registry: Registry, settings: Settings, *, to: int | None, by: str) -> Decision:
-    """Make an earlier champion champion again: version `to`, or the one that the present champion replaced.
-
-    So repeated rollbacks walk backwards through the promotions. A rollback that was killed before MLflow followed is
-    finished first. Raises LedgerError if there is no such version, or if it was never champion; ArtifactError if its
-    model does not load.
-    """
-    history, champion = ledger.history(), ledger.champion()
-    if CHAMPION in registry.reconcile(ledger) and history[-1].action == "rollback" and to in (None, champion.version):
-        return history[-1]
-    version = to if to is not None else history.predecessor(champion.version)
-    if version is None:
-        raise LedgerError(
-            f"Version {champion.version} replaced no other champion, so there is no version to roll back to. "
-            "Name one with --to: `ratchet history` lists all of them."
-        )
-    if version not in history.promoted:
-        former = ", ".join(map(str, sorted(history.promoted)))
-        raise LedgerError(f"Version {version} was never champion. Choose one of: {former}.")
-    if version == champion.version:
-        raise LedgerError(f"Version {version} is the champion already.")
-    from ratchet.model import artifact
-
-    with registry.artifact(version) as folder:
-        artifact.load(folder)
-    decision = Decision(
-        subject=f"rollback/{champion.epoch}",
-        action="rollback",
-        version=version,
-        previous=champion.version,
-        reasons=[f"rolled back from version {champion.version} by hand"],
-        decided_by=by,
-        code_version=settings.code_version,
-    )
-    recorded = ledger.record(decision, champion)
-    registry.reconcile(ledger)
-    return recorded
 
 
 def replay(decision: Decision) -> tuple[Verdict, bool]:

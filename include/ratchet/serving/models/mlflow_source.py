@@ -98,7 +98,7 @@ class MlflowServer:
                 if sha256 != tags.get(f"{FILE}{file}"):
                     raise ArtifactError(
                         f"{file} of version {wanted.version} of {self.name} is not what its training wrote. "
-                        "Run `ratchet rollback`, or train the window again."
+                        f"Run `ratchet rollback --from {wanted.version}`, or train the window again."
                     )
 
     def challenger(self) -> ChallengerInfo | None:
