@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,23 +17,50 @@ from ratchet.errors import LedgerError
 from ratchet.jobs import keys, manifests
 from ratchet.jobs.storage import Storage, open_storage
 from ratchet.ledger.decision import Check, Decision
+from ratchet.ledger.history import DecisionHistory
 from ratchet.settings import Settings
 from ratchet.windows import Window
 
 console = Console()
 panel: dict[str, Any] = {"rich_help_panel": panels.CHAMPION}
+FORM = "as 2026-03-04 or 2026-03-04T10:00Z"
+"""How a moment is written on the command line."""
 
 
 def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> None:
     """Add these commands to the CLI. `settings_for` gives the settings for the option --store."""
 
     @app.command(**panel)
-    def history(store: panels.Store = None) -> None:
-        """List every decision with its reasons, and the champion after it."""
-        console.print(_history_table(connections.ledger(settings_for(store)).history()))
+    def history(
+        at: Annotated[datetime | None, typer.Option(parser=moment, help=f"Who was champion then, {FORM}.")] = None,
+        since: Annotated[
+            datetime | None, typer.Option(parser=moment, help=f"Only decisions since then, {FORM}.")
+        ] = None,
+        limit: Annotated[int, typer.Option(min=0, help="The number of newest decisions to list; 0: all of them.")] = 20,
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per decision.")] = False,
+        store: panels.Store = None,
+    ) -> None:
+        """List decisions with their reasons, and the champion after each; or with --at, who was champion at a time."""
+        history = connections.ledger(settings_for(store)).history()
+        if at is not None:
+            _print_champion_at(history, at, as_json=as_json)
+            return
+        found = list(history.since(since) if since else history)
+        shown = found[-limit:] if limit else found
+        if as_json:
+            for row in shown:
+                typer.echo(row.model_dump_json())
+            return
+        console.print(_history_table(shown))
+        if len(shown) < len(found):
+            console.print(f"The newest {len(shown)} of {len(found)} decisions. `--limit 0` lists all of them.")
 
     @app.command(**panel)
-    def explain(version: Annotated[int, typer.Argument(help="A model version.")], store: panels.Store = None) -> None:
+    def explain(
+        version: Annotated[int, typer.Argument(help="A model version.")],
+        verbose: Annotated[bool, typer.Option("--verbose", help="Every check and every batch.")] = False,
+        store: panels.Store = None,
+    ) -> None:
         """Show why a version was promoted or kept back, on which data, and by which DAG run."""
         settings = settings_for(store)
         rows = [row for row in connections.ledger(settings).history() if version in (row.version, _withdrawn(row))]
@@ -40,12 +68,39 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
             raise LedgerError(f"No decision names version {version}. `ratchet history` lists all of them.")
         storage = open_storage(settings.store)
         for row in rows:
-            console.print(_explanation(row, storage))
+            console.print(_explanation(row, storage, verbose=verbose))
 
     @app.command(**panel)
     def replay(decision: Annotated[int, typer.Argument(help="A decision's id.")], store: panels.Store = None) -> None:
         """Compute a verdict again from its stored evidence and compare it with the recorded decision."""
         _replay(connections.ledger(settings_for(store)).decision(decision))
+
+
+def moment(text: str) -> datetime:
+    """A moment that a caller wrote, in UTC if it has no time zone. Raises typer.BadParameter for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date or time. Write 2026-03-04 or 2026-03-04T10:00Z.") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _print_champion_at(history: DecisionHistory, at: datetime, *, as_json: bool) -> None:
+    """Print which version was champion, and the decision that had made it champion. Raises LedgerError if none was."""
+    row = history.champion_decision_at(at)
+    when = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if row is None:
+        raise LedgerError(f"No version was champion yet at {when}. `ratchet history --limit 0` lists all decisions.")
+    if as_json:
+        typer.echo(row.model_dump_json())
+        return
+    made = "promoted" if row.action == "promote" else "made champion again"
+    console.print(
+        f"Version {row.version} was champion at {when}: {made} in decision {row.id} by {row.decided_by} at "
+        f"{row.decided_at[:19].replace('T', ' ')} UTC.",
+        markup=False,
+        highlight=False,
+    )
 
 
 def _history_table(rows: Iterable[Decision]) -> Table:
@@ -93,7 +148,7 @@ def _withdrawn(row: Decision) -> int | None:
     return row.previous if row.action == "rollback" else None
 
 
-def _explanation(row: Decision, storage: Storage) -> Table:
+def _explanation(row: Decision, storage: Storage, *, verbose: bool) -> Table:
     evidence = row.evidence
     facts = {
         "decision": f"{row.action} version {text(row.version)}, {row.decided_at[:19]} UTC, by {row.decided_by}",
@@ -110,11 +165,21 @@ def _explanation(row: Decision, storage: Storage) -> Table:
     table = Table("", "", title=f"Decision {row.id}", show_header=False)
     for name, fact in facts.items():
         table.add_row(name, escape(fact))
-    _add(table, "trained on", _trained_on(row, evidence.model_digest, storage) if evidence else [])
+    trained_on = _trained_on(row, evidence.model_digest, storage) if evidence else []
+    _add(table, "trained on", trained_on if verbose else _first_and_last(trained_on))
     _add(table, "because", [escape(reason) for reason in row.reasons])
     checks = row.verdict.checks if row.verdict else []
-    _add(table, "checks", [f"{mark(check)} {escape(check.message)}" for check in checks])
+    shown = [check for check in checks if verbose or not check.passed]
+    _add(table, "checks", [f"{mark(check)} {escape(check.message)}" for check in shown])
+    if len(shown) < len(checks):
+        _add(table, "" if shown else "checks", [f"{len(checks) - len(shown)} passed; --verbose lists them"])
     return table
+
+
+def _first_and_last(lines: list[str]) -> list[str]:
+    """At most three lines: those between the first and the last are counted."""
+    left_out = len(lines) - 2
+    return lines if left_out < 2 else [lines[0], f"and {left_out} more; --verbose lists them", lines[-1]]
 
 
 def _add(table: Table, name: str, lines: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
 from itertools import takewhile
 from typing import Literal, overload
@@ -55,6 +56,15 @@ class DecisionHistory(Sequence[Decision]):
     def champion_decision(self) -> Decision | None:
         """The promotion or rollback that made the champion champion; None before the first promotion."""
         return self._changes[-1] if self._changes else None
+
+    def champion_decision_at(self, moment: datetime) -> Decision | None:
+        """The promotion or rollback in force at a moment (with a time zone); None before the first promotion."""
+        found = [row for row in self._changes if datetime.fromisoformat(row.decided_at) <= moment]
+        return found[-1] if found else None
+
+    def since(self, moment: datetime) -> DecisionHistory:
+        """The decisions at or after a moment (with a time zone)."""
+        return DecisionHistory(row for row in self if datetime.fromisoformat(row.decided_at) >= moment)
 
     @property
     def judged_by(self) -> Decision | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
 from harness.ledger import gate_record
@@ -138,3 +140,37 @@ def test_a_history_is_a_sequence_of_its_decisions() -> None:
     assert history[::-1] == list(reversed(history))
     assert history != history[:2]
     assert [history.number_of(action) for action in ("promote", "keep", "rollback")] == [1, 1, 1]
+
+
+def dated(*steps: str) -> DecisionHistory:
+    """The decisions of `history_of`, one on each day of January 2026 at 10:00 UTC."""
+    rows = history_of(*steps)
+    return DecisionHistory(
+        row.model_copy(update={"decided_at": f"2026-01-{day:02}T10:00:00.000+00:00"}) for day, row in enumerate(rows, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "decision"),
+    [
+        (datetime(2026, 1, 1, 9, 59, 59, tzinfo=UTC), None),
+        (datetime(2026, 1, 2, 9, 59, 59, tzinfo=UTC), None),
+        (datetime(2026, 1, 2, 10, tzinfo=UTC), 2),
+        (datetime(2026, 1, 3, 11, tzinfo=UTC), 2),
+        (datetime(2026, 1, 4, 11, 30, tzinfo=timezone(timedelta(hours=2))), 2),
+        (datetime(2026, 1, 4, 12, 0, tzinfo=timezone(timedelta(hours=2))), 4),
+        (datetime(2026, 1, 5, 10, tzinfo=UTC), 5),
+        (datetime.max.replace(tzinfo=UTC), 5),
+    ],
+)
+def test_the_decision_in_force_at_a_moment(at: datetime, decision: int | None) -> None:
+    """Only promotions and rollbacks change it; a decision holds from its own moment on, in any time zone."""
+    found = dated("keep 1", "promote 2", "keep 3", "promote 4", "rollback 2").champion_decision_at(at)
+    assert (found.id if found else None) == decision
+
+
+def test_the_decisions_since_a_moment() -> None:
+    """One that was made at that moment is among them."""
+    history = dated("promote 1", "keep 2", "promote 3")
+    assert [row.id for row in history.since(datetime(2026, 1, 2, 10, tzinfo=UTC))] == [2, 3]
+    assert len(history.since(datetime(2026, 1, 4, tzinfo=UTC))) == 0

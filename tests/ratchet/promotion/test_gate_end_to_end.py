@@ -335,7 +335,7 @@ def test_a_withdrawn_version_is_not_promoted_again(moving: Bench) -> None:
 def test_history_and_explain_show_every_decision(moving: Bench) -> None:
     """Both name the window, the action and the reasons; a version without a decision is a clear error."""
     assert "promote" in moving.ratchet("history")
-    output = moving.ratchet("explain", "2")
+    output = moving.ratchet("explain", "2", "--verbose")
     for word in ("promote", "0-1", "linear-svc", "by hand", "beyond chance", "rollback", "batch_01"):
         assert word in output
     counted = moving.manifest(keys.features(FEATURIZER, "batch_01"))
