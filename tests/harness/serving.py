@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,22 @@ class Deployment:
             "tracking": SecretStr(f"http://me:hunter2@{AWAY}"),
         }
         return self.settings.model_copy(update=gone)
+
+
+def settings_in(folder: Path, tracking: str) -> ServingSettings:
+    """Settings of an API whose ledger, cache and spool are in `folder`."""
+    return ServingSettings(
+        store=str(folder / "store"),
+        ledger=SecretStr(f"sqlite:///{folder}/ledger.db"),
+        tracking=SecretStr(tracking),
+        serving_keys=SecretStr(f"tests:predict+feedback+admin:{sha256(KEY.encode()).hexdigest()}"),
+        serving_cache=folder / "cache",
+        serving_poll_seconds=0.05,
+        serving_rate=10_000,  # above the rate of any test; tests of the limits set their own
+        serving_burst=10_000,
+        serving_log_spool=folder / "spool",
+        serving_log_flush_seconds=0.05,
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ratchet.serving.app import create_app
+from ratchet.serving.http_protocol import IgnoringUpgrades
 from ratchet.serving.settings import ServingSettings
 
 log = structlog.get_logger()
@@ -27,11 +28,13 @@ def serve(settings: ServingSettings, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=IgnoringUpgrades,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=FINISH_SECONDS,
+        timeout_keep_alive=settings.serving_keep_alive_seconds,
     )
     Server(config, app, settings.serving_drain_seconds).run()
 

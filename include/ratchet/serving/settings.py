@@ -26,6 +26,12 @@ class ServingSettings(Settings):
     serving_drain_seconds: float = Field(
         3.0, ge=0, le=10, description="Seconds to go on serving, not ready, after SIGTERM, until load balancers notice."
     )
+    serving_keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        description="Seconds that an idle connection stays open. It must be longer than the idle timeout of the load "
+        "balancer (60 s on AWS), which otherwise sends requests into a closing connection and answers with 502.",
+    )
     serving_challenger_share: float = Field(
         0.0, ge=0, le=1, description="Share of the reviews that the challenger answers, by a sticky draw; 0: none."
     )

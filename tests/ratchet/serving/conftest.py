@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import mlflow
 import pytest
-from pydantic import SecretStr
 
 from harness.jobs import Bench
-from harness.serving import KEY, TRAININGS, Api, Deployment, Mlflow, mlflow_server, running, until_version
+from harness.serving import TRAININGS, Api, Deployment, Mlflow, mlflow_server, running, settings_in, until_version
 from ratchet.promotion.registry import Registry
-from ratchet.serving.settings import ServingSettings
 from ratchet.settings import Settings
 
 
@@ -39,19 +36,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
 
 @pytest.fixture
 def deployment(registered: Mlflow, tmp_path: Path) -> Deployment:
-    settings = ServingSettings(
-        store=str(tmp_path / "store"),
-        ledger=SecretStr(f"sqlite:///{tmp_path}/ledger.db"),
-        tracking=SecretStr(registered.uri),
-        serving_keys=SecretStr(f"tests:predict+feedback+admin:{sha256(KEY.encode()).hexdigest()}"),
-        serving_cache=tmp_path / "cache",
-        serving_poll_seconds=0.05,
-        serving_rate=10_000,  # above the rate of any test; tests of the limits set their own
-        serving_burst=10_000,
-        serving_log_spool=tmp_path / "spool",
-        serving_log_flush_seconds=0.05,
-    )
-    return Deployment(settings, registered)
+    return Deployment(settings_in(tmp_path, registered.uri), registered)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 
+import httpx
+import pytest
 from annotated_types import Le
 
 from harness.project import PROJECT
@@ -18,6 +20,8 @@ from ratchet.serving.inference import shadow
 from ratchet.serving.models import poller
 from ratchet.serving.server import FINISH_SECONDS
 from ratchet.serving.settings import ServingSettings
+
+HOST = "127.0.0.1"
 
 
 def test_sigterm_means_not_ready_then_finished_then_zero(deployment: Deployment) -> None:
@@ -37,6 +41,38 @@ def test_the_longest_shutdown_takes_less_than_thirty_seconds() -> None:
     (drain,) = (float(rule.le) for rule in rules if isinstance(rule, Le))  # type: ignore[arg-type]  # it is 10
     ends = [shadow.STOP_SECONDS, poller.STOP_SECONDS, poller.STOP_SECONDS, prediction_log.STOP_SECONDS]
     assert drain + FINISH_SECONDS + sum(ends) < 30
+
+
+def test_an_idle_connection_outlives_the_one_of_a_load_balancer() -> None:
+    """AWS closes its side after 60 s; the API's side must not close before."""
+    field = ServingSettings.model_fields["serving_keep_alive_seconds"]
+    assert field.default > 60
+
+
+@pytest.mark.parametrize(("seconds", "alive"), [(1, False), (75, True)])
+def test_an_idle_connection_stays_open_as_long_as_the_setting_says(
+    deployment: Deployment, seconds: int, alive: bool
+) -> None:
+    """The server closes the connection after one second, or has not after three."""
+    settings = deployment.settings.model_copy(update={"serving_keep_alive_seconds": seconds})
+    with process_of(settings) as (_, client), socket.create_connection((HOST, client.base_url.port)) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: api\r\n\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        connection.settimeout(3)
+        if alive:
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+        else:
+            assert connection.recv(1) == b""
+
+
+def test_health_checks_may_use_head(deployment: Deployment) -> None:
+    """The status and headers are those of GET, without the body and without a key."""
+    with process_of(deployment.settings) as (_, client):
+        for path in ("/health", "/ready"):
+            head, get = httpx.head(client.base_url.join(path)), httpx.get(client.base_url.join(path))
+            assert (head.status_code, head.content) == (get.status_code, b"")
+            assert head.headers["content-length"] == get.headers["content-length"]
 
 
 def test_the_log_quotes_no_request(deployment: Deployment) -> None:

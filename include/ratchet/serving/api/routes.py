@@ -58,12 +58,14 @@ async def _resources(request: Request) -> Resources:
 AppResources = Annotated[Resources, Depends(_resources)]
 
 
+@health_routes.head("/health", include_in_schema=False)
 @health_routes.get("/health")
 async def health() -> Liveness:
     """The process is running."""
     return Liveness()
 
 
+@health_routes.head("/ready", include_in_schema=False)
 @health_routes.get(
     "/ready", responses=documented_problems(_503="no verified model is loaded, or the service is stopping")
 )
