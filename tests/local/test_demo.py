@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
 import pytest
 
+from harness.shell import HOSTILE
 from local.demo import absolute_source
 from ratchet.errors import ConfigurationError
 
@@ -70,11 +72,32 @@ def listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def listening_addresses(demo: int) -> list[str]:
+    """The address of every TCP socket on which a process of the demo with this id listens."""
+    found = []
+    for process in [psutil.Process(demo), *psutil.Process(demo).children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            found += [each.laddr.ip for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    return ip_address(address).is_loopback
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_no_process_and_no_port(start: Start, tmp_path: Path, number: int) -> None:
-    """Ctrl-C and SIGTERM stop every process, and a message confirms it."""
+def test_an_interrupted_demo_leaves_no_process_and_no_port(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Ctrl-C and SIGTERM stop every process, and a message confirms it; until then, they listen on loopback only.
+
+    Nothing that the shell of the caller has set keeps the demo from starting.
+    """
+    for name, text in HOSTILE.items():
+        monkeypatch.setenv(name, text)
     child = start(tmp_path / "demo")
     ports = started(child)
+    assert {address for address in listening_addresses(child.pid) if not is_loopback(address)} == set()
     child.send_signal(number)
     assert "everything that was started has been stopped" in child.communicate(timeout=60)[0]
     assert child.returncode == 130

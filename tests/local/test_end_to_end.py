@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness.project import PROJECT, REVIEWS
+from harness.shell import HOSTILE
 from local.environment import replaced_environment
 from local.processes import services
 from local.processes.services import Services
@@ -55,9 +56,10 @@ class System:
 
 @pytest.fixture(scope="module")
 def three_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """All services up, and weeks 0 to 2 of a seed of five done."""
+    """All services up, and weeks 0 to 2 of a seed of five done, in a shell that leads to other systems."""
     root, command = tmp_path_factory.mktemp("end-to-end"), [sys.executable, str(WEEKS_ON_REQUEST)]
     with (
+        replaced_environment(os.environ | HOSTILE),
         services.running(root, source=SOURCE, cache=root / "cache", seed_batches=SEED) as running,
         replaced_environment(running.environment),
         subprocess.Popen(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import docker_api
+from local.environment import isolated_environment, replaced_environment
 from local.processes import postgres
 from local.processes.children import Children, free_port
 from local.provision import ACCESS_KEY, BUCKET, IMAGE, MLFLOW_CLIENT, JobEnvironment, provision
@@ -46,12 +47,14 @@ def running(
 ) -> Iterator[Services]:
     """Start Postgres, the Docker API, AWS and MLflow under the folder `root`; all of them end with the block.
 
+    Within the block this process has the isolated environment, because clients of the services read it as well.
     MLflow, the slowest to start, starts while the rest is provisioned. `aws_proxy` receives AWS's URL and yields the
     URL that Airflow, the jobs and MLflow use instead; tests put a proxy there. Raises ServiceUnavailable if a service
     does not start.
     """
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(replaced_environment(isolated_environment()))
         children = stack.enter_context(Children(root / "logs"))
         databases = stack.enter_context(postgres.running(root / "postgres", children.register))
         aws_port, mlflow_port = free_port(), free_port()
@@ -74,7 +77,7 @@ def running(
         provision(aws, REGION, JobEnvironment(databases["ratchet"], shared))
         children.wait_for("mlflow", f"{tracking}/health")
         environment = {
-            **{name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "RATCHET_"))},
+            **os.environ,
             **shared,
             "RATCHET_LEDGER": databases["ratchet"],
             "RATCHET_SOURCE": source,
@@ -114,6 +117,7 @@ def start_aws(children: Children, port: int, docker: str, root: Path) -> None:
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "DOCKER_HOST": docker,
+        "IOT_MTLS_ENABLED": "0",  # its MQTT listener would be open to the network
         "SERVICES": "s3,ecs,logs,secretsmanager,sts,iam,sns",
         "STATE_DIR": str(root / "aws"),
         "S3_DATA_DIR": str(root / "aws" / "s3"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from local.demo import display_path, print_line
+from local.environment import isolated_environment, replaced_environment
 from local.output_folder import locked_folder
 from local.processes import postgres
 from local.processes.children import Children, is_free, sigterm_as_interrupt
@@ -47,6 +48,7 @@ def _serve(root: Path, port: int) -> int:
     key = secrets.token_urlsafe(32)
     logs = root / "logs"
     with (
+        replaced_environment(isolated_environment()),
         Children(logs) as database,
         postgres.running(root / "postgres", database.register) as databases,
         Children(logs) as api,  # a second group, so that the API ends before Postgres does

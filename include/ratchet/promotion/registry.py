@@ -64,6 +64,7 @@ class Registry:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it would interrupt the JSON logs
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # the URL may hold a password
+        os.environ.pop("MLFLOW_REGISTRY_URI", None)  # versions would be registered elsewhere than their runs are
         uri = settings.tracking_uri.get_secret_value()
         mlflow.set_tracking_uri(uri)
         self.name = settings.registered_model
