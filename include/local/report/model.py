@@ -189,9 +189,7 @@ def _week(made: dict[str, Manifest], ledger: Ledger, run: Run, champion: int | N
 
 def _manifests(storage: Storage) -> dict[str, Manifest]:
     """Every manifest in the store, by its prefix."""
-    ending = f"/{keys.MANIFEST}"
-    prefixes = [key.removesuffix(ending) for key in storage.list("") if key.endswith(ending)]
-    return {prefix: found for prefix in prefixes if (found := manifests.find(storage, prefix))}
+    return {prefix: found for prefix in manifests.prefixes(storage) if (found := manifests.find(storage, prefix))}
 
 
 def _jobs(made: Iterable[Manifest]) -> list[JobFigures]:

@@ -22,6 +22,10 @@ from ratchet.windows import Window
 SEED = "seed"
 TEST = "test"
 MANIFEST = "manifest.json"
+ROOTS = frozenset(
+    {"raw", "processed", "batches", "features", "models", "scores", "evaluations", "decisions", "reports"}
+)
+"""The first parts of all prefixes of jobs. The store may hold other things, such as MLflow's files and DAG releases."""
 QUARANTINE = "quarantine.parquet"
 
 
@@ -98,3 +102,8 @@ def scratch(prefix: str, name: str = "") -> str:
 def manifest(prefix: str) -> str:
     """The manifest of the job whose outputs lie under `prefix`."""
     return f"{prefix}/{MANIFEST}"
+
+
+def is_manifest(key: str) -> bool:
+    """Whether a key is the manifest of a job, and not another file of that name."""
+    return key.partition("/")[0] in ROOTS and key.endswith(f"/{MANIFEST}")

@@ -84,6 +84,11 @@ def find(storage: Storage, prefix: str) -> Manifest | None:
         ) from error
 
 
+def prefixes(storage: Storage) -> list[str]:
+    """The prefix of every finished job in the store, sorted."""
+    return [key.removesuffix(f"/{keys.MANIFEST}") for key in storage.list("") if keys.is_manifest(key)]
+
+
 def read(storage: Storage, prefix: str, remedy: str) -> Manifest:
     """The manifest of a prefix. Raises MissingInput, naming the command that makes it."""
     manifest = find(storage, prefix)
@@ -110,9 +115,7 @@ def migrate(storage: Storage) -> int:
     Each manifest is replaced atomically; run again after a kill, it changes those that are left.
     """
     changed = 0
-    for key in storage.list(""):
-        if not key.endswith(f"/{keys.MANIFEST}"):
-            continue
+    for key in map(keys.manifest, prefixes(storage)):
         fields = _fields(storage.read(key))
         if OLD_FIELD in fields:
             renamed = {"prefix" if name == OLD_FIELD else name: value for name, value in fields.items()}

@@ -30,8 +30,7 @@ def prequential_scores(settings: Settings, windows: list[str]) -> dict[str, floa
 def job_manifests(settings: Settings) -> list[Manifest]:
     """The manifest of every finished job, by time of finish. Raises ServiceUnavailable if the store cannot be read."""
     with _store_errors(settings):
-        ending = f"/{keys.MANIFEST}"
-        prefixes = [key.removesuffix(ending) for key in open_storage(settings.store).list("") if key.endswith(ending)]
+        prefixes = manifests.prefixes(open_storage(settings.store))
     return sorted(filter(None, _read(settings, prefixes)), key=lambda manifest: manifest.finished_at)
 
 
