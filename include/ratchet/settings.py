@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ratchet.errors import ConfigurationError
@@ -21,8 +23,40 @@ def installed_version() -> str:
         return "unknown"
 
 
+DATABASE_FORM = "postgresql+psycopg://HOST:5432/DATABASE, with USER:PASSWORD@ before HOST, or sqlite:////FOLDER/FILE.db"
+"""The forms of a database URL, without a password that the filter of error messages would remove."""
+
+
+def check_database_url(url: SecretStr) -> SecretStr:
+    """Return `url` if it has a form of `DATABASE_FORM`. Raises ValueError, which does not show the URL, if not.
+
+    It is checked without SQLAlchemy, because every job reads the settings, and few of them use a database.
+    """
+    scheme, _, rest = url.get_secret_value().partition("://")
+    if scheme not in {"postgresql+psycopg", "sqlite"}:
+        raise ValueError(f"it begins with {scheme[:20]!r}; write {DATABASE_FORM}" if rest else f"write {DATABASE_FORM}")
+    host = re.match(r"(\[[^]]*\]|[^:/?]*)(?::([^/?]*))?", rest.rpartition("@")[2])
+    port = host[2] if host else None
+    if scheme != "sqlite" and port is not None and not (port.isdecimal() and 0 < int(port) < 1 << 16):
+        raise ValueError(f"{port!r} is no port; write {DATABASE_FORM}, with %-escapes in the password")
+    return url
+
+
 class Settings(BaseSettings):
-    """The environment's `RATCHET_…` variables. With none set, everything lives in the folder `./data`."""
+    """The environment's `RATCHET_…` variables. With none set, everything lives in the folder `./data`.
+
+    Raises ConfigurationError, which names the variables, for values that are not valid.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"RATCHET_{'.'.join(map(str, each['loc'])).upper()}: {each['msg'].removeprefix('Value error, ')}"
+                for each in error.errors(include_input=False)
+            )
+            raise ConfigurationError(f"{problems}. docs/settings.md describes every setting.") from None
 
     model_config = SettingsConfigDict(env_prefix="RATCHET_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -47,6 +81,11 @@ class Settings(BaseSettings):
     )
     launch: str = Field("", description="Token of the launch (DAG run and task) that this job belongs to.")
     dag_run: str = Field("", description="The DAG run that launched this job, for lineage.")
+
+    @field_validator("ledger")
+    @classmethod
+    def _check_ledger(cls, url: SecretStr | None) -> SecretStr | None:
+        return url and check_database_url(url)
 
     @property
     def ledger_url(self) -> SecretStr:

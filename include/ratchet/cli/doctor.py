@@ -73,6 +73,7 @@ def table_of(findings: Iterable[Finding]) -> Table:
 def _store(settings: Settings) -> Finding:
     try:
         storage = open_storage(settings.store)
+        storage.list(keys.manifest(keys.split(keys.SEED)))  # unlike a read, it fails if there is no such bucket
         made = manifests.find(storage, keys.split(keys.SEED))
     except RatchetError as error:
         return Finding(False, "store", str(error), "Correct RATCHET_STORE, or give --store.")

@@ -51,7 +51,7 @@ def add_to(app: typer.Typer, settings_for: Callable[[str | None], Settings]) -> 
             for row in shown:
                 typer.echo(row.model_dump_json())
             return
-        console.print(_history_table(shown))
+        console.print(_history_table(shown) if shown else "No decision yet." if since is None else "No decision since.")
         if len(shown) < len(found):
             console.print(f"The newest {len(shown)} of {len(found)} decisions. `--limit 0` lists all of them.")
 

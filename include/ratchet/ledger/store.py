@@ -15,10 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, SecretStr
 from sqlalchemy.exc import IntegrityError as DuplicateRow
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from ratchet.db.schema import LEDGER, upgrade
-from ratchet.errors import LedgerError, ServiceUnavailable
+from ratchet.errors import ConfigurationError, LedgerError, ServiceUnavailable
 from ratchet.ledger.decision import Decision
 from ratchet.ledger.history import DecisionHistory
 
@@ -73,9 +73,20 @@ class Ledger:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Bring the database to the newest revision of its schema, in which decisions are append-only."""
-        with self._transaction() as connection:
-            upgrade(connection, LEDGER)
+        """Bring the database to the newest revision of its schema, in which decisions are append-only.
+
+        Raises ConfigurationError if the role may not create or change tables.
+        """
+        try:
+            with self._transaction() as connection:
+                upgrade(connection, LEDGER)
+        except ProgrammingError as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            reason = str(error.orig).partition("\n")[0]
+            raise ConfigurationError(
+                f"The role of the ledger at {where} cannot make or change its tables: {reason}. Grant it CREATE on "
+                "the schema, or run `ratchet migrate` as the tables' owner."
+            ) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

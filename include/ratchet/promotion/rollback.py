@@ -28,6 +28,8 @@ def rollback(
     followed = CHAMPION in registry.reconcile(ledger)
     if _is_done(history, to, serving, followed=followed):
         return history[-1]
+    if champion.version is None:
+        raise LedgerError("There is no champion yet, so there is nothing to roll back.")
     _refuse_a_surprise(history, champion.version, to, serving)
     version = _target(history, champion.version, to)
     from ratchet.model import artifact
@@ -59,7 +61,7 @@ def _is_done(history: DecisionHistory, to: int | None, serving: int | None, *, f
     return to in (None, last.version) and (followed if serving is None else serving == last.previous)
 
 
-def _refuse_a_surprise(history: DecisionHistory, champion: int | None, to: int | None, serving: int | None) -> None:
+def _refuse_a_surprise(history: DecisionHistory, champion: int, to: int | None, serving: int | None) -> None:
     """Raise LedgerError if the caller seems not to know which version serves."""
     last = history[-1] if history else None
     if serving is not None and serving != champion:
@@ -74,7 +76,7 @@ def _refuse_a_surprise(history: DecisionHistory, champion: int | None, to: int |
         )
 
 
-def _target(history: DecisionHistory, champion: int | None, to: int | None) -> int:
+def _target(history: DecisionHistory, champion: int, to: int | None) -> int:
     """The version to go back to. Raises LedgerError if there is none, or if it is no former champion."""
     version = to if to is not None else history.predecessor(champion)
     if version is None:

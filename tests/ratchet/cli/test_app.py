@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from harness import local_s3
 from ratchet.cli.app import run_to_exit_code
 from ratchet.jobs.catalogue import JOBS
 
@@ -67,6 +68,20 @@ def test_doctor_checks_every_part_and_names_no_password(ratchet, monkeypatch: py
     assert out.count("failed") >= 2
     assert PASSWORD not in out + err
     assert ratchet("reconcile")[0] == 7
+
+
+def test_doctor_finds_that_there_is_no_such_bucket(ratchet, tmp_path: Path) -> None:
+    """A bucket without batches is fine; one that does not exist is not."""
+    with local_s3.endpoint(tmp_path) as url, local_s3.empty_bucket(url) as bucket:
+        found = [finding_on("store", ratchet("doctor", "--store", f"s3://{name}")[1]) for name in (bucket, "no-such")]
+    assert "ok" in found[0]
+    assert "failed" in found[1]
+    assert "Check the bucket's name" in found[1]
+
+
+def finding_on(part: str, output: str) -> str:
+    """The line of doctor's table on a part."""
+    return next(line for line in output.splitlines() if f"│ {part} " in line)
 
 
 def test_an_error_hides_the_password_that_a_library_wrote_into_it() -> None:

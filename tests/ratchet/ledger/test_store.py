@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from local.processes import postgres
-from ratchet.errors import LedgerError, ServiceUnavailable
+from ratchet.errors import ConfigurationError, LedgerError, ServiceUnavailable
 from ratchet.ledger.approval import Approval
 from ratchet.ledger.decision import Decision
 from ratchet.ledger.store import Champion, Ledger, decisions
@@ -244,3 +244,14 @@ def test_a_sqlite_ledger_that_does_not_answer_does_not_send_anybody_to_postgres(
     with pytest.raises(ServiceUnavailable, match="Can its folder be written to") as raised:
         Ledger(SecretStr(f"sqlite:///{tmp_path}/missing/ledger.db"), "model")
     assert "Postgres" not in str(raised.value)
+
+
+def test_a_role_that_may_not_create_tables_is_told_so(server: str) -> None:
+    """The message names the grant, and the command that the owner can run instead."""
+    owner = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with owner.connect() as connection:
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN")
+        connection.exec_driver_sql("CREATE DATABASE without_tables")
+    url = sa.make_url(server).set(username="reader", database="without_tables")
+    with pytest.raises(ConfigurationError, match=r"permission denied.*Grant it CREATE.*`ratchet migrate`"):
+        Ledger(SecretStr(url.render_as_string(hide_password=False)), "denied")

@@ -55,7 +55,7 @@ def _engine(settings: DashboardSettings) -> sa.Engine:
     """The database of the log. Raises ConfigurationError if the log consists of files."""
     try:
         url = sa.make_url(settings.log_url.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a bad port
         url = None
     if url is None or url.get_backend_name() not in {"postgresql", "sqlite"}:
         raise ConfigurationError(

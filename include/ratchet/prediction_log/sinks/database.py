@@ -85,7 +85,7 @@ class DatabaseSink:
         try:
             parsed = sa.make_url(url.get_secret_value())
             self.engine = sa.create_engine(parsed, connect_args=_CONNECT_ARGS[parsed.get_backend_name()])
-        except (ArgumentError, ImportError, KeyError, NoSuchModuleError) as error:
+        except (ArgumentError, ImportError, KeyError, NoSuchModuleError, ValueError) as error:  # ValueError: a bad port
             raise ConfigurationError(
                 "RATCHET_SERVING_LOG names no Postgres (postgresql+psycopg://…), no SQLite, no folder and no bucket."
             ) from error
