@@ -40,7 +40,7 @@ def page(name: str) -> AppTest:
 
         from ratchet.dashboard.settings import DashboardSettings
 
-        import_module(f"ratchet.dashboard.pages.{name}").show(DashboardSettings())
+        import_module(f"ratchet.dashboard.views.{name}").show(DashboardSettings())
 
     return AppTest.from_function(draw, args=(name,), default_timeout=30)
 

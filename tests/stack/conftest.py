@@ -38,7 +38,8 @@ def fresh_deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
     """The deployment, before any DAG run."""
     folder, project = tmp_path_factory.mktemp("stack"), f"ratchet-test-{uuid.uuid4().hex[:6]}"
     ports = {name: str(free_port()) for name in PORTS}
-    reviews: Path = request.config.getoption("reviews")
+    reviews: Path | None = request.config.getoption("reviews")
+    source = str(reviews) if reviews and reviews.exists() else ""
     with Tap(f"http://127.0.0.1:{ports['AWS_PORT']}", _bridge()) as tap, serving(tap):
         batches = max(10, WEEKS + request.config.getoption("kills") + 3)  # one week per three kills, and three more
         settings = {
@@ -49,9 +50,8 @@ def fresh_deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
         } | ports
         env, overlays = folder / ".env", [HERE / "tap.yaml"]
         try:
-            source = str(reviews) if reviews.exists() else ""
             compose = up(env, settings | ports, source, profiles=PROFILES, overlays=overlays)
-            yield Deployment(compose, tap, folder / "report", reviews.exists())
+            yield Deployment(compose, tap, folder / "report", bool(source))
         finally:
             if env.exists():
                 if request.session.testsfailed:

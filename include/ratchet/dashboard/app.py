@@ -6,8 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from ratchet.dashboard.pages import costs, decisions, feedback, live, models, retraining, review
 from ratchet.dashboard.settings import DashboardSettings
+from ratchet.dashboard.views import costs, decisions, feedback, live, models, retraining, review
 
 # By section: the module of a page, its title, its icon. The module's name is its path; the first page is at /.
 MENU = {

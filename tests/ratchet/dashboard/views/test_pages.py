@@ -112,3 +112,8 @@ def test_the_dashboard_has_no_query_that_writes() -> None:
 def test_only_pages_draw() -> None:
     """Queries do not import Streamlit."""
     assert [path.name for path in (PREFIX / "queries").glob("*.py") if "streamlit" in path.read_text()] == []
+
+
+def test_no_folder_is_named_pages() -> None:
+    """Streamlit runs the files of a folder `pages` beside the script itself: the address of a page would be empty."""
+    assert not (PREFIX / "pages").exists()
