@@ -58,9 +58,13 @@ def test_a_stall_counts_for_all_requests_due_in_it() -> None:
 
 
 def test_a_closed_loop_sends_as_fast_as_it_is_answered() -> None:
-    """Without a rate, each connection sends the next request when it is answered."""
+    """Without a rate, each of two connections sends the next request when it is answered.
+
+    A request that is in flight when the time is over has reached the server, and has no row.
+    """
     rows, seen = asyncio.run(loaded(plan(0, 2), [200]))
-    assert len(rows) == len(seen) > 2
+    assert len(rows) > 2
+    assert 0 <= len(seen) - len(rows) <= 2
     assert set(rows[:, 2]) == {200}
 
 

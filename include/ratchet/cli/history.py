@@ -100,6 +100,7 @@ def _print_champion_at(history: DecisionHistory, at: datetime, *, as_json: bool)
         f"{row.decided_at[:19].replace('T', ' ')} UTC.",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -76,7 +76,7 @@ def test_doctor_finds_that_there_is_no_such_bucket(ratchet, tmp_path: Path) -> N
         found = [finding_on("store", ratchet("doctor", "--store", f"s3://{name}")[1]) for name in (bucket, "no-such")]
     assert "ok" in found[0]
     assert "failed" in found[1]
-    assert "Check the bucket's name" in found[1]
+    assert "S3 refused" in found[1]
 
 
 def finding_on(part: str, output: str) -> str:
