@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-import structlog
 
 from harness import local_s3
-from ratchet.cli.app import run_to_exit_code
 from ratchet.jobs.catalogue import JOBS
 
 PASSWORD = "hunter2"
-
-
-@pytest.fixture
-def ratchet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Runs a command line on a fresh store; gives its exit code, standard output and standard error."""
-    monkeypatch.setenv("RATCHET_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ratchet", *arguments])
-        try:
-            code = run_to_exit_code()
-        finally:
-            structlog.reset_defaults()
-            structlog.contextvars.clear_contextvars()
-        return code, *capfd.readouterr()
-
-    return run
 
 
 def test_a_failed_job_is_an_event_and_a_line(ratchet) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from harness.dashboard import decided, twelve_weeks
-from ratchet.cli.app import run_to_exit_code
 from ratchet.errors import LedgerError
 from ratchet.ledger.store import Ledger
 
@@ -23,27 +20,10 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """Twelve weeks, of which week 1 was kept back, and a rollback from version 12 to 11."""
-    twelve_weeks(tmp_path)
-    return Ledger(SecretStr(f"sqlite:///{tmp_path}/ledger.db"), "review-sentiment")
-
-
-@pytest.fixture
-def ratchet(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command line on that ledger; gives its exit code, standard output and standard error."""
-    monkeypatch.setenv("RATCHET_STORE", str(tmp_path))
-    monkeypatch.setenv("RATCHET_LEDGER_URL", ledger.engine.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ratchet", *arguments])
-        try:
-            code = run_to_exit_code()
-        finally:
-            structlog.reset_defaults()
-            structlog.contextvars.clear_contextvars()
-        return code, *capfd.readouterr()
-
-    return run
+    store = tmp_path / "store"
+    store.mkdir()
+    twelve_weeks(store)
+    return Ledger(SecretStr(f"sqlite:///{store}/ledger.db"), "review-sentiment")
 
 
 def ids(output: str) -> list[int]:
